@@ -1,0 +1,93 @@
+"""A table of cases for `dals refine --batch`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dals.cli.cases import KINDS, Case
+from dals.errors import DalsError, InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from dals.prior import ShapePrior
+
+_OPTIONAL = ("label", "prior", "output_segmentation", "reference", "report")
+
+
+def run_batch(
+    options: argparse.Namespace, refine: Callable[[Case, ShapePrior], dict[str, Any]], device: torch.device
+) -> int:
+    """Refine every row of a table; a case that fails does not stop the others.
+
+    The table has a header with `output`, exactly one of `contours` (several files separated
+    by semicolons), `sparse_segmentation`, `segmentation` or `points` filled in each row, and
+    optionally `label`, `prior`, `output_segmentation`, `reference` and `report`. Paths are
+    relative to the table's folder.
+    """
+    from dals.prior import load_prior
+
+    priors: dict[str, ShapePrior] = {}
+    failed = 0
+    rows = _read_rows(options.batch)
+    for number, row in enumerate(rows, start=1):
+        try:
+            case = _case(row, number, options)
+            name = row.get("prior") or options.prior
+            if name not in priors:
+                priors[name] = load_prior(name).to(device)
+            report = refine(case, priors[name])
+            print(f"{case.output}: {report['volume_ml']:.0f} ml, {report['seconds']:.1f} s", flush=True)
+        except DalsError as error:
+            failed += 1
+            print(f"dals refine: case {number} ({row.get('output') or 'no output'}): {error}", file=sys.stderr)
+    print(f"{len(rows) - failed} of {len(rows)} cases refined, {failed} failed.")
+    return 2 if failed else 0
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The table {path} cannot be read.") from error
+    if not rows:
+        raise InputError(f"The table {path} has no cases.")
+    known = {"output", *KINDS, *_OPTIONAL}
+    unknown = sorted(set(rows[0]) - known)
+    if unknown or "output" not in rows[0]:
+        raise InputError(
+            f"The table {path} needs the column output and one of {', '.join(KINDS)}"
+            + (f"; it has the unknown column {unknown[0]!r}." if unknown else ".")
+        )
+    return rows
+
+
+def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case:
+    folder = options.batch.parent
+    kinds = [kind for kind in KINDS if row.get(kind)]
+    if len(kinds) != 1 or not row.get("output"):
+        raise InputError(f"Row {number} must name an output and exactly one of {', '.join(KINDS)}.")
+    kind = kinds[0]
+    sources = row[kind].split(";") if kind == "contours" else [row[kind]]
+    label = row.get("label") or options.label
+
+    def optional(column: str) -> Path | None:
+        return folder / row[column] if row.get(column) else None
+
+    return Case(
+        kind=kind,
+        sources=tuple(folder / source.strip() for source in sources if source.strip()),
+        output=folder / row["output"],
+        label=int(label) if label and label.lstrip("-").isdigit() else label or None,
+        space="RAS" if options.ras else "LPS",
+        output_segmentation=optional("output_segmentation"),
+        reference=optional("reference"),
+        report=optional("report"),
+        remesh=options.remesh,
+    )

@@ -1,0 +1,138 @@
+"""One case of `dals refine`: what is read, what is written, and the way in between."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dals.errors import DalsWarning, InputError
+from dals.io.atomic import atomic_path, check_writable
+
+if TYPE_CHECKING:
+    from dals.fitting import FitResult, FitSettings, FitStatus, Observation, Task
+    from dals.label_map import LabelMap
+    from dals.prior import ShapePrior
+
+Kind = Literal["contours", "sparse_segmentation", "segmentation", "points"]
+KINDS: tuple[Kind, ...] = ("contours", "sparse_segmentation", "segmentation", "points")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Files of one refinement.
+
+    Attributes
+    ----------
+    kind : str
+        What the sources are.
+    sources : tuple of Path
+        Several for contours, else one.
+    output : Path
+        The mesh.
+    label : int or str or None
+        Label or segment in a label map.
+    space : "LPS" or "RAS"
+        Of the mesh that is written, and of points that do not state theirs.
+    output_segmentation, reference, report : Path or None
+        The result as a label map, the image that gives its grid, the report.
+    remesh : bool
+    """
+
+    kind: Kind
+    sources: tuple[Path, ...]
+    output: Path
+    label: int | str | None = None
+    space: Literal["LPS", "RAS"] = "LPS"
+    output_segmentation: Path | None = None
+    reference: Path | None = None
+    report: Path | None = None
+    remesh: bool = False
+
+
+def check_outputs(case: Case) -> None:
+    """Raise before the work begins if something could not be written after it."""
+    from dals.io.label_maps import check_label_map_writable
+    from dals.io.meshes import check_mesh_writable
+
+    check_mesh_writable(case.output)
+    if case.output_segmentation is not None:
+        check_label_map_writable(case.output_segmentation)
+        if case.reference is None and case.kind in ("contours", "points"):
+            raise InputError(
+                "A segmentation can only be written on the grid of an image; name one with --reference IMAGE."
+            )
+    if case.report is not None:
+        check_writable(case.report)
+
+
+def read_observation(case: Case) -> tuple[Observation, LabelMap | None]:
+    """Read what the user gave, and the grid on which the result can be written, if any."""
+    from dals.io.label_maps import read_grid, read_label_map
+    from dals.io.markups import read_contours
+    from dals.io.points import read_points
+    from dals.observations import PlanarContours, PointCloud, Segmentation
+    from dals.sparse_segmentation import contours_from_sparse_label_map
+
+    grid = None if case.reference is None else read_grid(case.reference)
+    if case.kind == "contours":
+        contours = tuple(contour for path in case.sources for contour in read_contours(path))
+        return PlanarContours(contours), grid
+    if case.kind == "points":
+        space: Literal["RAS"] | None = "RAS" if case.space == "RAS" else None
+        return PointCloud(read_points(case.sources[0], space=space)), grid
+    label_map = read_label_map(case.sources[0], label=case.label)
+    grid = grid or label_map.empty_like()
+    if case.kind == "sparse_segmentation":
+        return contours_from_sparse_label_map(label_map), grid
+    if label_map.touches_border:
+        warnings.warn(
+            f"The segmentation {label_map.name} touches the image's border; the organ may be cut off there.",
+            DalsWarning,
+            stacklevel=2,
+        )
+    return Segmentation(label_map), grid
+
+
+def run_case(
+    case: Case,
+    prior: ShapePrior,
+    *,
+    settings: Callable[[Task], FitSettings],
+    on_step: Callable[[FitStatus], bool | None] | None = None,
+) -> dict[str, Any]:
+    """Refine one case, write what was asked for and return its report."""
+    from dals.fitting import fit, task_of
+    from dals.report import make_report, warn_of_unusual_size
+
+    check_outputs(case)
+    observation, grid = read_observation(case)
+    warn_of_unusual_size(observation, prior)
+    result = fit(prior, observation, settings=settings(task_of(observation)), callback=on_step)
+    mesh = _remeshed(result) if case.remesh else result.mesh
+    report = make_report(result, observation, prior, mesh)
+    _write(case, mesh, grid, report)
+    return report
+
+
+def _remeshed(result: FitResult) -> Any:
+    from dals.remeshing import remesh
+
+    return remesh(result.mesh)
+
+
+def _write(case: Case, mesh: Any, grid: LabelMap | None, report: dict[str, Any]) -> None:
+    from dals.io.label_maps import write_label_map
+    from dals.io.meshes import write_mesh
+    from dals.voxelisation import mesh_to_label_map
+
+    if case.output_segmentation is not None:
+        assert grid is not None
+        write_label_map(case.output_segmentation, mesh_to_label_map(mesh, grid))
+    if case.report is not None:
+        with atomic_path(case.report) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_mesh(case.output, mesh, space=case.space)  # last: where it is, everything is

@@ -1,0 +1,76 @@
+"""`dals evaluate`: how far a surface is from the truth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from importlib.util import find_spec
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from dals.errors import InputError
+from dals.io.atomic import atomic_path
+
+SUMMARY = "Compare a surface with one or more ground truths."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("mesh", type=Path, metavar="MESH", help="the surface to judge")
+    parser.add_argument("truths", type=Path, nargs="+", metavar="GROUND_TRUTH", help="meshes or label maps")
+    parser.add_argument("--label", type=int, metavar="N", help="label in a label map")
+    parser.add_argument("--ras", action="store_true", help="meshes that do not state their axes are RAS, not LPS")
+    parser.add_argument("--samples", type=int, default=100_000, metavar="N", help="points on each surface")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampling")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON as well")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare and print."""
+    from dals.io.meshes import read_mesh
+    from dals.metrics import compare
+
+    if options.samples < 1:
+        raise InputError("The number of samples must be at least 1.")
+    space: Literal["RAS"] | None = "RAS" if options.ras else None
+    mesh = read_mesh(options.mesh, space=space)
+    results: dict[str, Any] = {}
+    for path in options.truths:
+        truth = _truth(path, space, options.label)
+        figures = compare(mesh, truth, samples=options.samples, seed=options.seed, self_intersections=_has_libigl())
+        results[str(path)] = {"millimetres": asdict(figures), "canonical": asdict(figures.canonical)}
+        _print(path, results[str(path)])
+    if options.json is not None:
+        with atomic_path(options.json) as temporary:
+            temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _truth(path: Path, space: Any, label: int | None) -> Any:
+    from dals.io.label_maps import read_label_map
+    from dals.io.meshes import read_mesh
+    from dals.sources import MESH_SUFFIXES, known_suffix
+    from dals.standardise import standardise
+
+    if known_suffix(path) in MESH_SUFFIXES:
+        return read_mesh(path, space=space)
+    return standardise(read_label_map(path, label=label)).patient_mesh
+
+
+def _has_libigl() -> bool:
+    """Self-intersections are counted where the package that finds them is installed."""
+    return find_spec("igl") is not None
+
+
+def _print(path: Path, figures: dict[str, Any]) -> None:
+    print(f"{path}: millimetres, and canonical units where they differ")
+    for name, value in figures["millimetres"].items():
+        canonical = figures["canonical"][name]
+        same = value is None or value == canonical
+        print(f"  {name:26s} {_number(value)}" + ("" if same else f"   canonical {_number(canonical)}"))
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4g}"

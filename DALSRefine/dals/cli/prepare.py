@@ -1,0 +1,47 @@
+"""`dals prepare`: meshes and label maps to standardised training shapes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dals.cli.progress import Progress
+from dals.errors import DatasetError
+
+SUMMARY = "Make standardised training shapes from label maps or meshes."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="label maps, meshes, folders of them or patterns")
+    parser.add_argument("--label", type=int, nargs="+", metavar="N", help="labels whose union is the organ")
+    parser.add_argument("--ras", action="store_true", help="meshes that do not state their axes are RAS, not LPS")
+    parser.add_argument("--mirror", action="store_true", help="flip left and right")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; as many as there are cores by default")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prepare and report."""
+    from dals.preparation import prepare
+
+    with Progress("Preparing shapes") as progress:
+        report = prepare(
+            options.inputs,
+            options.out,
+            labels=options.label,
+            space="RAS" if options.ras else None,
+            workers=options.workers,
+            mirror=options.mirror,
+            progress=lambda done, total, name, _reason: progress.update(done, total, name),
+        )
+    for name, reason in sorted(report.skipped.items()):
+        print(f"not usable: {name}: {reason}", file=sys.stderr)
+    print(
+        f"{report.usable} shapes in {options.out}: {len(report.prepared)} made now, "
+        f"{len(report.already_there)} already there, {len(report.skipped)} not usable."
+    )
+    if report.usable == 0:
+        raise DatasetError("No case could be used; the reasons are listed above.")
+    return 0

@@ -1,0 +1,124 @@
+"""A progress bar on a terminal, a line every tenth of the way into a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+_TENTHS = 10
+
+
+class _Display(Protocol):
+    def show(self, fraction: float, text: str) -> None:
+        """Tell how far the work is, 0 to 1."""
+
+    def close(self) -> None:
+        """Leave the terminal as it should be."""
+
+
+class Progress:
+    """How far a long piece of work is, on standard error; to be used in a `with` block.
+
+    Parameters
+    ----------
+    title : str
+        What is being done, for instance ``"Refining liver"``.
+    stream : text stream, optional
+        Standard error unless given. A terminal gets a bar with the time left; anything else
+        one line at the start of each tenth of the way.
+    quiet : bool, optional
+        Show nothing at all.
+    """
+
+    def __init__(self, title: str, *, stream: TextIO | None = None, quiet: bool = False) -> None:
+        stream = sys.stderr if stream is None else stream
+        self._display: _Display
+        if quiet:
+            self._display = _Silence()
+        elif stream.isatty():
+            self._display = _Bar(title, stream)
+        else:
+            self._display = _Lines(title, stream)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._display.close()
+
+    def update(self, done: float, total: float, text: str = "") -> None:
+        """Show that `done` of `total` is behind us.
+
+        Parameters
+        ----------
+        done, total : float
+            In any unit; `total` may change from call to call.
+        text : str, optional
+            What to show beside the bar, for instance the loss.
+        """
+        self._display.show(min(max(done / total, 0.0), 1.0) if total > 0 else 0.0, text)
+
+
+class _Silence:
+    def show(self, fraction: float, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    """Drawn by rich; starts with the first update so that nothing flickers before."""
+
+    def __init__(self, title: str, stream: TextIO) -> None:
+        self._rich = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=Console(file=stream),
+        )
+        self._task = self._rich.add_task(title, total=1.0, text="")
+        self._started = False
+
+    def show(self, fraction: float, text: str) -> None:
+        if not self._started:
+            self._rich.start()
+            self._started = True
+        self._rich.update(self._task, completed=fraction, text=text)
+
+    def close(self) -> None:
+        if self._started:
+            self._rich.stop()
+
+
+class _Lines:
+    """One plain line per tenth, with the seconds since the start."""
+
+    def __init__(self, title: str, stream: TextIO) -> None:
+        self._title = title
+        self._stream = stream
+        self._start = time.monotonic()
+        self._shown = -1
+
+    def show(self, fraction: float, text: str) -> None:
+        tenth = int(fraction * _TENTHS + 1e-9)
+        if tenth <= self._shown:
+            return
+        self._shown = tenth
+        seconds = time.monotonic() - self._start
+        line = f"{self._title}: {100 * tenth // _TENTHS:3d}% after {seconds:.0f} s  {text}"
+        print(line.rstrip(), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        pass

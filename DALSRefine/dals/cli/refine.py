@@ -1,0 +1,109 @@
+"""`dals refine`: contours, a segmentation or points in, a whole organ's surface out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dals.cli.batch import run_batch
+from dals.cli.cases import KINDS, Case, run_case
+from dals.cli.progress import Progress
+from dals.errors import InputError
+
+if TYPE_CHECKING:
+    from dals.fitting import FitSettings
+    from dals.prior import ShapePrior
+
+SUMMARY = "Refine contours, a segmentation or points into an organ's surface."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="mesh: .stl, .ply, .obj or .vtp")
+    parser.add_argument("--prior", default="liver", metavar="PRIOR", help="name of a prior, or its file")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--contours", type=Path, nargs="+", metavar="FILE", help="closed curves, Slicer markups JSON")
+    source.add_argument("--sparse-segmentation", type=Path, metavar="FILE", help="label map painted on a few slices")
+    source.add_argument("--segmentation", type=Path, metavar="FILE", help="full label map")
+    source.add_argument("--points", type=Path, metavar="FILE", help="points on the surface")
+    source.add_argument("--batch", type=Path, metavar="CSV", help="a table of cases (see the README)")
+    parser.add_argument("--label", metavar="N", help="label or segment name in a label map")
+    parser.add_argument("--ras", action="store_true", help="write RAS; read points without stated axes as RAS")
+    parser.add_argument("--output-segmentation", type=Path, metavar="FILE", help="the result as a label map")
+    parser.add_argument("--reference", type=Path, metavar="IMAGE", help="image whose grid that label map has")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with volume, residuals and settings")
+    parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random choice")
+    parser.add_argument("--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the result's mesh")
+    parser.add_argument("--rotate", action="store_true", help="let the organ rotate, for patients who lie askew")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Refine one case or a table of them."""
+    from dals.device import choose_device
+    from dals.prior import load_prior
+
+    device = choose_device(options.device)
+    if options.batch is not None:
+        return run_batch(options, partial(_refine, options), device)
+    if options.output is None:
+        raise InputError("Name the mesh to write with -o OUT.stl.")
+    case = _case(options)
+    prior = load_prior(options.prior).to(device)
+    report = _refine(options, case, prior)
+    _print_summary(case, report)
+    return 0
+
+
+def _refine(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[str, Any]:
+    with Progress(f"Refining {prior.name} ({prior.latent_mean.device})", quiet=options.quiet) as progress:
+
+        def on_step(status: Any) -> bool:
+            # The loss is asked for rarely: it makes an accelerator wait.
+            if status.step % 10 == 0 or status.step == status.total:
+                progress.update(status.step, status.total, f"{status.stage}, {status.loss_mm():.1f} mm")
+            return True
+
+        return run_case(case, prior, settings=partial(_settings, options), on_step=on_step)
+
+
+def _settings(options: argparse.Namespace, task: Any) -> FitSettings:
+    from dals.fitting import FitSettings
+
+    settings = FitSettings.for_task(task)
+    return settings.changed(seed=options.seed, level=options.level, rotating=options.rotate or None)
+
+
+def _case(options: argparse.Namespace) -> Case:
+    kind = next(kind for kind in KINDS if getattr(options, kind) is not None)
+    given = getattr(options, kind)
+    return Case(
+        kind=kind,
+        sources=tuple(given) if isinstance(given, list) else (given,),
+        output=options.output,
+        label=_label(options.label),
+        space="RAS" if options.ras else "LPS",
+        output_segmentation=options.output_segmentation,
+        reference=options.reference,
+        report=options.report,
+        remesh=options.remesh,
+    )
+
+
+def _label(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.lstrip("-").isdigit() else text
+
+
+def _print_summary(case: Case, report: dict[str, Any]) -> None:
+    print(
+        f"{case.output}: {report['volume_ml']:.0f} ml, {report['surface_cm2']:.0f} cm2, "
+        f"{report['iterations']} iterations in {report['seconds']:.1f} s."
+    )
+    for row in report["residuals_mm"]:
+        print(f"  {row['name']}: {row['mean']:.1f} mm from the surface on average, {row['maximum']:.1f} mm at most")
+    sys.stdout.flush()

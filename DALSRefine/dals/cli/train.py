@@ -1,0 +1,187 @@
+"""`dals train`: a prior from a data set of standardised shapes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dals.cli.progress import Progress
+from dals.errors import DatasetError, InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from dals.standardise import StandardShape
+    from dals.training import TrainingReport, TrainingSettings
+
+SUMMARY = "Train a prior on a data set that `dals prepare` made."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `dals prepare` made")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the prior, NAME.safetensors; logs go to NAME.training")
+    parser.add_argument("--names", type=Path, metavar="FILE", help="train only on the shapes named here, one a line")
+    parser.add_argument("--recipe", choices=("project", "paper"), default="project", help="defaults of all settings")
+    parser.add_argument("--time-limit", type=_duration, metavar="TIME", help="such as 90s, 40m or 2h, over all starts")
+    parser.add_argument("--epochs", type=int, metavar="N", help="upper bound on the epochs")
+    parser.add_argument("--variants", type=int, metavar="N", help="warped copies of each shape")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="shapes a step")
+    parser.add_argument("--points", type=int, metavar="N", help="points for the Chamfer distance")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="initial learning rate of Adam")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the hidden layers")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every random choice")
+    parser.add_argument("--card", type=Path, metavar="FILE", help="JSON whose entries are added to the model card")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, or go on with an interrupted training, and write the prior."""
+    from dals.dataset import load_dataset
+    from dals.prior import SUFFIX, save_prior
+    from dals.training import train
+
+    if options.out.suffix != SUFFIX:
+        raise InputError(f"A prior's file name must end in {SUFFIX}, such as liver{SUFFIX}.")
+    device, first = _device(options.device)
+    extra = _read_card(options.card)
+    shapes = load_dataset(options.dataset, names=_read_names(options.names))
+    settings = _settings(options)
+    folder = options.out.with_suffix(".training")
+    with Progress(f"Training on {len(shapes)} shapes ({device})", quiet=not first) as progress:
+        report = train(
+            [shape.mesh for shape in shapes],
+            settings=settings,
+            folder=folder,
+            device=device,
+            time_limit=options.time_limit,
+            on_epoch=lambda e: progress.update(
+                e.fraction, 1.0, f"epoch {e.epoch}, loss {e.loss:.2e}, Chamfer {e.chamfer:.2e}"
+            ),
+        )
+    if first:
+        prior = _prior(options.out, shapes, settings, report, device, extra)
+        save_prior(options.out, prior)
+        done = "finished" if report.finished else "time is up"
+        print(
+            f"{options.out}: {done} after {report.progress.epoch} epochs, {report.progress.step} steps, "
+            f"{report.progress.seconds / 60:.1f} minutes; SHA-256 {prior.digest[:12]}."
+        )
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> TrainingSettings:
+    from dals.training import TrainingSettings
+
+    base = TrainingSettings.paper() if options.recipe == "paper" else TrainingSettings()
+    names = ("epochs", "variants", "batch_size", "points", "learning_rate", "precision", "seed")
+    return base.changed(**{name: getattr(options, name) for name in names})
+
+
+def _prior(
+    out: Path,
+    shapes: list[StandardShape],
+    settings: TrainingSettings,
+    report: TrainingReport,
+    device: torch.device,
+    extra: dict[str, Any],
+) -> Any:
+    import torch
+
+    from dals import __version__
+    from dals.prior import ShapePrior, frozen, latent_distribution, tensors_digest
+
+    mean, basis = latent_distribution(report.latents)
+    card = {
+        "organ": out.stem,
+        "shapes": len(shapes),
+        "training": {
+            "settings": asdict(settings),
+            "epochs": report.progress.epoch,
+            "steps": report.progress.step,
+            "minutes": round(report.progress.seconds / 60, 1),
+            "device": _device_name(device),
+            "version": __version__,
+        },
+        "intended_use": "Research on shape completion; not a medical device.",
+        **extra,
+    }
+    prior = ShapePrior(
+        name=out.stem,
+        decoder=frozen(report.decoder),
+        latents=report.latents,
+        latent_mean=mean,
+        latent_basis=basis,
+        scales_mm=torch.tensor([shape.scale_mm for shape in shapes], dtype=torch.float32),
+        template_radius=settings.template_radius,
+        card=card,
+    )
+    return prior.with_digest(tensors_digest(prior))
+
+
+def _device(name: str) -> tuple[torch.device, bool]:
+    """The device of this process and whether it is the first one; joins the others under torchrun."""
+    import torch
+    import torch.distributed as dist
+
+    from dals.device import choose_device
+
+    device = choose_device(name)
+    if "LOCAL_RANK" not in os.environ:
+        return device, True
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    return device, dist.get_rank() == 0
+
+
+def _device_name(device: torch.device) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else device.type
+
+
+def _read_names(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"The list of names {path} cannot be read.") from error
+
+
+def _read_card(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The card {path} cannot be read as JSON.") from error
+    if not isinstance(card, dict):
+        raise InputError(f"The card {path} must hold one JSON object.")
+    return card
+
+
+def _duration(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no duration; write 90s, 40m or 2h")
+    return seconds
+
+
+if sys.platform == "darwin":  # some of MPS's operations are still missing
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")

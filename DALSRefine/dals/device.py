@@ -1,0 +1,36 @@
+"""Choosing the compute device."""
+
+from __future__ import annotations
+
+import torch
+
+from dals.errors import DeviceError
+
+CHOICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of a name; "auto" takes CUDA, then Apple's MPS, then the processor.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not there.
+    """
+    kind = name.split(":", maxsplit=1)[0]
+    if kind not in CHOICES:
+        raise DeviceError(f'There is no device "{name}"; choose one of {", ".join(CHOICES)}.')
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    if kind == "cuda" and not cuda:
+        raise DeviceError("CUDA was asked for, but no CUDA device is available; choose auto or cpu.")
+    if kind == "mps" and not mps:
+        raise DeviceError("MPS was asked for, but it is not available on this machine; choose auto or cpu.")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f'There is no device "{name}"; choose one of {", ".join(CHOICES)}.') from error
+    if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f'There is no device "{name}"; this machine has {torch.cuda.device_count()} CUDA device(s).')
+    return device

@@ -1,0 +1,8 @@
+"""Fitting a prior to what the user gave (Eq. 3)."""
+
+from dals.fitting.result import Callback, FitResult, FitState, FitStatus
+from dals.fitting.settings import FitSettings, Task
+from dals.fitting.solver import fit
+from dals.fitting.tasks import Observation, task_of
+
+__all__ = ["Callback", "FitResult", "FitSettings", "FitState", "FitStatus", "Observation", "Task", "fit", "task_of"]

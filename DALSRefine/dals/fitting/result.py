@@ -1,0 +1,98 @@
+"""What a fit reports while it runs and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from dals.fitting.settings import FitSettings
+from dals.mesh import FloatArray, TriangleMesh
+from dals.pose import Pose
+
+Stage = Literal["pose", "shared", "local"]
+
+
+@dataclass(frozen=True)
+class FitState:
+    """Where a fit ended; another fit can start from it.
+
+    Attributes
+    ----------
+    pose : Pose
+        Canonical frame to RAS mm.
+    shared : (k,)
+        Latent that all vertices share, in standard deviations along `ShapePrior.latent_basis`.
+    local : (V, k) or None
+        What each vertex adds to it.
+    level : int
+        Subdivision level of `local`.
+    """
+
+    pose: Pose
+    shared: Tensor
+    local: Tensor | None
+    level: int
+
+
+@dataclass(frozen=True)
+class FitStatus:
+    """Told to the caller after each step.
+
+    Attributes
+    ----------
+    stage : "pose", "shared" or "local"
+    step, total : int
+        Steps done and steps in all.
+    """
+
+    stage: Stage
+    step: int
+    total: int
+    _loss: Callable[[], float]
+    _mesh: Callable[[], TriangleMesh]
+
+    def loss_mm(self) -> float:
+        """Root of the task loss in millimetres; waits for the device."""
+        return self._loss()
+
+    def mesh(self) -> TriangleMesh:
+        """The present surface, RAS mm; waits for the device."""
+        return self._mesh()
+
+
+Callback = Callable[[FitStatus], "bool | None"]
+"""Returns False to cancel the fit."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A finished fit.
+
+    Attributes
+    ----------
+    mesh : TriangleMesh
+        RAS mm.
+    state : FitState
+    task_loss : float
+        Of the final mesh, in squares of the final canonical unit.
+    steps : int
+        Optimiser steps taken over all stages and starts.
+    seconds : float
+    device : str
+    settings : FitSettings
+    """
+
+    mesh: TriangleMesh
+    state: FitState
+    task_loss: float
+    steps: int
+    seconds: float
+    device: str
+    settings: FitSettings
+
+    def canonical_vertices(self) -> FloatArray:
+        """The mesh's vertices in the canonical frame of the final pose."""
+        return self.state.pose.to_canonical(self.mesh.vertices)

@@ -1,0 +1,110 @@
+"""What is minimised in Eq. 3 and how."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Task = Literal["points", "planes", "segmentation"]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Settings of a fit; `FitSettings.for_task` gives the defaults of a kind of observation.
+
+    A fit has up to three stages: the pose of the mean shape, one latent that all vertices
+    share (with the pose), and one latent per vertex.
+
+    Attributes
+    ----------
+    lambda_reg : float
+        Weight of the triangle quality L_reg (Eq. 2).
+    lambda_dir : float
+        Weight of the Dirichlet energy of the latents L_dir (Eq. 4); infinity keeps one latent
+        for all vertices, 0 sets them free.
+    power : int
+        p of Eq. 4.
+    lambda_prior : float
+        Weight of the squared length of the shared latent in units of its standard deviations
+        over the training shapes (mean over dimensions); 0 is the paper's energy.
+    lambda_scale : float
+        Weight of the squared deviation of the organ's size from the training shapes', in
+        standard deviations of its logarithm; only where the pose is estimated.
+    pose_steps, shared_steps, local_steps : int
+        Adam steps of the three stages.
+    pose_rate, shared_rate, local_rate : float
+        Learning rates; latents are in units of standard deviations.
+    shared_level, level : int
+        Subdivision level of the template in the first two stages and of the result.
+    starts : tuple of float
+        Factors on the first guess of the scale that are tried where the pose is estimated.
+    rotating : bool
+        Whether an estimated pose may rotate.
+    points : int
+        Points drawn from the prediction (and at most from the observation) for the Chamfer loss.
+    points_per_plane : int
+        Points drawn on each plane for the slice Chamfer loss.
+    seed : int
+    """
+
+    lambda_reg: float = 1e-3
+    lambda_dir: float = 0.2
+    power: int = 2
+    lambda_prior: float = 0.0
+    lambda_scale: float = 0.0
+    pose_steps: int = 30
+    shared_steps: int = 100
+    local_steps: int = 60
+    pose_rate: float = 2e-2
+    shared_rate: float = 5e-2
+    local_rate: float = 2e-2
+    shared_level: int = 3
+    level: int = 4
+    starts: tuple[float, ...] = (1.0,)
+    rotating: bool = False
+    points: int = 2_500
+    points_per_plane: int = 5_000
+    seed: int = 0
+
+    @property
+    def single_latent(self) -> bool:
+        """Whether all vertices keep one latent."""
+        return math.isinf(self.lambda_dir)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all stages together when there is one start."""
+        return self.pose_steps + self.shared_steps + (0 if self.single_latent else self.local_steps)
+
+    @classmethod
+    def for_task(cls, task: Task) -> FitSettings:
+        """Defaults for points, planes or a segmentation: the paper's weights, this project's solver."""
+        return _DEFAULTS[task]
+
+    @classmethod
+    def paper(cls, task: Task) -> FitSettings:
+        """The paper's plain loop: 250 Adam steps at learning rate 1e-3 from the mean latent."""
+        default = cls.for_task(task)
+        single = default.single_latent
+        return replace(
+            default,
+            lambda_prior=0.0,
+            lambda_scale=0.0,
+            pose_steps=0,
+            shared_steps=250 if single else 0,
+            shared_level=default.level,
+            local_steps=0 if single else 250,
+            starts=(1.0,),
+        )
+
+    def changed(self, **options: object) -> FitSettings:
+        """A copy with the options that are not None."""
+        return replace(self, **{k: v for k, v in options.items() if v is not None})  # type: ignore[arg-type]
+
+
+_DEFAULTS: dict[str, FitSettings] = {
+    "points": FitSettings(lambda_reg=1e-3, lambda_dir=0.2),
+    "planes": FitSettings(lambda_reg=1e-2, lambda_dir=100.0),
+    "segmentation": FitSettings(lambda_reg=0.0, lambda_dir=math.inf),
+}

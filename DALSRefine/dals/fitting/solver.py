@@ -1,0 +1,319 @@
+"""The minimisation of Eq. 3: pose, then one latent, then a latent for every vertex."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dals.errors import FitCancelledError
+from dals.fitting.first_guess import first_guess
+from dals.fitting.result import Callback, FitResult, FitState, FitStatus, Stage
+from dals.fitting.settings import FitSettings
+from dals.fitting.tasks import Observation, TaskLoss, task_loss, task_of
+from dals.losses import dirichlet_energy, quality_loss
+from dals.mesh import TriangleMesh
+from dals.pose import Pose, PoseCorrection
+from dals.prior import ShapePrior
+from dals.template import Template, icosphere, uniform_laplacian
+
+
+def fit(
+    prior: ShapePrior,
+    observation: Observation,
+    *,
+    settings: FitSettings | None = None,
+    pose: Pose | None = None,
+    start: FitState | None = None,
+    callback: Callback | None = None,
+) -> FitResult:
+    """Fit a prior to an observation.
+
+    Parameters
+    ----------
+    prior : ShapePrior
+        On the device that shall do the work.
+    observation : PointCloud, PlanarContours or Segmentation
+        RAS mm.
+    settings : FitSettings, optional
+        Defaults to those of the observation's task.
+    pose : Pose, optional
+        The true pose where it is known; it is then kept. Otherwise it is guessed from the
+        observation and refined with the shape.
+    start : FitState, optional
+        End of an earlier fit to go on from; its pose is refined further.
+    callback : callable, optional
+        Told of each step; returning False cancels.
+
+    Raises
+    ------
+    FitCancelledError
+        If the callback asked for it.
+    """
+    began = time.monotonic()
+    settings = settings or FitSettings.for_task(task_of(observation))
+    solver = _Solver(prior, observation, settings, known=pose, callback=callback)
+    if start is not None:
+        variables = solver.resume(start)
+    elif pose is not None:
+        variables = solver.variables(pose)
+        solver.shared_stage(variables, settings.shared_steps)
+    else:
+        variables = solver.search()
+    if not settings.single_latent and settings.local_steps > 0:
+        solver.local_stage(variables)
+    mesh = solver.mesh(variables, settings.level)
+    state = solver.state(variables)
+    loss = solver.final_loss(variables)
+    device = str(prior.latent_mean.device)
+    return FitResult(mesh, state, loss, solver.done, time.monotonic() - began, device, settings)
+
+
+@dataclass
+class _Variables:
+    """What a fit changes, and the frame it is expressed in."""
+
+    pose: Pose  # of the frame in which the task loss was set up
+    task: TaskLoss
+    correction: PoseCorrection
+    shared: Tensor  # (k,)
+    local: Tensor | None = None  # (V, k)
+    level: int = 0
+
+
+class _Solver:
+    def __init__(
+        self,
+        prior: ShapePrior,
+        observation: Observation,
+        settings: FitSettings,
+        *,
+        known: Pose | None,
+        callback: Callback | None,
+    ) -> None:
+        self.prior, self.observation, self.settings = prior, observation, settings
+        self.known, self.callback = known, callback
+        self.device = prior.latent_mean.device
+        self.generator = torch.Generator(device=self.device).manual_seed(settings.seed)
+        self.done = 0
+        trials = 1 if known is not None else len(settings.starts)
+        self.total = settings.total_steps + (trials - 1) * (settings.pose_steps + self._trial_steps())
+
+    # --- stages -----------------------------------------------------------------------------
+
+    def search(self) -> _Variables:
+        """Try the first guess at several scales for a while and go on with the best."""
+        settings = self.settings
+        mean = self.prior.mean_shape(icosphere(settings.shared_level))
+        guess = first_guess(self.observation, mean.double().cpu().numpy())
+        centre = guess.to_patient(mean.double().mean(dim=0, keepdim=True).cpu().numpy())[0]
+        candidates = []
+        for factor in settings.starts:
+            translation = centre + factor * (guess.translation - centre)  # scale about the organ's middle
+            variables = self.variables(Pose(guess.scale * factor, translation))
+            self.pose_stage(variables)
+            candidates.append(variables)
+        if len(candidates) > 1:
+            for variables in candidates:
+                self.shared_stage(variables, self._trial_steps())
+            candidates.sort(key=self._selection_loss)
+            return self._go_on(candidates[0], settings.shared_steps - self._trial_steps())
+        return self._go_on(candidates[0], settings.shared_steps)
+
+    def resume(self, start: FitState) -> _Variables:
+        """Set up from the end of an earlier fit."""
+        variables = self.variables(start.pose)
+        variables.shared = start.shared.to(self.device).clone()
+        if start.local is not None and not self.settings.single_latent:
+            variables.local, variables.level = start.local.to(self.device).clone(), start.level
+            self._prolong(variables)
+        else:
+            self.shared_stage(variables, self.settings.shared_steps // 2)
+        return variables
+
+    def pose_stage(self, variables: _Variables) -> None:
+        """Move and scale the mean shape."""
+        template = icosphere(self.settings.shared_level)
+        mean = self.prior.mean_shape(template)
+        parameters = self._pose_parameters(variables)
+        self._descend(
+            "pose",
+            self.settings.pose_steps,
+            parameters,
+            lambda: variables.correction(mean),
+            lambda _: self._scale_penalty(variables),
+            variables,
+            template,
+        )
+
+    def shared_stage(self, variables: _Variables, steps: int) -> None:
+        """One latent for all vertices, and the pose unless it is known."""
+        settings = self.settings
+        template = icosphere(settings.shared_level)
+        sphere = self.prior.sphere(template)
+        facets = torch.as_tensor(template.facets, device=self.device)
+        variables.shared.requires_grad_(True)
+        parameters = [{"params": [variables.shared], "lr": settings.shared_rate}, *self._pose_parameters(variables)]
+
+        def penalty(vertices: Tensor) -> Tensor:
+            prior = settings.lambda_prior * variables.shared.square().mean()
+            return settings.lambda_reg * quality_loss(vertices, facets) + prior + self._scale_penalty(variables)
+
+        self._descend(
+            "shared", steps, parameters, lambda: self._decode(variables, sphere), penalty, variables, template
+        )
+        variables.shared.requires_grad_(False)
+
+    def local_stage(self, variables: _Variables) -> None:
+        """One latent for every vertex of the fine template; the pose stays."""
+        settings = self.settings
+        template = icosphere(settings.level)
+        sphere = self.prior.sphere(template)
+        facets = torch.as_tensor(template.facets, device=self.device)
+        laplacian = uniform_laplacian(template).to(self.device)
+        if variables.local is None:
+            rank = self.prior.latent_basis.shape[1]
+            variables.local, variables.level = torch.zeros(len(sphere), rank, device=self.device), settings.level
+        variables.local.requires_grad_(True)
+        parameters = [{"params": [variables.local], "lr": settings.local_rate}]
+
+        def penalty(vertices: Tensor) -> Tensor:
+            assert variables.local is not None
+            # The Laplacian of a constant is zero: the shared latent adds nothing to the energy.
+            latents = variables.local @ self.prior.latent_basis.T
+            energy = dirichlet_energy(latents, laplacian, power=settings.power)
+            return settings.lambda_reg * quality_loss(vertices, facets) + settings.lambda_dir * energy
+
+        steps = settings.local_steps
+        self._descend("local", steps, parameters, lambda: self._decode(variables, sphere), penalty, variables, template)
+        variables.local.requires_grad_(False)
+
+    # --- the descent ------------------------------------------------------------------------
+
+    def _descend(
+        self,
+        stage: Stage,
+        steps: int,
+        parameters: list[dict[str, object]],
+        vertices_of: Callable[[], Tensor],
+        penalty: Callable[[Tensor], Tensor],
+        variables: _Variables,
+        template: Template,
+    ) -> None:
+        """Adam with a cosine-decayed rate; nothing in the loop waits for the device."""
+        facets = torch.as_tensor(template.facets, device=self.device)
+        optimiser = torch.optim.Adam(parameters)
+        base_rates = [float(group["lr"]) for group in optimiser.param_groups]
+        for step in range(steps):
+            decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps))
+            for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
+                group["lr"] = rate * decay
+            optimiser.zero_grad(set_to_none=True)
+            vertices = vertices_of()
+            task = variables.task(vertices, facets, self.generator)
+            (task + penalty(vertices)).backward()
+            optimiser.step()
+            self.done += 1
+            self._tell(stage, task.detach(), vertices.detach(), variables.pose, template)
+
+    def _tell(self, stage: Stage, task: Tensor, vertices: Tensor, pose: Pose, template: Template) -> None:
+        if self.callback is None:
+            return
+        status = FitStatus(
+            stage,
+            self.done,
+            self.total,
+            lambda: float(task.clamp_min(0).sqrt()) * pose.scale,
+            lambda: TriangleMesh(pose.to_patient(vertices.double().cpu().numpy()), template.facets),
+        )
+        if self.callback(status) is False:
+            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+
+    def _decode(self, variables: _Variables, sphere: Tensor) -> Tensor:
+        whitened = variables.shared[None] if variables.local is None else variables.shared + variables.local
+        latents = self.prior.latent_mean + whitened @ self.prior.latent_basis.T
+        vertices: Tensor = self.prior.decoder(latents, sphere)
+        return vertices if self.known is not None else variables.correction(vertices)
+
+    # --- setting up, ending -----------------------------------------------------------------
+
+    def variables(self, pose: Pose) -> _Variables:
+        """Mean latent at a pose."""
+        correction = PoseCorrection(rotating=self.settings.rotating and self.known is None, device=self.device)
+        shared = torch.zeros(self.prior.latent_basis.shape[1], device=self.device)
+        return _Variables(pose, task_loss(self.observation, pose, self.settings, self.device), correction, shared)
+
+    @torch.no_grad()
+    def mesh(self, variables: _Variables, level: int) -> TriangleMesh:
+        """The present surface, RAS mm."""
+        template = icosphere(level)
+        vertices = self._decode(variables, self.prior.sphere(template)).double().cpu().numpy()
+        return TriangleMesh(variables.pose.to_patient(vertices), template.facets)
+
+    def state(self, variables: _Variables) -> FitState:
+        """What another fit can start from."""
+        local = None if variables.local is None else variables.local.detach().cpu()
+        pose = variables.pose if self.known is not None else variables.pose.after(variables.correction.as_pose())
+        return FitState(pose, variables.shared.detach().cpu(), local, variables.level)
+
+    @torch.no_grad()
+    def final_loss(self, variables: _Variables) -> float:
+        """Task loss of the final mesh in squares of its own canonical unit."""
+        template = icosphere(self.settings.level)
+        vertices = self._decode(variables, self.prior.sphere(template))
+        facets = torch.as_tensor(template.facets, device=self.device)
+        generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
+        loss = float(variables.task(vertices, facets, generator))
+        return loss / float(variables.correction.log_scale.detach().exp()) ** 2
+
+    @torch.no_grad()
+    def _selection_loss(self, variables: _Variables) -> float:
+        """Energy in patient millimetres squared, by which starts are compared."""
+        template = icosphere(self.settings.shared_level)
+        vertices = self._decode(variables, self.prior.sphere(template))
+        facets = torch.as_tensor(template.facets, device=self.device)
+        generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
+        task = variables.task(vertices, facets, generator)
+        prior = self.settings.lambda_prior * variables.shared.square().mean() + self._scale_penalty(variables)
+        return float(task + prior) * variables.pose.scale**2
+
+    def _go_on(self, variables: _Variables, steps: int) -> _Variables:
+        self.shared_stage(variables, max(steps, 0))
+        return variables
+
+    def _trial_steps(self) -> int:
+        return self.settings.shared_steps // 3
+
+    def _pose_parameters(self, variables: _Variables) -> list[dict[str, object]]:
+        if self.known is not None:
+            return []
+        moving = [p for p in variables.correction.parameters() if p.requires_grad]
+        return [{"params": moving, "lr": self.settings.pose_rate}]
+
+    def _scale_penalty(self, variables: _Variables) -> Tensor:
+        if self.known is not None or self.settings.lambda_scale == 0:
+            return torch.zeros((), device=self.device)
+        mean, deviation = self.prior.log_scale
+        offset = variables.correction.log_scale + math.log(variables.pose.scale) - mean
+        return self.settings.lambda_scale * (offset / deviation).square()
+
+    def _prolong(self, variables: _Variables) -> None:
+        """Bring per-vertex latents of a coarser template to the level of the result."""
+        assert variables.local is not None
+        if variables.level > self.settings.level:
+            count = len(icosphere(self.settings.level).vertices)
+            variables.local = variables.local[:count].clone()  # coarse vertices come first
+        for level in range(variables.level + 1, self.settings.level + 1):
+            variables.local = icosphere(level).prolong(variables.local)
+        variables.level = self.settings.level
+
+
+def known_pose(vertices: np.ndarray) -> Pose:
+    """The canonical frame of a surface itself: zero mean, unit sphere; for experiments with known pose."""
+    centre = vertices.mean(axis=0)
+    return Pose(float(np.linalg.norm(vertices - centre, axis=1).max()), centre)

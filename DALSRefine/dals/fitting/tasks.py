@@ -1,0 +1,154 @@
+"""Task losses of Eq. 3: how far a mesh in the canonical frame is from what the user gave."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dals.distance_field import DistanceField, distance_field
+from dals.fitting.settings import FitSettings, Task
+from dals.losses import squared_distance
+from dals.mesh import FloatArray
+from dals.nearest import PointIndex, nearest
+from dals.observations import PlanarContours, PointCloud, Segmentation
+from dals.pose import Pose
+from dals.sampling import sample_surface
+from dals.slicing import cut_mesh, planes_met, sample_cuts
+
+Observation = PointCloud | PlanarContours | Segmentation
+
+
+class TaskLoss(Protocol):
+    """A loss of canonical vertices (V, 3) with facets (F, 3); scalar, canonical units squared."""
+
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a mesh."""
+        ...
+
+
+def task_of(observation: Observation) -> Task:
+    """Which of the three tasks an observation poses."""
+    if isinstance(observation, PointCloud):
+        return "points"
+    return "planes" if isinstance(observation, PlanarContours) else "segmentation"
+
+
+def task_loss(observation: Observation, pose: Pose, settings: FitSettings, device: torch.device) -> TaskLoss:
+    """The loss of an observation seen from the canonical frame of a pose."""
+    if isinstance(observation, PointCloud):
+        return PointsLoss(_tensor(pose.to_canonical(observation.points), device), count=settings.points)
+    if isinstance(observation, PlanarContours):
+        return _slice_loss(observation, pose, settings, device)
+    return SegmentationLoss(_canonical_field(observation, pose).to(device))
+
+
+class PointsLoss:
+    """Chamfer distance between surface samples and points (N, 3)."""
+
+    def __init__(self, points: Tensor, *, count: int) -> None:
+        self.points, self.count = points, count
+        self._index = PointIndex(points)
+
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a mesh, on freshly drawn samples of it."""
+        samples = sample_surface(vertices, facets, self.count, generator=generator)
+        target = self.points
+        if len(target) > self.count:
+            chosen = torch.randint(len(target), (self.count,), generator=generator, device=target.device)
+            target = target[chosen]
+        forward = squared_distance(samples, self._index.points, self._index.nearest(samples))
+        return forward + squared_distance(target, samples, nearest(target, samples))
+
+
+class SliceLoss:
+    """Slice Chamfer distance (appendix A): mean over planes of the Chamfer distance in each plane.
+
+    Where a plane misses the mesh, only the contour's distance to the mesh's vertices counts,
+    which pulls the mesh towards the plane.
+
+    Parameters
+    ----------
+    origins, normals : (P, 3)
+    targets : (P, M, 3)
+        Points along the contours of each plane.
+    count : int
+        Points drawn along each cut.
+    """
+
+    def __init__(self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int) -> None:
+        self.origins, self.normals, self.targets, self.count = origins, normals, targets, count
+        self._index = PointIndex(targets)
+
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a mesh, on freshly drawn samples of its cuts."""
+        cuts = cut_mesh(vertices, facets, self.origins, self.normals)
+        met = planes_met(cuts)
+        samples = sample_cuts(vertices, facets, cuts, self.count, generator=generator)
+        anywhere = vertices[torch.arange(self.count, device=vertices.device) % len(vertices)]
+        samples = torch.where(met[:, None, None], samples, anywhere)
+        to_contour = squared_distance(samples, self.targets, self._index.nearest(samples))
+        to_mesh = squared_distance(self.targets, samples, nearest(self.targets, samples))
+        return (to_mesh + torch.where(met, to_contour, 0.0)).mean()
+
+
+class SegmentationLoss:
+    """Mean squared distance of the vertices to the segmentation's boundary (appendix B)."""
+
+    def __init__(self, field: DistanceField) -> None:
+        self.field = field
+
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a mesh, at its vertices."""
+        return self.field(vertices).square().mean()
+
+
+def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
+    """`count` points at equal arc length along closed polylines, shared out by length, (count, 3)."""
+    lengths = [_closed_length(loop) for loop in loops]
+    ends = np.round(np.cumsum(lengths) / sum(lengths) * count).astype(int)
+    parts = []
+    for loop, number in zip(loops, np.diff(ends, prepend=0), strict=True):
+        closed = np.concatenate([loop, loop[:1]])
+        travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+        at = (np.arange(number) + 0.5) / max(number, 1) * travelled[-1]
+        parts.append(np.stack([np.interp(at, travelled, closed[:, axis]) for axis in range(3)], axis=1))
+    return np.concatenate(parts)
+
+
+def _slice_loss(observation: PlanarContours, pose: Pose, settings: FitSettings, device: torch.device) -> SliceLoss:
+    origins, normals, targets = [], [], []
+    for group in observation.by_plane:
+        plane = group[0].plane
+        origins.append(pose.to_canonical(np.asarray(plane.origin)[None])[0])
+        normals.append(np.asarray(plane.normal) @ pose.rotation)
+        loops = [pose.to_canonical(contour.points) for contour in group]
+        targets.append(resample_closed(loops, settings.points_per_plane))
+    return SliceLoss(
+        _tensor(np.stack(origins), device),
+        _tensor(np.stack(normals), device),
+        _tensor(np.stack(targets), device),
+        count=settings.points_per_plane,
+    )
+
+
+def _canonical_field(observation: Segmentation, pose: Pose) -> DistanceField:
+    label_map = observation.label_map
+    if not np.allclose(pose.rotation, np.eye(3)):
+        rotation = np.eye(4)
+        rotation[:3, :3] = pose.rotation.T
+        matrix = rotation @ label_map.ijk_to_ras
+        shift = pose.rotation.T @ pose.translation
+    else:
+        matrix, shift = label_map.ijk_to_ras, pose.translation
+    return distance_field(label_map.array, matrix).scaled(1.0 / pose.scale, shift)
+
+
+def _closed_length(loop: FloatArray) -> float:
+    return float(np.linalg.norm(loop - np.roll(loop, 1, axis=0), axis=1).sum())
+
+
+def _tensor(array: FloatArray, device: torch.device) -> Tensor:
+    return torch.as_tensor(array, dtype=torch.float32, device=device)

@@ -1,0 +1,85 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from dals.errors import DalsError, OutputError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Offer a temporary path beside `path`, and move it there when the block succeeds.
+
+    The temporary name ends in the full name of `path`, so writers that look at the extension work.
+    If the block fails, or writes nothing, the temporary file is removed and whatever was at `path`
+    before is still there.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the finished file shall be.
+
+    Yields
+    ------
+    Path
+        The path to write to.
+
+    Raises
+    ------
+    OutputError
+        If the folder is missing or not writable, or the writing failed.
+    """
+    path = Path(path)
+    check_writable(path)
+    temporary = _temporary_beside(path)
+    try:
+        yield temporary
+        if not temporary.exists():
+            raise OutputError(f"Could not write {path}: nothing was written.")
+        temporary.replace(path)
+    except DalsError:
+        raise
+    except OSError as error:
+        raise OutputError(f"Could not write {path}: {_reason(error)}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Make sure that a file can be written at `path`; to be called before a long computation.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not exist or does not take new files, or if `path` is itself a folder.
+    """
+    path = Path(path)
+    folder = path.parent
+    try:
+        if path.is_dir():
+            raise OutputError(f"Cannot write {path}: it is a folder, please name a file.")
+        if not folder.exists():
+            raise OutputError(f"Cannot write {path}: the folder {folder} does not exist.")
+        if not folder.is_dir():
+            raise OutputError(f"Cannot write {path}: {folder} is not a folder.")
+        probe = _temporary_beside(path)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"Cannot write {path}: the folder {folder} is not writable ({_reason(error)}).") from error
+    except ValueError as error:
+        raise OutputError(f"Cannot write {path!r}: this is no valid file name.") from error
+
+
+def _temporary_beside(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,103 @@
+"""The one place where LPS (what files hold) meets RAS (what the program thinks in).
+
+The two differ by a half turn about the body's long axis, so the same function goes both ways and
+neither handedness nor facet orientation changes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dals.mesh import FloatArray
+
+Space: TypeAlias = Literal["LPS", "RAS"]
+
+DEFAULT_SPACE: Space = "LPS"
+_HALF_TURN = np.array([-1.0, -1.0, 1.0])
+
+
+def swap_lps_ras(points: ArrayLike) -> FloatArray:
+    """Turn LPS points into RAS ones, or RAS points into LPS ones.
+
+    Parameters
+    ----------
+    points : (..., 3) array_like
+        Positions in either system.
+
+    Returns
+    -------
+    (..., 3) float64
+        The same positions in the other system.
+    """
+    # Adding zero turns the -0.0 of a sign flip into 0.0, which reads better in text files.
+    return np.asarray(points, dtype=np.float64) * _HALF_TURN + 0.0
+
+
+def swap_lps_ras_matrix(matrix: ArrayLike) -> FloatArray:
+    """Turn a matrix that leads into LPS (such as IJK to LPS) into one that leads into RAS, or back.
+
+    Parameters
+    ----------
+    matrix : (4, 4) array_like
+        Homogeneous matrix; its output side is converted, its input side stays.
+
+    Returns
+    -------
+    (4, 4) float64
+    """
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(matrix, dtype=np.float64) + 0.0
+
+
+def to_ras(points: ArrayLike, space: Space) -> FloatArray:
+    """Points of a file in `space` as RAS, (..., 3) float64."""
+    return swap_lps_ras(points) if checked_space(space) == "LPS" else np.array(points, dtype=np.float64)
+
+
+def from_ras(points: ArrayLike, space: Space) -> FloatArray:
+    """RAS points as a file in `space` holds them, (..., 3) float64."""
+    return to_ras(points, space)
+
+
+def apply_matrix(matrix: ArrayLike, points: ArrayLike) -> FloatArray:
+    """Map points by a homogeneous matrix.
+
+    Parameters
+    ----------
+    matrix : (4, 4) array_like
+    points : (N, 3) array_like
+
+    Returns
+    -------
+    (N, 3) float64
+    """
+    matrix = np.asarray(matrix, dtype=np.float64)
+    return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def checked_space(space: str) -> Space:
+    """`space` itself when it is "LPS" or "RAS".
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    if space == "LPS":
+        return "LPS"
+    if space == "RAS":
+        return "RAS"
+    raise ValueError(f"space must be 'LPS' or 'RAS', not {space!r}")
+
+
+def space_named_in(text: str | None) -> Space | None:
+    """The coordinate system that a header or comment names as Slicer does (`SPACE=LPS`), or None."""
+    if text is None:
+        return None
+    if "SPACE=RAS" in text:
+        return "RAS"
+    if "SPACE=LPS" in text:
+        return "LPS"
+    return None

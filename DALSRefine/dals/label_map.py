@@ -1,0 +1,95 @@
+"""A binary label map on an image grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dals.errors import InputError
+from dals.mesh import FloatArray
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Which voxels of a grid belong to the organ.
+
+    Attributes
+    ----------
+    array : (K, J, I) bool
+        The mask; the first image axis (I) runs fastest, as SimpleITK hands it over.
+    ijk_to_ras : (4, 4) float64
+        From voxel indices (i, j, k), whose integers are voxel centres, to RAS millimetres. Any
+        spacing, direction and handedness.
+    name : str
+        For messages: where it came from.
+
+    Raises
+    ------
+    InputError
+        If the array is not three-dimensional or the matrix is not finite and invertible.
+    """
+
+    array: BoolArray
+    ijk_to_ras: FloatArray
+    name: str = "label map"
+
+    def __post_init__(self) -> None:
+        array: NDArray[Any] = np.asarray(self.array)
+        matrix = np.array(self.ijk_to_ras, dtype=np.float64)
+        if array.ndim != 3 or 0 in array.shape:
+            raise InputError(f"{self.name} is not a three-dimensional image.")
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise InputError(f"{self.name} has a geometry with values that are not finite.")
+        lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+        if lengths.min() <= 0 or abs(np.linalg.det(matrix[:3, :3] / lengths)) < 1e-6:
+            raise InputError(f"{self.name} has a geometry whose axes do not span space.")
+        object.__setattr__(self, "array", array.astype(np.bool_, copy=False))
+        object.__setattr__(self, "ijk_to_ras", matrix)
+
+    @property
+    def spacing(self) -> FloatArray:
+        """Distance between voxel centres along I, J and K in millimetres, (3,)."""
+        return np.asarray(np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0))
+
+    @property
+    def ras_to_ijk(self) -> FloatArray:
+        """From RAS millimetres to (fractional) voxel indices, (4, 4)."""
+        return np.asarray(np.linalg.inv(self.ijk_to_ras))
+
+    @property
+    def volume(self) -> float:
+        """Volume of the marked voxels in cubic millimetres."""
+        return float(np.count_nonzero(self.array) * abs(np.linalg.det(self.ijk_to_ras[:3, :3])))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no voxel is marked."""
+        return not self.array.any()
+
+    @property
+    def touches_border(self) -> bool:
+        """Whether a marked voxel lies on one of the six faces of the image."""
+        return any(
+            bool(face.any()) for axis in range(3) for face in (self.array.take(0, axis), self.array.take(-1, axis))
+        )
+
+    @property
+    def marked_points(self) -> FloatArray:
+        """Centres of the marked voxels in RAS millimetres, (N, 3)."""
+        ijk = np.argwhere(self.array)[:, ::-1].astype(np.float64)
+        return np.asarray(ijk @ self.ijk_to_ras[:3, :3].T + self.ijk_to_ras[:3, 3])
+
+    def with_array(self, array: NDArray[Any], *, name: str | None = None) -> LabelMap:
+        """Another mask, (K, J, I), on the same grid."""
+        if array.shape != self.array.shape:
+            raise ValueError(f"the mask must have the grid's shape {self.array.shape}, not {array.shape}")
+        return LabelMap(array, self.ijk_to_ras, self.name if name is None else name)
+
+    def empty_like(self) -> LabelMap:
+        """The same grid with no voxel marked."""
+        return self.with_array(np.zeros(self.array.shape, dtype=np.bool_))

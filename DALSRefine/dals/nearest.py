@@ -1,0 +1,83 @@
+"""Nearest neighbours: a k-d tree on the processor, chunked distances on an accelerator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+_Item = TypeVar("_Item")
+
+_PAIRS_AT_ONCE = 1 << 27  # 512 MB of float32 distances
+
+
+class PointIndex:
+    """Point sets that are searched many times, (..., M, 3); builds the search structure once."""
+
+    def __init__(self, points: Tensor) -> None:
+        self.points = points.detach()
+        flat = self.points.reshape(-1, *self.points.shape[-2:])
+        self._trees = [cKDTree(part.numpy()) for part in flat] if points.device.type == "cpu" else None
+
+    def nearest(self, queries: Tensor) -> Tensor:
+        """Index of the nearest point for each query (..., N, 3), int64 (..., N). No gradient."""
+        if self._trees is None:
+            return nearest(queries, self.points)
+        flat = queries.detach().reshape(-1, *queries.shape[-2:])
+        found = _in_threads(lambda pair: _query(*pair), list(zip(self._trees, flat, strict=True)))
+        return torch.stack(found).reshape(queries.shape[:-1])
+
+
+def nearest(queries: Tensor, references: Tensor) -> Tensor:
+    """Index of the nearest reference of each query, batch by batch, without gradient.
+
+    Parameters
+    ----------
+    queries : (..., N, 3)
+    references : (..., M, 3)
+
+    Returns
+    -------
+    (..., N) int64
+    """
+    shape = queries.shape[:-1]
+    flat_queries = queries.detach().reshape(-1, *queries.shape[-2:])
+    flat_references = references.detach().reshape(-1, *references.shape[-2:])
+    if queries.device.type != "cpu":
+        return _nearest_brute_force(flat_queries, flat_references).reshape(shape)
+
+    def search(pair: tuple[Tensor, Tensor]) -> Tensor:
+        # A tree that is used once is cheaper to build without balancing.
+        return _query(cKDTree(pair[1].numpy(), balanced_tree=False, compact_nodes=False), pair[0])
+
+    found = _in_threads(search, list(zip(flat_queries, flat_references, strict=True)))
+    return torch.stack(found).reshape(shape)
+
+
+def _query(tree: cKDTree, queries: Tensor) -> Tensor:
+    return torch.as_tensor(tree.query(queries.numpy())[1], dtype=torch.int64)
+
+
+def _in_threads(function: Callable[[_Item], Tensor], items: list[_Item]) -> list[Tensor]:
+    """Map over the processor's cores; the trees release the interpreter lock."""
+    if len(items) == 1:
+        return [function(items[0])]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(function, items))
+
+
+def _nearest_brute_force(queries: Tensor, references: Tensor) -> Tensor:
+    batch, _, _ = queries.shape
+    rows = max(1, _PAIRS_AT_ONCE // (batch * references.shape[1]))
+    # "donot_use_mm": the matrix-product shortcut loses the small distances to rounding.
+    return torch.cat(
+        [
+            torch.cdist(chunk, references, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=2)
+            for chunk in queries.split(rows, dim=1)
+        ],
+        dim=1,
+    )

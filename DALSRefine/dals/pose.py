@@ -1,0 +1,81 @@
+"""Similarity transforms between patient millimetres and the prior's canonical frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Takes canonical points to millimetres: x_mm = scale R x + translation.
+
+    Attributes
+    ----------
+    scale : float
+        Millimetres in one canonical unit.
+    translation : (3,)
+        Where the canonical origin lies, RAS mm.
+    rotation : (3, 3)
+        Identity unless the patient lies askew.
+    """
+
+    scale: float
+    translation: Array
+    rotation: Array = field(default_factory=lambda: np.eye(3))
+
+    def to_patient(self, points: Array) -> Array:
+        """Canonical points (N, 3) in RAS mm."""
+        return np.asarray(self.scale * points @ self.rotation.T + self.translation)
+
+    def to_canonical(self, points: Array) -> Array:
+        """RAS mm points (N, 3) in the canonical frame."""
+        return np.asarray((points - self.translation) @ self.rotation / self.scale)
+
+    def after(self, correction: Pose) -> Pose:
+        """The pose that applies `correction`, a pose within the canonical frame, and then this one."""
+        return Pose(
+            self.scale * correction.scale,
+            self.to_patient(np.asarray(correction.translation)[None])[0],
+            self.rotation @ correction.rotation,
+        )
+
+
+class PoseCorrection(torch.nn.Module):
+    """A small similarity transform within the canonical frame, learnt while fitting.
+
+    Parameters are the logarithm of the scale, the translation and a rotation vector, all
+    zero at the start; `rotating` tells whether the rotation may change.
+    """
+
+    def __init__(self, *, rotating: bool, device: torch.device) -> None:
+        super().__init__()
+        self.log_scale = torch.nn.Parameter(torch.zeros((), device=device))
+        self.translation = torch.nn.Parameter(torch.zeros(3, device=device))
+        self.rotation = torch.nn.Parameter(torch.zeros(3, device=device), requires_grad=rotating)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Apply to canonical points (..., 3)."""
+        if self.rotation.requires_grad:
+            points = points @ rotation_matrix(self.rotation).T
+        return points * self.log_scale.exp() + self.translation
+
+    def as_pose(self) -> Pose:
+        """The correction as numbers."""
+        rotation = rotation_matrix(self.rotation.detach()).double().cpu().numpy()
+        translation = self.translation.detach().double().cpu().numpy()
+        return Pose(float(self.log_scale.detach().exp()), translation, rotation)
+
+
+def rotation_matrix(vector: Tensor) -> Tensor:
+    """Rotation (3, 3) about the direction of a vector (3,) by its length in radians."""
+    x, y, z = vector.unbind()
+    zero = torch.zeros_like(x)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
+    return torch.linalg.matrix_exp(skew)

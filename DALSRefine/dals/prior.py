@@ -1,0 +1,241 @@
+"""A learnt shape prior: decoder, training latents, canonical frame and model card in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dals.decoder import Decoder, DecoderSettings
+from dals.errors import PriorError
+from dals.io.atomic import atomic_path
+from dals.template import Template
+
+FORMAT = "dalsrefine-prior"
+FORMAT_VERSION = 1
+SUFFIX = ".safetensors"
+SEARCH_VARIABLE = "DALS_PRIORS"
+_STATISTICS = ("latents", "latent_mean", "latent_basis", "scales_mm")
+
+
+@dataclass(frozen=True)
+class ShapePrior:
+    """What a decoder has learnt of an organ.
+
+    Attributes
+    ----------
+    name : str
+        Name of the organ, as in the file's name.
+    decoder : Decoder
+        In evaluation mode, weights frozen.
+    latents : (N, d)
+        Latents of the training shapes.
+    latent_mean : (d,)
+    latent_basis : (d, k)
+        Principal directions of the latents, each as long as one standard deviation: w of
+        z = latent_mean + latent_basis @ w is standard normal over the training shapes.
+    scales_mm : (N,)
+        Radius of each training shape's bounding sphere about its centroid: millimetres in
+        one canonical unit.
+    template_radius : float
+        Radius of the template sphere that the decoder was trained on.
+    card : mapping
+        Model card: data, licence, training, held-out figures, intended use.
+    digest : str
+        SHA-256 of the tensors, hexadecimal.
+    """
+
+    name: str
+    decoder: Decoder
+    latents: Tensor
+    latent_mean: Tensor
+    latent_basis: Tensor
+    scales_mm: Tensor
+    template_radius: float
+    card: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    def sphere(self, template: Template) -> Tensor:
+        """Template vertices (V, 3) as the decoder wants them, float32."""
+        device = self.latent_mean.device
+        return torch.as_tensor(template.vertices, dtype=torch.float32, device=device) * self.template_radius
+
+    @torch.no_grad()
+    def mean_shape(self, template: Template) -> Tensor:
+        """Vertices (V, 3) of the shape at the mean latent, canonical units."""
+        return self.decoder(self.latent_mean[None], self.sphere(template))
+
+    @cached_property
+    def log_scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the natural logarithm of `scales_mm`."""
+        logs = self.scales_mm.double().log()
+        return float(logs.mean()), float(logs.std().clamp_min(0.02))
+
+    def to(self, device: torch.device | str) -> ShapePrior:
+        """A copy on a device."""
+        decoder = Decoder(self.decoder.settings).to(device)
+        decoder.load_state_dict(self.decoder.state_dict())
+        moved = {name: getattr(self, name).to(device) for name in _STATISTICS}
+        return replace(self, decoder=frozen(decoder), **moved)
+
+    def with_digest(self, digest: str) -> ShapePrior:
+        """The same prior, stating its digest."""
+        return replace(self, digest=digest)
+
+
+def frozen(decoder: Decoder) -> Decoder:
+    """The decoder in evaluation mode, without gradients on its weights."""
+    return decoder.eval().requires_grad_(False)
+
+
+def latent_distribution(latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and principal directions (d, k) of latents (N, d), k = min(N - 1, d).
+
+    Directions come longest first, each as long as one standard deviation.
+    """
+    mean = latents.double().mean(dim=0)
+    _, singular, directions = torch.linalg.svd(latents.double() - mean, full_matrices=False)
+    rank = min(len(latents) - 1, latents.shape[1])
+    spread = singular[:rank] / (len(latents) - 1) ** 0.5
+    keep = spread > 1e-4 * spread[:1]  # a single shape has no directions
+    return mean.float(), (directions[:rank][keep].T * spread[keep]).float()
+
+
+def save_prior(path: Path, prior: ShapePrior) -> None:
+    """Write a prior as safetensors with its card in the metadata; half-written files never appear."""
+    tensors = _tensors(prior)
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "name": prior.name,
+        "decoder": json.dumps(asdict(prior.decoder.settings)),
+        "template_radius": repr(prior.template_radius),
+        "sha256": _digest(tensors),
+        "card": json.dumps(dict(prior.card)),
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_prior(name_or_path: str | Path) -> ShapePrior:
+    """Load a prior by the name it ships under (`liver`) or from a file.
+
+    Raises
+    ------
+    PriorError
+        Unknown name (the message lists those there are), or a file that is truncated,
+        tampered with, of a newer format or no prior at all.
+    """
+    path = _find(name_or_path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise PriorError(f"{path} is not a shape prior of this project; choose another file.")
+            _check_version(path, metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        digest = _digest(tensors)
+    except PriorError:
+        raise
+    except Exception as error:
+        raise PriorError(f"The prior {path} cannot be read; it is damaged or incomplete. Get it again.") from error
+    if digest != metadata.get("sha256"):
+        raise PriorError(f"The prior {path} was changed after it was made (its checksum differs); get it again.")
+    try:
+        return _assemble(metadata, tensors, digest)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise PriorError(f"The prior {path} is inconsistent: its weights do not fit its settings.") from error
+
+
+def available_priors() -> dict[str, Path]:
+    """Names and files of the priors that can be loaded by name."""
+    found: dict[str, Path] = {}
+    for folder in prior_folders():
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            found.setdefault(path.name.removesuffix(SUFFIX), path)
+    return found
+
+
+def prior_folders() -> list[Path]:
+    """Where priors are looked for: DALS_PRIORS, the installed package, the source tree, the module."""
+    here = Path(__file__).resolve().parent
+    named = [Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
+    places = (here / "_resources", here.parents[1] / "Resources", here.parent / "Resources")
+    return [folder for folder in (*named, *(place / "Priors" for place in places)) if folder.is_dir()]
+
+
+def tensors_digest(prior: ShapePrior) -> str:
+    """SHA-256 of all tensors of a prior, hexadecimal."""
+    return _digest(_tensors(prior))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix == SUFFIX or len(path.parts) > 1:
+        if not path.is_file():
+            raise PriorError(f"There is no prior file {path}; check the path.")
+        return path
+    priors = available_priors()
+    if str(name_or_path) not in priors:
+        known = ", ".join(sorted(priors)) or "none"
+        raise PriorError(f'There is no prior named "{name_or_path}"; available: {known}.')
+    return priors[str(name_or_path)]
+
+
+def _check_version(path: Path, metadata: Mapping[str, str]) -> None:
+    version = metadata.get("format_version", "")
+    if not version.isdigit():
+        raise PriorError(f"The prior {path} does not tell its format version; get it again.")
+    if int(version) > FORMAT_VERSION:
+        raise PriorError(
+            f"The prior {path} has format {version}, newer than this version can read ({FORMAT_VERSION}); "
+            "update DALSRefine."
+        )
+
+
+def _tensors(prior: ShapePrior) -> dict[str, Tensor]:
+    tensors = {f"decoder.{name}": value for name, value in prior.decoder.state_dict().items()}
+    tensors |= {name: getattr(prior, name) for name in _STATISTICS}
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name].numpy())
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _assemble(metadata: Mapping[str, str], tensors: dict[str, Tensor], digest: str) -> ShapePrior:
+    sizes = json.loads(metadata["decoder"])
+    decoder = Decoder(DecoderSettings(sizes["latent_size"], tuple(sizes["hidden_sizes"])))
+    decoder.load_state_dict({k.removeprefix("decoder."): v for k, v in tensors.items() if k.startswith("decoder.")})
+    mean, basis = tensors["latent_mean"], tensors["latent_basis"]
+    if mean.shape != (sizes["latent_size"],) or basis.ndim != 2 or len(basis) != len(mean):
+        raise ValueError("latent statistics of a wrong size")
+    if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+        raise ValueError("not-a-number among the weights")
+    return ShapePrior(
+        name=metadata["name"],
+        decoder=frozen(decoder),
+        latents=tensors["latents"],
+        latent_mean=mean,
+        latent_basis=basis,
+        scales_mm=tensors["scales_mm"],
+        template_radius=float(metadata["template_radius"]),
+        card=json.loads(metadata["card"]),
+        digest=digest,
+    )

@@ -1,0 +1,111 @@
+"""What a fit came to, in numbers for people: volume, surface, residuals."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
+
+from dals import __version__
+from dals.errors import DalsWarning
+from dals.fitting import FitResult, Observation, task_of
+from dals.mesh import FloatArray, TriangleMesh
+from dals.observations import PlanarContours, PointCloud
+from dals.prior import ShapePrior
+from dals.vtk_bridge import polydata_of
+
+_USUAL_DEVIATIONS = 4.0
+_TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen
+
+
+def surface_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
+    """Unsigned distance (N,) of points (N, 3) from the nearest point of a surface, in the points' unit."""
+    distance = vtkImplicitPolyDataDistance()
+    distance.SetInput(polydata_of(mesh))
+    return np.abs([distance.EvaluateFunction(point) for point in np.asarray(points, dtype=np.float64)])
+
+
+def make_report(result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh) -> dict[str, Any]:
+    """Describe a fit as plain values for JSON.
+
+    Parameters
+    ----------
+    result : FitResult
+    observation
+        What it was fitted to.
+    prior : ShapePrior
+    mesh : TriangleMesh
+        The surface as written (perhaps remeshed), RAS mm.
+
+    Returns
+    -------
+    dict
+        Volume in ml, surface in cm^2, residuals in mm, and how the fit was made.
+    """
+    pose = result.state.pose
+    return {
+        "volume_ml": mesh.volume / 1e3,
+        "surface_cm2": mesh.area / 1e2,
+        "vertices": len(mesh.vertices),
+        "facets": len(mesh.facets),
+        "residuals_mm": _residuals(observation, mesh),
+        "task": task_of(observation),
+        "task_loss_canonical": result.task_loss,
+        "iterations": result.steps,
+        "seconds": result.seconds,
+        "device": result.device,
+        "pose": {"scale_mm": pose.scale, "centre_ras_mm": [float(x) for x in pose.translation]},
+        "prior": {"name": prior.name, "sha256": prior.digest},
+        "settings": _plain(asdict(result.settings)),
+        "version": __version__,
+    }
+
+
+def warn_of_unusual_size(observation: Observation, prior: ShapePrior) -> None:
+    """Warn where what the user gave is much larger or smaller than what the prior was trained on.
+
+    Contours may miss the organ's ends, so that only gross deviations count.
+    """
+    if isinstance(observation, (PointCloud, PlanarContours)):
+        points = observation.points
+    else:
+        points = observation.label_map.marked_points
+    radius = 0.5 * float(np.linalg.norm(np.ptp(points, axis=0)))
+    mean, deviation = prior.log_scale
+    usual = np.exp(mean)
+    tolerance = max(_USUAL_DEVIATIONS * deviation, _TOO_FAR_SPREAD)
+    if abs(np.log(max(radius, 1e-9)) - mean) > tolerance:
+        hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
+        warnings.warn(
+            f"What was given measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
+            f"organs of about {2 * usual:.0f} mm; {hint}. Check the result with care.",
+            DalsWarning,
+            stacklevel=2,
+        )
+
+
+def _residuals(observation: Observation, mesh: TriangleMesh) -> list[dict[str, Any]]:
+    """Mean and largest distance from what was given to the surface."""
+    if isinstance(observation, PlanarContours):
+        given = [(contour.name, contour.points) for contour in observation.contours]
+    elif isinstance(observation, PointCloud):
+        given = [("points", observation.points[:: max(1, len(observation.points) // 20_000)])]
+    else:
+        return []
+    rows = []
+    for name, points in given:
+        distance = surface_distances(points, mesh)
+        rows.append({"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no infinity: it is written as text."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,6 @@
+"""Learning a prior: weights and one latent per shape together (Eq. 1)."""
+
+from dals.training.loop import TrainingReport, train
+from dals.training.settings import TrainingSettings
+
+__all__ = ["TrainingReport", "TrainingSettings", "train"]

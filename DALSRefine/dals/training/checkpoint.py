@@ -1,0 +1,96 @@
+"""Training state on disk: safetensors only, replaced in one step, never unpickled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dals.errors import DatasetError
+from dals.io.atomic import atomic_path
+
+_FORMAT = "dalsrefine-checkpoint-1"
+
+
+@dataclass
+class Progress:
+    """Where a training run stands.
+
+    Attributes
+    ----------
+    step, epoch : int
+        Completed steps and epochs.
+    seconds : float
+        Training time over all starts.
+    best_loss : float
+        Lowest epoch loss, for the plateau schedule.
+    stale_epochs : int
+        Epochs since then.
+    learning_rate : float
+    """
+
+    step: int = 0
+    epoch: int = 0
+    seconds: float = 0.0
+    best_loss: float = float("inf")
+    stale_epochs: int = 0
+    learning_rate: float = 0.0
+
+
+def save_checkpoint(
+    path: Path, *, decoder: nn.Module, latents: nn.Parameter, optimiser: torch.optim.Adam, progress: Progress, key: str
+) -> None:
+    """Write weights, latents, Adam's moments and the progress; `key` names data and settings."""
+    tensors = {f"decoder.{k}": v for k, v in decoder.state_dict().items()} | {"latents": latents.data}
+    for index, parameter in enumerate(_parameters(optimiser)):
+        for name, value in optimiser.state.get(parameter, {}).items():
+            tensors[f"adam.{index}.{name}"] = torch.as_tensor(value)
+    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    metadata = {"format": _FORMAT, "key": key, "progress": json.dumps(progress.__dict__)}
+    with atomic_path(path) as temporary:
+        save_file(contiguous, temporary, metadata=metadata)
+
+
+def load_checkpoint(
+    path: Path, *, decoder: nn.Module, latents: nn.Parameter, optimiser: torch.optim.Adam, key: str
+) -> Progress:
+    """Restore what `save_checkpoint` wrote.
+
+    Raises
+    ------
+    DatasetError
+        If the file is no checkpoint or belongs to other data or settings.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise DatasetError(f"The checkpoint {path} cannot be read; delete it to start the training anew.") from error
+    if metadata.get("format") != _FORMAT or metadata.get("key") != key:
+        raise DatasetError(
+            f"The checkpoint {path} belongs to another data set or to other settings; choose a new output name "
+            "or delete it to start anew."
+        )
+    decoder.load_state_dict({k.removeprefix("decoder."): v for k, v in tensors.items() if k.startswith("decoder.")})
+    latents.data.copy_(tensors["latents"])
+    for index, parameter in enumerate(_parameters(optimiser)):
+        state = {k.rsplit(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"adam.{index}.")}
+        if state:
+            optimiser.state[parameter] = {k: _place(k, v, parameter) for k, v in state.items()}
+    return Progress(**json.loads(metadata["progress"]))
+
+
+def _parameters(optimiser: torch.optim.Adam) -> list[Tensor]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def _place(name: str, value: Tensor, parameter: Tensor) -> Tensor:
+    """Adam's moments live beside their parameter; its step counter on the processor unless fused."""
+    on_device = name != "step" or parameter.device.type == "cuda"
+    return value.to(parameter.device) if on_device else value

@@ -1,0 +1,105 @@
+"""Training shapes as surface samples on the training device, and their warped variants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from dals.augmentation import PointWolfSettings, draw_warps
+from dals.mesh import TriangleMesh
+from dals.sampling import sample_surface
+
+_POINTS_PER_SHAPE = 20_000
+_POINTS_FOR_WARPS = 1_000
+_BASIS_POINTS = 512
+
+
+class ShapeBank:
+    """N standardised shapes and `variants` warps of each, addressed by item.
+
+    Items 0 to N - 1 are the shapes themselves; item N + i * variants + k is warp k of shape i.
+
+    Parameters
+    ----------
+    meshes
+        Canonical meshes.
+    variants : int
+    augmentation : PointWolfSettings
+    seed : int
+        The same seed gives the same samples and warps on every device.
+    device
+    """
+
+    def __init__(
+        self,
+        meshes: Sequence[TriangleMesh],
+        *,
+        variants: int,
+        augmentation: PointWolfSettings,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        samples = torch.stack([_sample(mesh, generator) for mesh in meshes])
+        self.real = len(meshes)
+        self.variants = variants
+        few = samples[:, :_POINTS_FOR_WARPS].repeat_interleave(variants, dim=0)
+        self.points = samples.to(device)
+        self._warps = draw_warps(few, augmentation, generator=generator).to(device) if variants else None
+
+    def __len__(self) -> int:
+        return self.real * (1 + self.variants)
+
+    def draw(self, items: Tensor, count: int, *, generator: torch.Generator) -> Tensor:
+        """Surface points (B, count, 3) of items (B,), canonical units."""
+        shape = torch.where(items < self.real, items, (items - self.real) // max(self.variants, 1))
+        chosen = torch.randint(
+            self.points.shape[1], (len(items), count), generator=generator, device=self.points.device
+        )
+        points = self.points[shape[:, None], chosen]
+        if self._warps is None:
+            return points
+        warp = (items - self.real).clamp_min(0)
+        warped = self._warps[warp].apply(points)
+        return torch.where((items < self.real)[:, None, None], points, warped)
+
+
+def descriptor_latents(bank: ShapeBank, size: int, *, scale: float, seed: int) -> Tensor:
+    """Starting latents: principal components of each item's basis point set, (len(bank), size).
+
+    A shape is described by the vectors from fixed points of the unit ball to its surface
+    (Prokudin et al., ICCV 2019). Components keep the square root of their natural spread, so
+    that the main modes of variation are the long axes of the latent space without drowning
+    the others; the root mean square length of a latent is `scale`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    direction = torch.randn(_BASIS_POINTS, 3, generator=generator)
+    radius = torch.rand(_BASIS_POINTS, 1, generator=generator) ** (1 / 3)
+    basis = (torch.nn.functional.normalize(direction, dim=1) * radius).numpy()
+    device = bank.points.device
+    on_device = torch.Generator(device=device).manual_seed(seed)
+    rows: list[NDArray[np.float32]] = []
+    for items in torch.arange(len(bank), device=device).split(64):
+        for points in bank.draw(items, 3_000, generator=on_device).cpu().numpy():
+            nearest = points[cKDTree(points).query(basis)[1]]
+            rows.append((nearest - basis).ravel().astype(np.float32))
+    features = torch.from_numpy(np.stack(rows))
+    features -= features[: bank.real].mean(dim=0)
+    rank = min(size, len(features) - 1)
+    variance, components = torch.linalg.eigh(features.T @ features / len(features))
+    spread = variance[-rank:].clamp_min(1e-12).sqrt()
+    scores = features @ components[:, -rank:] / spread.sqrt()
+    latents = torch.zeros(len(features), size)
+    latents[:, :rank] = scores
+    latents *= scale / latents.square().sum(dim=1).mean().sqrt()
+    return latents.to(device)
+
+
+def _sample(mesh: TriangleMesh, generator: torch.Generator) -> Tensor:
+    vertices = torch.as_tensor(mesh.vertices, dtype=torch.float32)
+    return sample_surface(vertices, torch.as_tensor(mesh.facets), _POINTS_PER_SHAPE, generator=generator)

@@ -1,0 +1,122 @@
+"""Figures of the shipped liver prior on the 37 held-out livers: `python Testing/benchmarks/heldout.py`.
+
+Prints a table and stores it, with every case, under `Testing/benchmarks/results`. It is
+never used for tuning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Path(__file__).resolve().parents[1])]
+
+from benchmarks import protocol
+from dals.errors import DalsError
+from dals.fitting import Observation, fit
+from dals.io.atomic import atomic_path
+from dals.prior import load_prior
+from dals.remeshing import remesh
+
+RESULTS = Path(__file__).resolve().parent / "results"
+TASKS: dict[str, tuple[Callable[[Any], Observation], bool]] = {
+    "points": (protocol.points_of, True),
+    "planes": (protocol.central_planes_of, True),
+    "clinician": (protocol.clinician_of, False),
+}
+COLUMNS = (
+    "chamfer",
+    "hausdorff",
+    "f_score_1",
+    "f_score_2",
+    "quality",
+    "self_intersections",
+    "volume_error",
+    "mean_distance_mm",
+    "seconds",
+)
+
+
+def main() -> int:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prior", default="liver")
+    parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=tuple(TASKS))
+    parser.add_argument("--cases", type=int, help="only the first N")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--remesh", action="store_true", help="judge the remeshed results as well")
+    parser.add_argument("--name", default="heldout", help="of the result files")
+    options = parser.parse_args()
+    shapes = protocol.held_out_livers()[: options.cases]
+    jobs = [(options.prior, task, shape, options.remesh) for task in options.tasks for shape in shapes]
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        rows = [row for part in pool.map(_measure, jobs) for row in part]
+    prior = load_prior(options.prior)
+    table = _table(rows, f"prior {prior.name}, SHA-256 {prior.digest[:12]}, {len(shapes)} livers of msd_test")
+    print(table)
+    _store(options.name, rows, table)
+    return 0
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _measure(job: tuple[str, str, Any, bool]) -> list[dict[str, Any]]:
+    prior_name, task, shape, with_remesh = job
+    make, known = TASKS[task]
+    began = time.monotonic()
+    result = fit(load_prior(prior_name), make(shape), pose=protocol.known_pose(shape) if known else None)
+    seconds = time.monotonic() - began
+    rows = [{"task": task, "case": shape.name, "seconds": seconds, **protocol.judge(result.mesh, shape)}]
+    if with_remesh:
+        remeshed = protocol.judge(remesh(result.mesh), shape)
+        rows.append({"task": f"{task}, remeshed", "case": shape.name, "seconds": seconds, **remeshed})
+    return rows
+
+
+def _table(rows: list[dict[str, Any]], title: str) -> str:
+    lines = [f"Held-out livers: {title}", "", "| task | " + " | ".join(COLUMNS) + " |"]
+    lines.append("| --- " * (len(COLUMNS) + 1) + "|")
+    for task in dict.fromkeys(row["task"] for row in rows):
+        chosen = [row for row in rows if row["task"] == task]
+        cells = []
+        for column in COLUMNS:
+            values = np.array([row[column] for row in chosen], dtype=float)
+            cells.append(f"{values.mean():.3g} ± {values.std():.2g} (max {values.max():.3g})")
+        lines.append(f"| {task} | " + " | ".join(cells) + " |")
+        volume = np.abs([row["volume_error"] for row in chosen]).mean()
+        lines.append(f"| {task}: mean absolute volume error | {volume:.2f}% |" + " |" * (len(COLUMNS) - 1))
+    return "\n".join(lines) + "\n"
+
+
+def _store(name: str, rows: list[dict[str, Any]], table: str) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    with atomic_path(RESULTS / f"{name}.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with atomic_path(RESULTS / f"{name}.md") as path:
+        path.write_text(table, encoding="utf-8")
+    with atomic_path(RESULTS / f"{name}.json") as path:
+        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DalsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,102 @@
+"""How held-out cases are made and judged: the same for every system that is measured."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dals.closed_spline import sample_closed_spline
+from dals.dataset import load_dataset
+from dals.errors import DatasetError
+from dals.mesh import TriangleMesh
+from dals.metrics import compare
+from dals.observations import Contour, PlanarContours, PointCloud
+from dals.pose import Pose
+from dals.preparation import prepare
+from dals.sections import section_loops
+from dals.standardise import StandardShape
+from dals.synthetic import cut_contour
+
+ROOT = Path(__file__).resolve().parents[2]
+LIVERS = ROOT.parent / "shared" / "data" / "livers"
+CACHE = ROOT / "work" / "benchmarks"
+AXES = ("sagittal", "coronal", "axial")
+OFF_CENTRE = 0.08  # of the extent, at most
+CLICKS = 28
+TREMOR_MM = 0.5
+
+
+def held_out_livers() -> list[StandardShape]:
+    """The `msd_test` livers as standard shapes, prepared once and cached outside version control."""
+    splits = LIVERS / "splits.json"
+    if not splits.is_file():
+        raise DatasetError(f"The held-out livers are not there: {LIVERS} is missing.")
+    names = json.loads(splits.read_text(encoding="utf-8"))["msd_test"]
+    folder = CACHE / "msd_test"
+    prepare([LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
+    return load_dataset(folder, names=names)
+
+
+def rng_of(name: str) -> np.random.Generator:
+    """Randomness of a case, the same on every machine and in every order."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def known_pose(shape: StandardShape) -> Pose:
+    """The true centre and scale, as the paper hands them to its method."""
+    return Pose(shape.scale_mm, np.asarray(shape.centre_mm))
+
+
+def points_of(shape: StandardShape, *, count: int = 2_500) -> PointCloud:
+    """Points drawn uniformly from the true surface, RAS mm."""
+    mesh, rng = shape.patient_mesh, rng_of(shape.name)
+    areas = mesh.facet_areas
+    facets = rng.choice(len(areas), count, p=areas / areas.sum())
+    weights = rng.dirichlet([1.0, 1.0, 1.0], count)
+    return PointCloud(np.einsum("nc,ncx->nx", weights, mesh.corners[facets]))
+
+
+def central_planes_of(shape: StandardShape) -> PlanarContours:
+    """All outlines on the three orthogonal planes through the true centre."""
+    mesh = shape.patient_mesh
+    contours = [
+        Contour(loop, None, f"{name} {k}")
+        for axis, name in enumerate(AXES)
+        for k, loop in enumerate(section_loops(mesh, np.asarray(shape.centre_mm), np.eye(3)[axis]))
+    ]
+    return PlanarContours(tuple(contours))
+
+
+def clinician_of(shape: StandardShape) -> PlanarContours:
+    """Three closed curves of 28 clicks with tremor on planes off the centre, RAS mm."""
+    mesh, rng = shape.patient_mesh, rng_of(shape.name)
+    extent = np.ptp(mesh.vertices, axis=0)
+    contours = []
+    for axis, name in enumerate(AXES):
+        origin = np.array(shape.centre_mm, dtype=np.float64)
+        origin[axis] += rng.uniform(-OFF_CENTRE, OFF_CENTRE) * extent[axis]
+        clicks = cut_contour(
+            mesh,
+            origin,
+            np.eye(3)[axis],
+            control_points=CLICKS,
+            tremor_mm=TREMOR_MM,
+            seed=int(rng.integers(1 << 30)),
+        )
+        contours.append(Contour(sample_closed_spline(clicks), clicks, name))
+    return PlanarContours(tuple(contours))
+
+
+def judge(mesh: TriangleMesh, shape: StandardShape) -> dict[str, Any]:
+    """The paper's metrics in canonical units, and mean distance and Hausdorff in millimetres."""
+    millimetres = compare(mesh, shape.patient_mesh)
+    return {
+        **asdict(millimetres.scaled(1.0 / shape.scale_mm)),
+        "mean_distance_mm": millimetres.mean_distance,
+        "hausdorff_mm": millimetres.hausdorff,
+    }

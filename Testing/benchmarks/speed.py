@@ -1,0 +1,143 @@
+"""Time and memory of the main job, beside the paper's plain loop: `python Testing/benchmarks/speed.py`.
+
+Uses the embedded synthetic liver, so that it runs anywhere. Everything is measured in one
+run on the same machine; the ratios are what can be compared between machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "DALSRefine")]
+
+import torch
+
+from dals.closed_spline import sample_closed_spline
+from dals.fitting import FitSettings, fit
+from dals.io.markups import write_contours
+from dals.metrics import compare
+from dals.observations import Contour, PlanarContours
+from dals.prior import ShapePrior, load_prior
+from dals.standardise import surface_centroid
+from dals.synthetic import cut_contour, synthetic_liver
+from dals.template import icosphere
+
+OFFSETS = (0.06, -0.05, 0.07)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prior", default="liver")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--skip-paper", action="store_true", help="leave out the paper's loop (half a minute)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    prior = load_prior(options.prior)
+    truth, contours = synthetic_case()
+    rows = {"cold start": _cold_start(options.prior, contours)}
+    default = FitSettings.for_task("planes")
+    rows["default"] = _measure(prior, contours, truth, default)
+    if not options.skip_paper:
+        rows["paper's loop"] = _measure(prior, contours, truth, FitSettings.paper("planes"))
+    _print(rows, _floor(prior, default))
+    return 0
+
+
+def synthetic_case() -> tuple[Any, PlanarContours]:
+    """The truth and three clicked contours off the middle."""
+    truth = synthetic_liver()
+    low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)
+    contours = []
+    for axis, offset in enumerate(OFFSETS):
+        origin = 0.5 * (low + high)
+        origin[axis] += offset * (high - low)[axis]
+        clicks = cut_contour(truth, origin, np.eye(3)[axis], seed=axis)
+        contours.append(Contour(sample_closed_spline(clicks), clicks, f"plane {axis}"))
+    return truth, PlanarContours(tuple(contours))
+
+
+def _cold_start(prior: str, contours: PlanarContours) -> dict[str, float]:
+    """Wall time and peak memory of `dals refine` in a fresh process."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for contour in contours.contours:
+            paths.append(Path(folder) / f"{contour.name}.mrk.json")
+            write_contours(paths[-1], [contour])
+        report = Path(folder) / "report.json"
+        arguments = ["refine", "-o", str(Path(folder) / "out.stl"), "--prior", prior, "--report", str(report)]
+        code = (
+            "import resource, sys; from dals.cli import main; status = main(sys.argv[1:]);"
+            "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
+        )
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments, "--quiet", "--contours", *map(str, paths)],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=ROOT / "DALSRefine",
+        )
+        wall = time.monotonic() - began
+        peak = float(done.stdout.split("PEAK")[1])
+        fit_seconds = json.loads(report.read_text())["seconds"]
+    return {"wall_s": wall, "fit_s": fit_seconds, "peak_gb": peak / 1024**2}
+
+
+def _measure(prior: ShapePrior, contours: PlanarContours, truth: Any, settings: FitSettings) -> dict[str, float]:
+    result = fit(prior, contours, settings=settings)
+    unit = float(np.linalg.norm(truth.vertices - surface_centroid(truth), axis=1).max())
+    figures = compare(result.mesh, truth)
+    return {
+        "fit_s": result.seconds,
+        "steps": result.steps,
+        "chamfer": figures.scaled(1 / unit).chamfer,
+        "mean_mm": figures.mean_distance,
+    }
+
+
+def _floor(prior: ShapePrior, settings: FitSettings) -> dict[str, float]:
+    """Operations and weight bytes of one step with per-vertex latents, and the time the machine's best takes."""
+    vertices = len(icosphere(settings.level).vertices)
+    flops = 2 * prior.decoder.flops(vertices)  # forward, and the gradient of the input; the weights are frozen
+    weight_bytes = 4 * sum(p.numel() for p in prior.decoder.parameters())
+    a, b = torch.randn(vertices, 724), torch.randn(724, 724)
+    a @ b
+    began = time.monotonic()
+    for _ in range(20):
+        a @ b
+    rate = 20 * 2 * vertices * 724 * 724 / (time.monotonic() - began)
+    return {
+        "gflop_a_step": flops / 1e9,
+        "weights_mb": weight_bytes / 1e6,
+        "matmul_gflops": rate / 1e9,
+        "floor_ms": 1e3 * flops / rate,
+    }
+
+
+def _print(rows: dict[str, dict[str, float]], floor: dict[str, float]) -> None:
+    for name, row in rows.items():
+        print(f"{name:13s} " + "  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+    print("floor         " + "  ".join(f"{k} {v:.4g}" for k, v in floor.items()))
+    if "paper's loop" in rows:
+        paper, ours = rows["paper's loop"], rows["default"]
+        step = paper["fit_s"] / paper["steps"]
+        print(
+            f"ratios        fit time {ours['fit_s'] / paper['fit_s']:.3f} of the paper's loop, "
+            f"Chamfer {ours['chamfer'] / paper['chamfer']:.3f} of its; "
+            f"its step takes {1e3 * step:.0f} ms, {1e3 * step / floor['floor_ms']:.2f} times the floor"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

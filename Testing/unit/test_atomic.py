@@ -1,0 +1,79 @@
+import os
+
+import pytest
+
+from dals.errors import OutputError
+from dals.io.atomic import atomic_path, check_writable
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path):
+    target = tmp_path / "organ.seg.nrrd"
+    with atomic_path(target) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.endswith(".seg.nrrd")
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert os.listdir(tmp_path) == ["organ.seg.nrrd"]
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, interruption):
+    target = tmp_path / "organ.stl"
+    target.write_text("old")
+    with pytest.raises(interruption), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise interruption
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["organ.stl"]
+
+
+def test_no_space_left_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(OutputError, match="no space left"), atomic_path(tmp_path / "a.stl"):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(OutputError, match="nothing was written"), atomic_path(tmp_path / "a.stl"):
+        pass
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(OutputError, match="does not exist"):
+        check_writable(tmp_path / "no" / "a.stl")
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is not a folder"):
+        check_writable(tmp_path / "file" / "a.stl")
+
+
+def test_a_folder_in_place_of_the_file(tmp_path):
+    with pytest.raises(OutputError, match="is a folder"):
+        check_writable(tmp_path)
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(OutputError):
+        check_writable(tmp_path / "a\0b.stl")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="not writable"):
+        check_writable(tmp_path / "a.stl")
+    tmp_path.chmod(0o700)
+
+
+def test_a_read_only_file_system():
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("needs /proc as an example of a folder that takes no files")
+    with pytest.raises(OutputError, match="not writable"):
+        check_writable("/proc/self/organ.stl")
+
+
+def test_checking_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "a.stl")
+    assert os.listdir(tmp_path) == []
