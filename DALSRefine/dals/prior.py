@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -223,19 +224,30 @@ def _assemble(metadata: Mapping[str, str], tensors: dict[str, Tensor], digest: s
     sizes = json.loads(metadata["decoder"])
     decoder = Decoder(DecoderSettings(sizes["latent_size"], tuple(sizes["hidden_sizes"])))
     decoder.load_state_dict({k.removeprefix("decoder."): v for k, v in tensors.items() if k.startswith("decoder.")})
-    mean, basis = tensors["latent_mean"], tensors["latent_basis"]
-    if mean.shape != (sizes["latent_size"],) or basis.ndim != 2 or len(basis) != len(mean):
-        raise ValueError("latent statistics of a wrong size")
+    _check_statistics(tensors, sizes["latent_size"])
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
         raise ValueError("not-a-number among the weights")
+    radius = float(metadata["template_radius"])
+    if not (math.isfinite(radius) and radius > 0):
+        raise ValueError("a sphere without a radius")
     return ShapePrior(
         name=metadata["name"],
         decoder=frozen(decoder),
         latents=tensors["latents"],
-        latent_mean=mean,
-        latent_basis=basis,
+        latent_mean=tensors["latent_mean"],
+        latent_basis=tensors["latent_basis"],
         scales_mm=tensors["scales_mm"],
-        template_radius=float(metadata["template_radius"]),
+        template_radius=radius,
         card=json.loads(metadata["card"]),
         digest=digest,
     )
+
+
+def _check_statistics(tensors: Mapping[str, Tensor], size: int) -> None:
+    latents, mean, basis, scales = (tensors[name] for name in _STATISTICS)
+    if mean.shape != (size,) or any(value.ndim != 2 for value in (latents, basis)):
+        raise ValueError("latent statistics of a wrong size")
+    if latents.shape[1] != size or len(basis) != size:
+        raise ValueError("latents of a wrong size")
+    if scales.ndim != 1 or not bool((scales > 0).all()):
+        raise ValueError("sizes that are not positive")

@@ -18,7 +18,11 @@ OBLIQUE = np.array([[0.8, -0.6, 0.0], [0.48, 0.64, -0.6], [0.36, 0.48, 0.8]])
 
 
 def sphere(
-    level: int = 3, *, radius: float = 1.0, centre: tuple[float, float, float] = (0, 0, 0), dtype: torch.dtype = torch.float64
+    level: int = 3,
+    *,
+    radius: float = 1.0,
+    centre: tuple[float, float, float] = (0, 0, 0),
+    dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, Tensor]:
     """Vertices and facets of an icosphere."""
     template = icosphere(level)

@@ -57,7 +57,9 @@ def test_gradient_points_away_from_the_sphere(name: str) -> None:
     field, points = _ball(name), _around(1.3 * RADIUS)
     offset = (points - torch.as_tensor(CENTRE).float()).double()
     radius = offset.norm(dim=1)
-    clear = ((radius - RADIUS).abs() > 2 * max(GRIDS[name][1])) & (radius > 6)  # neither at the surface nor at the middle
+    clear = ((radius - RADIUS).abs() > 2 * max(GRIDS[name][1])) & (
+        radius > 6
+    )  # neither at the surface nor at the middle
     points.requires_grad_()
     field(points).sum().backward()
     direction = offset / radius[:, None] * torch.sign(radius - RADIUS)[:, None]

@@ -57,7 +57,9 @@ def test_chamfer_gradients() -> None:
 def test_squared_distance_takes_the_points_it_is_told() -> None:
     a, b = random_points(2, 4, seed=1), random_points(2, 3, seed=2)
     index = torch.tensor([[0, 2, 1, 1], [2, 2, 0, 1]])
-    expected = [float(np.mean([float((a[k, n] - b[k, index[k, n]]).square().sum()) for n in range(4)])) for k in range(2)]
+    expected = [
+        float(np.mean([float((a[k, n] - b[k, index[k, n]]).square().sum()) for n in range(4)])) for k in range(2)
+    ]
     assert squared_distance(a, b, index).tolist() == pytest.approx(expected)
 
 
@@ -109,7 +111,9 @@ def test_quality_of_degenerate_facets_is_zero_with_finite_gradient(vertices: Ten
 def test_dirichlet_energy_against_the_trace(power: int) -> None:
     laplacian = uniform_laplacian(icosphere(1), dtype=torch.float64)
     latents = random_points(42).repeat(1, 2)
-    expected = np.trace(latents.numpy().T @ np.linalg.matrix_power(laplacian.to_dense().numpy(), power) @ latents.numpy())
+    expected = np.trace(
+        latents.numpy().T @ np.linalg.matrix_power(laplacian.to_dense().numpy(), power) @ latents.numpy()
+    )
     assert dirichlet_energy(latents, laplacian, power=power).item() == pytest.approx(expected)
     assert dirichlet_energy(latents, laplacian.to_dense(), power=power).item() == pytest.approx(expected)
 

@@ -140,12 +140,16 @@ def test_a_single_latent_has_a_mean_and_no_direction() -> None:
 # --- finding ------------------------------------------------------------------------------------
 
 
-def test_priors_are_found_by_name_in_the_named_folders(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_priors_are_found_by_name_in_the_named_folders(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     save_prior(other / "blob.safetensors", tiny_prior(seed=1))
     save_prior(other / "pear.safetensors", tiny_prior(seed=2))
-    monkeypatch.setenv("DALS_PRIORS", f"{tmp_path}:{tmp_path / 'missing'}:{other}".replace(":", prior_module.os.pathsep))
+    monkeypatch.setenv(
+        "DALS_PRIORS", f"{tmp_path}:{tmp_path / 'missing'}:{other}".replace(":", prior_module.os.pathsep)
+    )
     assert available_priors()["blob"] == saved  # the first folder wins
     assert load_prior("blob").digest == tensors_digest(tiny_prior())
     assert load_prior("pear").digest == tensors_digest(tiny_prior(seed=2))
@@ -195,7 +199,7 @@ def test_a_missing_checksum(saved: Path) -> None:
 
 def test_a_newer_format(saved: Path) -> None:
     _with_metadata(saved, format_version=str(FORMAT_VERSION + 1))
-    with pytest.raises(PriorError, match="newer than this version can read.*update"):
+    with pytest.raises(PriorError, match=r"newer than this version can read.*update"):
         load_prior(saved)
 
 

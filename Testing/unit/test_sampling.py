@@ -22,7 +22,9 @@ def test_facet_areas_agree_with_the_mesh() -> None:
 
 def test_facets_are_hit_in_proportion_to_their_area() -> None:
     # Three separate triangles of areas 1 : 2 : 5, told apart by their height.
-    vertices = torch.tensor([[x * a, y, float(k)] for k, a in enumerate((1, 2, 5)) for x, y in ((0, 0), (1, 0), (0, 1))])
+    vertices = torch.tensor(
+        [[x * a, y, float(k)] for k, a in enumerate((1, 2, 5)) for x, y in ((0, 0), (1, 0), (0, 1))]
+    )
     points = sample_surface(vertices, torch.arange(9).view(3, 3), 8000, generator=generator())
     counts = torch.bincount(points[:, 2].round().long(), minlength=3).numpy()
     assert stats.chisquare(counts, 8000 * np.array([1, 2, 5]) / 8).pvalue > 1e-3

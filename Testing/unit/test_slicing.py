@@ -82,7 +82,9 @@ def test_a_plane_that_misses_gives_nothing(offset: float) -> None:
 
 
 def _octahedron() -> tuple[Tensor, Tensor]:
-    vertices = torch.tensor([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=torch.float64)
+    vertices = torch.tensor(
+        [[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], dtype=torch.float64
+    )
     top = [[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4]]
     return vertices, torch.tensor(top + [[b, a, 5] for a, b, _ in top])
 
@@ -99,7 +101,9 @@ def test_a_plane_along_edges_counts_each_edge_once(sign: int) -> None:
 
 def test_a_plane_through_vertices_and_facets() -> None:
     vertices, facets = _octahedron()
-    diagonal = torch.tensor([[1.0, -1.0, 0]], dtype=torch.float64) / math.sqrt(2)  # through the poles and four edges' middles
+    diagonal = torch.tensor([[1.0, -1.0, 0]], dtype=torch.float64) / math.sqrt(
+        2
+    )  # through the poles and four edges' middles
     cuts = cut_mesh(vertices, facets, 0 * Z, diagonal)
     assert cuts.lengths.sum().item() == pytest.approx(4 * math.sqrt(1.5))
     samples = sample_cuts(vertices, facets, cuts, 100, generator=generator())[0]

@@ -6,7 +6,6 @@ import argparse
 import json
 from dataclasses import asdict
 from importlib.util import find_spec
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 

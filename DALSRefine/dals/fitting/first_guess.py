@@ -13,8 +13,8 @@ from dals.pose import Pose
 def first_guess(observation: Observation, mean_shape: FloatArray) -> Pose:
     """A first similarity transform without rotation.
 
-    Points and segmentations show the whole surface: the bounding box and centroid of the
-    mean shape are matched with theirs. Contours show it in places only: the box around all of
+    Points and segmentations show the whole surface: the bounding box of the mean shape is
+    matched with theirs. Contours show it in places only: the box around all of
     them is matched with the mean shape's; planes that miss the middle make that box too
     small, which is why fits try several scales.
 
@@ -25,20 +25,14 @@ def first_guess(observation: Observation, mean_shape: FloatArray) -> Pose:
         Vertices of the prior's mean shape, canonical.
     """
     if isinstance(observation, (PointCloud, PlanarContours)):
-        points = observation.points
+        points, reach = observation.points, np.zeros(3)
     else:
-        points = _boundary_points(observation.label_map.array, observation.label_map.ijk_to_ras)
-    low, high = points.min(axis=0), points.max(axis=0)
+        label_map = observation.label_map
+        # Voxels reach half a spacing beyond their centres, seen along each RAS axis.
+        points, reach = label_map.marked_points, 0.5 * np.linalg.norm(label_map.ijk_to_ras[:3, :3], axis=1)
+    low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
     shape_low, shape_high = mean_shape.min(axis=0), mean_shape.max(axis=0)
     extent, shape_extent = high - low, shape_high - shape_low
     scale = float(extent @ shape_extent / (shape_extent @ shape_extent))
     translation = 0.5 * (low + high) - scale * 0.5 * (shape_low + shape_high)
     return Pose(scale, translation)
-
-
-def _boundary_points(mask: np.ndarray, ijk_to_ras: FloatArray) -> FloatArray:
-    """Centres of the mask's extreme voxels along every line of the first axis, RAS mm."""
-    inside = np.argwhere(mask)[:, ::-1].astype(float)
-    if len(inside) > 200_000:
-        inside = inside[:: len(inside) // 200_000]
-    return np.asarray(inside @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3])
