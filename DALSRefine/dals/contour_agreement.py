@@ -9,7 +9,7 @@ counterpart say little: an organ may have several sections on a plane, of which 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +20,17 @@ from dals.mesh import FloatArray
 
 MINIMUM_ANGLE_DEG = 20.0
 """Planes that cross at less say too little about where the surface is."""
-MINIMUM_GAP_MM = 8.0
-RELATIVE_GAP = 0.08
+MINIMUM_GAP_MM = 4.0
+RELATIVE_GAP = 0.055
 """Gaps up to this fraction of the smaller contour's extent are explained by drawing."""
+CLEAR_RELATIVE_GAP = 0.13
+"""One gap of more than this is a contradiction; a smaller one may be a fissure that one outline skipped, but two are
+not. Measured on three outlines of real livers: 28 clicks with half a millimetre of tremor gave no false alarm in 390
+cases, 14 clicks one in a hundred or fewer."""
 RELATIVE_OVERLAP = 0.1
 """Stretches that share less than this fraction of the shorter one are neighbours rather than the same."""
-RELATIVE_DISTANCE = 0.5
-"""Contours that do not meet at all may be this fraction of the smaller one's extent apart."""
+RELATIVE_DISTANCE = 0.3
+"""Bounding boxes of contours may be this fraction of the largest contour's extent apart; in real livers they touch."""
 
 
 class _End(NamedTuple):
@@ -50,16 +54,12 @@ class _Gap(NamedTuple):
     relative: float
     """In units of the smaller contour's extent."""
 
-    @property
-    def is_wide(self) -> bool:
-        return self.millimetres > MINIMUM_GAP_MM and self.relative > RELATIVE_GAP
-
 
 def check_agreement(groups: Sequence[Sequence[Contour]]) -> None:
     """Compare every two planes along the line in which they cross.
 
     A plane may hold several contours (separate sections, holes) and may lack some: a contradiction needs
-    wide gaps seen from both sides, or contours that are far from each other.
+    wide gaps that both sides see, or a contour that is far from all others.
 
     Parameters
     ----------
@@ -72,39 +72,37 @@ def check_agreement(groups: Sequence[Sequence[Contour]]) -> None:
         Naming the two contours that fit each other worst, and their gap in millimetres.
     """
     _check_distances([contour for group in groups for contour in group])
-    found: list[_Gap] = []
-    for a, b in combinations(groups, 2):
-        if a[0].plane.angle_to(b[0].plane) >= MINIMUM_ANGLE_DEG:
-            found += _contradictions(a, b)
-    if found:
-        _refuse(max(found, key=lambda gap: gap.relative))
+    wide = [
+        gap
+        for a, b in combinations(groups, 2)
+        if a[0].plane.angle_to(b[0].plane) >= MINIMUM_ANGLE_DEG
+        for gap in _gaps(a, b)
+        if gap.millimetres > MINIMUM_GAP_MM and gap.relative > RELATIVE_GAP
+    ]
+    if not wide:
+        return
+    worst = max(wide, key=lambda gap: gap.relative)
+    if len(wide) > 1 or worst.relative > CLEAR_RELATIVE_GAP:
+        raise InputError(
+            f"The contours '{worst.contour.name}' and '{worst.other.name}' contradict each other: where their planes "
+            f"cross they are {worst.millimetres:.0f} mm apart. Please check that both outline the same organ."
+        )
 
 
-def _refuse(gap: _Gap) -> None:
-    raise InputError(
-        f"The contours '{gap.contour.name}' and '{gap.other.name}' contradict each other: where their planes cross "
-        f"they are {gap.millimetres:.0f} mm apart. Please check that both outline the same organ."
-    )
+def _gaps(a: Sequence[Contour], b: Sequence[Contour]) -> list[_Gap]:
+    """For each end of two stretches that should be the same: the gap, seen from the side that sees less of it.
 
-
-def _contradictions(a: Sequence[Contour], b: Sequence[Contour]) -> list[_Gap]:
-    """Wide gaps between the contours of two planes that cannot be explained by sections left out."""
+    An end that only one side sees is explained by a hole or a section that the other side left out.
+    """
     direction = np.cross(a[0].plane.normal, b[0].plane.normal)
     direction /= np.linalg.norm(direction)
     in_a, in_b = _stretches(a, b[0].plane, direction), _stretches(b, a[0].plane, direction)
-    pairs = [(x, y) for x in in_a for y in in_b if _overlap(x, y) > RELATIVE_OVERLAP]
-    found: list[_Gap] = []
-    for x, y in pairs:
-        from_a = max((_gap(end, b) for end in x), key=lambda gap: gap.relative)
-        from_b = max((_gap(end, a) for end in y), key=lambda gap: gap.relative)
-        if from_a.is_wide and from_b.is_wide:
-            found += [from_a, from_b]
-    if not pairs and (in_a or in_b):
-        gaps = [_gap(end, b) for x in in_a for end in x] + [_gap(end, a) for y in in_b for end in y]
-        nearest = min(gaps, key=lambda gap: gap.relative)
-        if nearest.is_wide and nearest.relative > RELATIVE_DISTANCE:
-            found.append(nearest)
-    return found
+    return [
+        min(_gap(end_a, b), _gap(end_b, a), key=lambda gap: gap.relative)
+        for x, y in product(in_a, in_b)
+        if _overlap(x, y) > RELATIVE_OVERLAP
+        for end_a, end_b in zip(x, y, strict=True)
+    ]
 
 
 def _stretches(group: Sequence[Contour], plane: Plane, direction: FloatArray) -> list[_Stretch]:
@@ -147,7 +145,7 @@ def _distance_to_polyline(point: FloatArray, polyline: FloatArray) -> float:
 
 
 def _check_distances(contours: Sequence[Contour]) -> None:
-    """Contours of one organ are not farther from each other than the largest of them is wide."""
+    """Refuse a contour that lies far from all others."""
     largest = max(contour.extent for contour in contours)
     low = np.array([contour.points.min(axis=0) for contour in contours])
     high = np.array([contour.points.max(axis=0) for contour in contours])
@@ -155,7 +153,7 @@ def _check_distances(contours: Sequence[Contour]) -> None:
         gaps = np.linalg.norm(np.maximum(0.0, np.maximum(low - high[index], low[index] - high)), axis=1)
         gaps[index] = np.inf
         nearest = int(np.argmin(gaps))
-        if gaps[nearest] > largest:
+        if gaps[nearest] > max(MINIMUM_GAP_MM, RELATIVE_DISTANCE * largest):
             raise InputError(
                 f"The contours '{contour.name}' and '{contours[nearest].name}' contradict each other: they are "
                 f"{gaps[nearest]:.0f} mm apart. Please check that both outline the same organ."

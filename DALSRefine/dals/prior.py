@@ -83,6 +83,16 @@ class ShapePrior:
         logs = self.scales_mm.double().log()
         return float(logs.mean()), float(logs.std().clamp_min(0.02))
 
+    def unwhiten(self, whitened: Tensor) -> Tensor:
+        """Latents (..., d) of coordinates (..., k) in standard deviations along `latent_basis`."""
+        return self.latent_mean + whitened @ self.latent_basis.T
+
+    @cached_property
+    def whitened_latents(self) -> Tensor:
+        """The training latents in standard deviations along `latent_basis`, (N, k)."""
+        lengths = self.latent_basis.square().sum(dim=0)
+        return (self.latents - self.latent_mean) @ (self.latent_basis / lengths)
+
     def to(self, device: torch.device | str) -> ShapePrior:
         """A copy on a device."""
         decoder = Decoder(self.decoder.settings).to(device)

@@ -53,7 +53,9 @@ def test_stl_is_binary_lps_with_slicers_header(tmp_path):
     np.testing.assert_allclose(corners, [[0, 0, 0], [0, -20, 0], [-10, 0, 0]], atol=1e-6)
 
 
-@pytest.mark.parametrize(("suffix", "text"), [("ply", b"comment SPACE=RAS"), ("obj", b"# DALSRefine output. SPACE=RAS")])
+@pytest.mark.parametrize(
+    ("suffix", "text"), [("ply", b"comment SPACE=RAS"), ("obj", b"# DALSRefine output. SPACE=RAS")]
+)
 def test_the_space_stands_in_a_comment(tmp_path, suffix, text):
     write_mesh(tmp_path / f"a.{suffix}", TETRAHEDRON, space="RAS")
     assert text in (tmp_path / f"a.{suffix}").read_bytes()
@@ -100,7 +102,9 @@ def test_the_file_counts_then_what_the_caller_says_then_lps(tmp_path, suffix, co
 
 def test_a_text_stl_is_read_too(tmp_path):
     facets = "".join(
-        "facet normal 0 0 0\nouter loop\n" + "".join(f"vertex {x} {y} {z}\n" for x, y, z in corner) + "endloop\nendfacet\n"
+        "facet normal 0 0 0\nouter loop\n"
+        + "".join(f"vertex {x} {y} {z}\n" for x, y, z in corner)
+        + "endloop\nendfacet\n"
         for corner in TETRAHEDRON.corners
     )
     (tmp_path / "a.stl").write_text(f"solid SPACE=RAS\n{facets}endsolid\n")
@@ -154,7 +158,9 @@ def test_missing_unknown_and_folder(tmp_path):
 
 
 def test_points_without_facets_are_no_mesh(tmp_path):
-    header = "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
+    header = (
+        "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
+    )
     (tmp_path / "a.ply").write_text(header + "1 2 3\n4 5 6\n")
     with pytest.raises(InputError, match="no facets"):
         read_mesh(tmp_path / "a.ply")

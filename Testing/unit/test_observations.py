@@ -125,36 +125,27 @@ def test_points_and_segmentations():
 
 
 def _outline(mesh, origin, normal):
-    """The longest closed outline of a mesh on a plane as 28 clicks with tremor, or None if a cut is not closed."""
-    from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkCommonDataModel import vtkPlane
-    from vtkmodules.vtkFiltersCore import vtkCleanPolyData, vtkCutter
-
-    from dals.vtk_bridge import polydata_of
-
-    plane = vtkPlane()
-    plane.SetOrigin(*origin)
-    plane.SetNormal(*normal)
-    cutter = vtkCutter()
-    cutter.SetCutFunction(plane)
-    cutter.SetInputData(polydata_of(mesh))
-    clean = vtkCleanPolyData()
-    clean.SetInputConnection(cutter.GetOutputPort())
-    clean.SetTolerance(1e-6)
-    clean.Update()
-    points = vtk_to_numpy(clean.GetOutput().GetPoints().GetData()).astype(float)
+    """The longest closed outline of a mesh on a plane as 28 clicks, or None if a cut is not closed."""
+    height = (mesh.vertices - origin) @ normal
     neighbours = {}
-    for a, b in vtk_to_numpy(clean.GetOutput().GetLines().GetConnectivityArray()).reshape(-1, 2).tolist():
-        neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
-    if any(len(found) != 2 for found in neighbours.values()):
+    for corners in mesh.facets.tolist():
+        cut = [
+            tuple(sorted((a, b)))
+            for a, b in zip(corners, (*corners[1:], corners[0]), strict=True)
+            if (height[a] < 0) != (height[b] < 0)
+        ]
+        for one, other in (cut, cut[::-1]) if cut else ():
+            neighbours.setdefault(one, []).append(other)
+    if any(len(set(found)) != 2 for found in neighbours.values()):
         return None
     loops = []
     while neighbours:
         loop = [next(iter(neighbours))]
-        while following := [n for n in neighbours.pop(loop[-1]) if n in neighbours]:
+        while following := [edge for edge in neighbours.pop(loop[-1]) if edge in neighbours]:
             loop.append(following[0])
-        loops.append(points[loop])
+        a, b = np.array(loop).T
+        share = (height[a] / (height[a] - height[b]))[:, None]
+        loops.append(mesh.vertices[a] + share * (mesh.vertices[b] - mesh.vertices[a]))
     return max((_resampled(loop) for loop in loops), key=lambda pair: pair[1])[0]
 
 

@@ -12,7 +12,7 @@ from dals.fitting.settings import FitSettings
 from dals.mesh import FloatArray, TriangleMesh
 from dals.pose import Pose
 
-Stage = Literal["pose", "shared", "local"]
+Stage = Literal["shared", "local"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FitStatus:
 
     Attributes
     ----------
-    stage : "pose", "shared" or "local"
+    stage : "shared" or "local"
     step, total : int
         Steps done and steps in all.
     """

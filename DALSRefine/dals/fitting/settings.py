@@ -13,8 +13,8 @@ Task = Literal["points", "planes", "segmentation"]
 class FitSettings:
     """Settings of a fit; `FitSettings.for_task` gives the defaults of a kind of observation.
 
-    A fit has up to three stages: the pose of the mean shape, one latent that all vertices
-    share (with the pose), and one latent per vertex.
+    A fit has up to two stages: one latent that all vertices share, together with the pose
+    unless that is known, and one latent per vertex.
 
     Attributes
     ----------
@@ -31,20 +31,25 @@ class FitSettings:
     lambda_scale : float
         Weight of the squared deviation of the organ's size from the training shapes', in
         standard deviations of its logarithm; only where the pose is estimated.
-    pose_steps, shared_steps, local_steps : int
-        Adam steps of the three stages.
+    shared_steps, local_steps : int
+        Adam steps of the two stages.
     pose_rate, shared_rate, local_rate : float
         Learning rates; latents are in units of standard deviations.
     shared_level, level : int
         Subdivision level of the template in the first two stages and of the result.
     starts : tuple of float
         Factors on the first guess of the scale that are tried where the pose is estimated.
+    retrieved : int
+        Training shapes that are tried as starts as well, those that agree best.
     rotating : bool
         Whether an estimated pose may rotate.
     points : int
         Points drawn from the prediction (and at most from the observation) for the Chamfer loss.
     points_per_plane : int
         Points drawn on each plane for the slice Chamfer loss.
+    reach : float
+        Distance from a contour, canonical units, beyond which the mesh's own section in its plane
+        counts ever less: it may belong to a part that nobody outlined. Infinite in the paper.
     seed : int
     """
 
@@ -53,7 +58,6 @@ class FitSettings:
     power: int = 2
     lambda_prior: float = 0.0
     lambda_scale: float = 0.0
-    pose_steps: int = 30
     shared_steps: int = 100
     local_steps: int = 60
     pose_rate: float = 2e-2
@@ -62,9 +66,11 @@ class FitSettings:
     shared_level: int = 3
     level: int = 4
     starts: tuple[float, ...] = (1.0,)
+    retrieved: int = 0
     rotating: bool = False
     points: int = 2_500
     points_per_plane: int = 5_000
+    reach: float = math.inf
     seed: int = 0
 
     @property
@@ -75,7 +81,7 @@ class FitSettings:
     @property
     def total_steps(self) -> int:
         """Steps of all stages together when there is one start."""
-        return self.pose_steps + self.shared_steps + (0 if self.single_latent else self.local_steps)
+        return self.shared_steps + (0 if self.single_latent else self.local_steps)
 
     @classmethod
     def for_task(cls, task: Task) -> FitSettings:
@@ -91,11 +97,12 @@ class FitSettings:
             default,
             lambda_prior=0.0,
             lambda_scale=0.0,
-            pose_steps=0,
             shared_steps=250 if single else 0,
             shared_level=default.level,
             local_steps=0 if single else 250,
             starts=(1.0,),
+            retrieved=0,
+            reach=math.inf,
         )
 
     def changed(self, **options: object) -> FitSettings:

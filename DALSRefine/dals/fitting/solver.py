@@ -1,13 +1,12 @@
-"""The minimisation of Eq. 3: pose, then one latent, then a latent for every vertex."""
+"""The minimisation of Eq. 3: one latent for all vertices with the pose, then a latent for every vertex."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +20,9 @@ from dals.mesh import TriangleMesh
 from dals.pose import Pose, PoseCorrection
 from dals.prior import ShapePrior
 from dals.template import Template, icosphere, uniform_laplacian
+
+_RETRIEVAL_LEVEL = 2
+_FEW_POINTS = {"points": 500, "points_per_plane": 250}
 
 
 def fit(
@@ -101,29 +103,55 @@ class _Solver:
         self.device = prior.latent_mean.device
         self.generator = torch.Generator(device=self.device).manual_seed(settings.seed)
         self.done = 0
-        trials = 1 if known is not None else len(settings.starts)
-        self.total = settings.total_steps + (trials - 1) * (settings.pose_steps + self._trial_steps())
+        trials = 1 if known is not None else len(settings.starts) + settings.retrieved
+        self.total = settings.total_steps + (trials - 1) * self._trial_steps()
 
     # --- stages -----------------------------------------------------------------------------
 
     def search(self) -> _Variables:
-        """Try the first guess at several scales for a while and go on with the best."""
+        """Try several starts for a while and go on with the best.
+
+        Starts are the mean shape at several scales, and the training shapes that agree best
+        with what was given, half way between the mean shape and themselves.
+        """
         settings = self.settings
-        mean = self.prior.mean_shape(icosphere(settings.shared_level))
-        guess = first_guess(self.observation, mean.double().cpu().numpy())
-        centre = guess.to_patient(mean.double().mean(dim=0, keepdim=True).cpu().numpy())[0]
+        mean = self.prior.mean_shape(icosphere(settings.shared_level)).double().cpu().numpy()
+        guess = first_guess(self.observation, mean)
+        centre = guess.to_patient(mean.mean(axis=0, keepdims=True))[0]
         candidates = []
         for factor in settings.starts:
             translation = centre + factor * (guess.translation - centre)  # scale about the organ's middle
-            variables = self.variables(Pose(guess.scale * factor, translation))
-            self.pose_stage(variables)
-            candidates.append(variables)
-        if len(candidates) > 1:
-            for variables in candidates:
-                self.shared_stage(variables, self._trial_steps())
-            candidates.sort(key=self._selection_loss)
-            return self._go_on(candidates[0], settings.shared_steps - self._trial_steps())
-        return self._go_on(candidates[0], settings.shared_steps)
+            candidates.append(self.variables(Pose(guess.scale * factor, translation)))
+        candidates += self._retrieve(settings.retrieved)
+        if len(candidates) == 1:
+            self.shared_stage(candidates[0], settings.shared_steps)
+            return candidates[0]
+        for variables in candidates:
+            self.shared_stage(variables, self._trial_steps())
+        best = min(candidates, key=self._selection_loss)
+        self.shared_stage(best, settings.shared_steps - self._trial_steps())
+        return best
+
+    @torch.no_grad()
+    def _retrieve(self, count: int) -> list[_Variables]:
+        """Starts from the training shapes whose task loss is least, each at its own first guess of the pose."""
+        if count == 0:
+            return []
+        template = icosphere(_RETRIEVAL_LEVEL)
+        sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
+        whitened = 0.5 * self.prior.whitened_latents
+        shapes = self.prior.decoder(self.prior.unwhiten(whitened)[:, None], sphere)
+        ranked = []
+        for index, vertices in enumerate(shapes):
+            pose = first_guess(self.observation, vertices.double().cpu().numpy())
+            task = task_loss(self.observation, pose, replace(self.settings, **_FEW_POINTS), self.device)
+            ranked.append((float(task(vertices, facets, self.generator)) * pose.scale**2, index, pose))
+        starts = []
+        for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]:
+            variables = self.variables(pose)
+            variables.shared = whitened[index].clone()
+            starts.append(variables)
+        return starts
 
     def resume(self, start: FitState) -> _Variables:
         """Set up from the end of an earlier fit."""
@@ -135,21 +163,6 @@ class _Solver:
         else:
             self.shared_stage(variables, self.settings.shared_steps // 2)
         return variables
-
-    def pose_stage(self, variables: _Variables) -> None:
-        """Move and scale the mean shape."""
-        template = icosphere(self.settings.shared_level)
-        mean = self.prior.mean_shape(template)
-        parameters = self._pose_parameters(variables)
-        self._descend(
-            "pose",
-            self.settings.pose_steps,
-            parameters,
-            lambda: variables.correction(mean),
-            lambda _: self._scale_penalty(variables),
-            variables,
-            template,
-        )
 
     def shared_stage(self, variables: _Variables, steps: int) -> None:
         """One latent for all vertices, and the pose unless it is known."""
@@ -236,8 +249,7 @@ class _Solver:
 
     def _decode(self, variables: _Variables, sphere: Tensor) -> Tensor:
         whitened = variables.shared[None] if variables.local is None else variables.shared + variables.local
-        latents = self.prior.latent_mean + whitened @ self.prior.latent_basis.T
-        vertices: Tensor = self.prior.decoder(latents, sphere)
+        vertices: Tensor = self.prior.decoder(self.prior.unwhiten(whitened), sphere)
         return vertices if self.known is not None else variables.correction(vertices)
 
     # --- setting up, ending -----------------------------------------------------------------
@@ -282,10 +294,6 @@ class _Solver:
         prior = self.settings.lambda_prior * variables.shared.square().mean() + self._scale_penalty(variables)
         return float(task + prior) * variables.pose.scale**2
 
-    def _go_on(self, variables: _Variables, steps: int) -> _Variables:
-        self.shared_stage(variables, max(steps, 0))
-        return variables
-
     def _trial_steps(self) -> int:
         return self.settings.shared_steps // 3
 
@@ -311,9 +319,3 @@ class _Solver:
         for level in range(variables.level + 1, self.settings.level + 1):
             variables.local = icosphere(level).prolong(variables.local)
         variables.level = self.settings.level
-
-
-def known_pose(vertices: np.ndarray) -> Pose:
-    """The canonical frame of a surface itself: zero mean, unit sphere; for experiments with known pose."""
-    centre = vertices.mean(axis=0)
-    return Pose(float(np.linalg.norm(vertices - centre, axis=1).max()), centre)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -76,10 +77,16 @@ class SliceLoss:
         Points along the contours of each plane.
     count : int
         Points drawn along each cut.
+    reach : float
+        Distance from a contour, canonical units, beyond which the mesh's own section counts ever less;
+        infinite in the paper.
     """
 
-    def __init__(self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int) -> None:
-        self.origins, self.normals, self.targets, self.count = origins, normals, targets, count
+    def __init__(
+        self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int, reach: float = math.inf
+    ) -> None:
+        self.origins, self.normals, self.targets = origins, normals, targets
+        self.count, self.reach = count, reach
         self._index = PointIndex(targets)
 
     def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
@@ -89,9 +96,22 @@ class SliceLoss:
         samples = sample_cuts(vertices, facets, cuts, self.count, generator=generator)
         anywhere = vertices[torch.arange(self.count, device=vertices.device) % len(vertices)]
         samples = torch.where(met[:, None, None], samples, anywhere)
-        to_contour = squared_distance(samples, self.targets, self._index.nearest(samples))
+        to_contour = self._forgiving_distance(samples)
         to_mesh = squared_distance(self.targets, samples, nearest(self.targets, samples))
         return (to_mesh + torch.where(met, to_contour, 0.0)).mean()
+
+    def _forgiving_distance(self, samples: Tensor) -> Tensor:
+        """Mean squared distance (P,) of samples (P, N, 3) to the contours, growing slower beyond `reach`.
+
+        A section through two parts of an organ of which only one was outlined must not drag
+        the other part away.
+        """
+        index = self._index.nearest(samples)
+        picked = torch.gather(self.targets, -2, index[..., None].expand(*index.shape, 3))
+        squared = (samples - picked).square().sum(dim=-1)
+        if math.isfinite(self.reach):
+            squared = squared / (1 + squared / self.reach**2)
+        return squared.mean(dim=-1)
 
 
 class SegmentationLoss:
@@ -131,6 +151,7 @@ def _slice_loss(observation: PlanarContours, pose: Pose, settings: FitSettings, 
         _tensor(np.stack(normals), device),
         _tensor(np.stack(targets), device),
         count=settings.points_per_plane,
+        reach=settings.reach,
     )
 
 
