@@ -95,6 +95,11 @@ class Contour:
         """Length of the closed polyline in millimetres."""
         return float(np.linalg.norm(self.points - np.roll(self.points, -1, axis=0), axis=1).sum())
 
+    @property
+    def click_spacing(self) -> float:
+        """Mean distance along the contour between the points that the user gave, in millimetres."""
+        return self.length / len(self.points if self.control_points is None else self.control_points)
+
 
 def checked_points(points: FloatArray, owner: str) -> FloatArray:
     """`points` as finite (N >= 1, 3) float64, or an `InputError` whose sentence starts with `owner`."""

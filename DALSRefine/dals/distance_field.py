@@ -25,7 +25,9 @@ class DistanceField:
     Attributes
     ----------
     values : (4, K, J, I) float32
-        Distance in the unit of the grid, then its x, y and z derivatives (Sobel).
+        Signed distance (negative inside) in the unit of the grid, then its x, y and z
+        derivatives (Sobel). The sign is dropped after the look-up and not before: between two
+        voxels on either side of the boundary the distance then falls to zero as it should.
     origin : (3,)
         Position of voxel (0, 0, 0).
     spacing : float
@@ -79,10 +81,7 @@ def distance_field(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> Dista
     if not fraction.any():
         raise InputError("The segmentation consists of a few voxels far apart; choose one of a whole organ.")
     signed = _signed_distance(fraction, spacing)
-    distance = np.abs(signed).astype(np.float32)
-    # The derivative of |d| is that of d with its sign: smooth across the boundary itself.
-    gradient = _sobel(signed, spacing) * np.sign(signed)
-    values = torch.from_numpy(np.concatenate([distance[None], gradient.astype(np.float32)]))
+    values = torch.from_numpy(np.concatenate([signed[None], _sobel(signed, spacing)]).astype(np.float32))
     return DistanceField(values, torch.as_tensor(origin, dtype=torch.float32), spacing)
 
 
@@ -158,9 +157,10 @@ class _Lookup(torch.autograd.Function):
         beyond = (index - clamped) * field.spacing
         overshoot = torch.linalg.vector_norm(beyond, dim=-1)
         direction = beyond / overshoot.clamp_min(1e-12)[:, None]
-        gradient = torch.where((overshoot > 0)[:, None], direction, sampled[1:].T)
+        inside = torch.where(sampled[0] < 0, -1.0, 1.0)
+        gradient = torch.where((overshoot > 0)[:, None], direction, (inside * sampled[1:]).T)
         ctx.save_for_backward(gradient)
-        return sampled[0] + overshoot
+        return sampled[0].abs() + overshoot
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import ndimage
 
 from dals.contour_agreement import check_agreement
 from dals.contours import Contour, Plane, checked_points
@@ -108,6 +110,17 @@ class Segmentation:
     """
 
     label_map: LabelMap
+
+    @cached_property
+    def solid(self) -> LabelMap:
+        """The label map without islands and cavities: its largest component, filled."""
+        marked = np.argwhere(self.label_map.array)
+        box = tuple(slice(low, high + 1) for low, high in zip(marked.min(axis=0), marked.max(axis=0), strict=True))
+        components, _ = ndimage.label(self.label_map.array[box])
+        largest = components == np.bincount(components.ravel())[1:].argmax() + 1
+        solid = np.zeros_like(self.label_map.array)
+        solid[box] = ndimage.binary_fill_holes(largest)
+        return self.label_map.with_array(solid)
 
     def __post_init__(self) -> None:
         if self.label_map.is_empty:

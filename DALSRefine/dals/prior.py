@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from dals.decoder import Decoder, DecoderSettings
@@ -54,7 +54,7 @@ class ShapePrior:
     card : mapping
         Model card: data, licence, training, held-out figures, intended use.
     digest : str
-        SHA-256 of the tensors, hexadecimal.
+        SHA-256 of the tensors and settings, hexadecimal; the card has a checksum of its own.
     """
 
     name: str
@@ -82,16 +82,6 @@ class ShapePrior:
         """Mean and standard deviation of the natural logarithm of `scales_mm`."""
         logs = self.scales_mm.double().log()
         return float(logs.mean()), float(logs.std().clamp_min(0.02))
-
-    def unwhiten(self, whitened: Tensor) -> Tensor:
-        """Latents (..., d) of coordinates (..., k) in standard deviations along `latent_basis`."""
-        return self.latent_mean + whitened @ self.latent_basis.T
-
-    @cached_property
-    def whitened_latents(self) -> Tensor:
-        """The training latents in standard deviations along `latent_basis`, (N, k)."""
-        lengths = self.latent_basis.square().sum(dim=0)
-        return (self.latents - self.latent_mean) @ (self.latent_basis / lengths)
 
     def to(self, device: torch.device | str) -> ShapePrior:
         """A copy on a device."""
@@ -125,18 +115,16 @@ def latent_distribution(latents: Tensor) -> tuple[Tensor, Tensor]:
 
 def save_prior(path: Path, prior: ShapePrior) -> None:
     """Write a prior as safetensors with its card in the metadata; half-written files never appear."""
-    tensors = _tensors(prior)
+    tensors, facts = _tensors(prior), _facts(prior)
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "name": prior.name,
-        "decoder": json.dumps(asdict(prior.decoder.settings)),
-        "template_radius": repr(prior.template_radius),
-        "sha256": _digest(tensors),
-        "card": json.dumps(dict(prior.card)),
+        "sha256": _digest(tensors, facts),
+        "card_sha256": _text_digest(facts["card"]),
+        **facts,
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        temporary.write_bytes(save(tensors, metadata=metadata))  # unlike save_file, with the user's permissions
 
 
 def load_prior(name_or_path: str | Path) -> ShapePrior:
@@ -156,12 +144,12 @@ def load_prior(name_or_path: str | Path) -> ShapePrior:
                 raise PriorError(f"{path} is not a shape prior of this project; choose another file.")
             _check_version(path, metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        digest = _digest(tensors)
+        digest = _digest(tensors, metadata)
     except PriorError:
         raise
     except Exception as error:
         raise PriorError(f"The prior {path} cannot be read; it is damaged or incomplete. Get it again.") from error
-    if digest != metadata.get("sha256"):
+    if (digest, _text_digest(metadata.get("card", ""))) != (metadata.get("sha256"), metadata.get("card_sha256")):
         raise PriorError(f"The prior {path} was changed after it was made (its checksum differs); get it again.")
     try:
         return _assemble(metadata, tensors, digest)
@@ -186,9 +174,9 @@ def prior_folders() -> list[Path]:
     return [folder for folder in (*named, *(place / "Priors" for place in places)) if folder.is_dir()]
 
 
-def tensors_digest(prior: ShapePrior) -> str:
-    """SHA-256 of all tensors of a prior, hexadecimal."""
-    return _digest(_tensors(prior))
+def prior_digest(prior: ShapePrior) -> str:
+    """SHA-256 of a prior's tensors and settings, hexadecimal: it names what computes, whatever the card says."""
+    return _digest(_tensors(prior), _facts(prior))
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -221,8 +209,24 @@ def _tensors(prior: ShapePrior) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def _facts(prior: ShapePrior) -> dict[str, str]:
+    """Everything but the tensors, as the file's metadata."""
+    return {
+        "name": prior.name,
+        "decoder": json.dumps(asdict(prior.decoder.settings)),
+        "template_radius": repr(prior.template_radius),
+        "card": json.dumps(dict(prior.card)),
+    }
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
+    for fact in ("name", "decoder", "template_radius"):
+        digest.update(metadata.get(fact, "").encode() + b"\0")
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name].numpy())
         digest.update(f"{name} {array.dtype} {array.shape}".encode())

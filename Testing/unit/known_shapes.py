@@ -55,4 +55,4 @@ def ellipse_contour(axis, offset=0.0, *, radii=(60.0, 45.0, 35.0), centre=(20.0,
     points[:, others[0]] = np.cos(angle) * radii[others[0]] * scale
     points[:, others[1]] = np.sin(angle) * radii[others[1]] * scale
     points[:, axis] = offset
-    return Contour(points + centre, None, name or f"{'sagittal coronal axial'.split()[axis]}")
+    return Contour(points + centre, None, name or ("sagittal", "coronal", "axial")[axis])

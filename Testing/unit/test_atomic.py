@@ -1,9 +1,14 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from dals.errors import OutputError
 from dals.io.atomic import atomic_path, check_writable
+
+
+def _names(folder):
+    return [path.name for path in folder.iterdir()]
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -14,18 +19,23 @@ def test_the_file_appears_when_the_block_ends(tmp_path):
         temporary.write_text("whole")
         assert not target.exists()
     assert target.read_text() == "whole"
-    assert os.listdir(tmp_path) == ["organ.seg.nrrd"]
+    assert _names(tmp_path) == ["organ.seg.nrrd"]
 
 
 @pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, interruption):
     target = tmp_path / "organ.stl"
     target.write_text("old")
-    with pytest.raises(interruption), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise interruption
+
+    def write():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise interruption
+
+    with pytest.raises(interruption):
+        write()
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["organ.stl"]
+    assert _names(tmp_path) == ["organ.stl"]
 
 
 def test_no_space_left_is_told_in_a_sentence(tmp_path):
@@ -68,7 +78,7 @@ def test_a_folder_without_permission(tmp_path):
 
 
 def test_a_read_only_file_system():
-    if not os.path.isdir("/proc/self"):
+    if not Path("/proc/self").is_dir():
         pytest.skip("needs /proc as an example of a folder that takes no files")
     with pytest.raises(OutputError, match="not writable"):
         check_writable("/proc/self/organ.stl")
@@ -76,4 +86,4 @@ def test_a_read_only_file_system():
 
 def test_checking_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "a.stl")
-    assert os.listdir(tmp_path) == []
+    assert _names(tmp_path) == []

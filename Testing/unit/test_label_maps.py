@@ -231,6 +231,6 @@ def test_fuzz_cut_and_overwritten_bytes(valid_files, data):
     try:
         label_map = read_label_map(path, label=data.draw(st.sampled_from([None, 1, "a"])))
     except DalsError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017
     else:
         assert label_map.array.any()

@@ -171,7 +171,7 @@ def _only_dals_errors(path):
     try:
         contours = read_contours(path)
     except DalsError as error:
-        assert str(error)
+        assert str(error)  # noqa: PT017
     else:
         assert all(np.isfinite(contour.points).all() for contour in contours)
 

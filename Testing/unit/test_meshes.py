@@ -124,10 +124,13 @@ def test_what_is_no_mesh_is_refused_in_one_sentence(tmp_path, capfd, suffix, con
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", [*FORMATS, "vtk"])
 def test_a_truncated_file_never_breaks_the_program(tmp_path, suffix):
     """In a process of its own, as a reader written in C could end it."""
-    write_mesh(tmp_path / f"whole.{suffix}", ellipsoid(rings=6))
+    if suffix == "vtk":
+        _polygon_file(tmp_path / "whole.vtk", "title")
+    else:
+        write_mesh(tmp_path / f"whole.{suffix}", ellipsoid(rings=6))
     data = (tmp_path / f"whole.{suffix}").read_bytes()
     for number, fraction in enumerate((0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)):
         (tmp_path / f"cut{number}.{suffix}").write_bytes(data[: int(len(data) * fraction)])

@@ -24,7 +24,7 @@ from dals.prior import (
     latent_distribution,
     load_prior,
     save_prior,
-    tensors_digest,
+    prior_digest,
 )
 from dals.template import icosphere
 
@@ -37,11 +37,16 @@ def saved(tmp_path: Path) -> Path:
 
 
 def _with_metadata(path: Path, **changes: str | None) -> None:
-    """Rewrite a prior with other metadata; None takes an entry away."""
+    """Rewrite a prior with other metadata and a right checksum; None takes an entry away."""
     raw = path.read_bytes()
     (size,) = struct.unpack("<Q", raw[:8])
     metadata = json.loads(raw[8 : 8 + size])["__metadata__"] | changes
-    save_file(load_file(path), path, metadata={k: v for k, v in metadata.items() if v is not None})
+    metadata = {k: v for k, v in metadata.items() if v is not None}
+    tensors = load_file(path)
+    if "sha256" not in changes:
+        metadata["sha256"] = prior_module._digest(tensors, metadata)
+        metadata["card_sha256"] = prior_module._text_digest(metadata.get("card", ""))
+    save_file(tensors, path, metadata=metadata)
 
 
 def _saved_with(path: Path, **changes: Any) -> Path:
@@ -60,7 +65,7 @@ def test_what_is_saved_is_loaded_bit_by_bit(saved: Path) -> None:
         assert torch.equal(getattr(loaded, name), getattr(prior, name))
     for name, value in prior.decoder.state_dict().items():
         assert torch.equal(loaded.decoder.state_dict()[name], value)
-    assert loaded.digest == tensors_digest(loaded) == tensors_digest(prior)
+    assert loaded.digest == prior_digest(loaded) == prior_digest(prior)
 
 
 def test_saving_again_gives_the_same_digest(saved: Path, tmp_path: Path) -> None:
@@ -68,10 +73,11 @@ def test_saving_again_gives_the_same_digest(saved: Path, tmp_path: Path) -> None
     assert load_prior(tmp_path / "again.safetensors").digest == load_prior(saved).digest
 
 
-def test_the_digest_depends_on_every_tensor() -> None:
+def test_the_digest_depends_on_every_tensor_and_not_on_the_card() -> None:
     prior = tiny_prior()
     changed = replace(prior, scales_mm=prior.scales_mm + 1)
-    assert len({tensors_digest(p) for p in (prior, changed, tiny_prior(seed=1))}) == 3
+    assert len({prior_digest(p) for p in (prior, changed, tiny_prior(seed=1))}) == 3
+    assert prior_digest(replace(prior, card={"licence": "none"})) == prior_digest(prior)
     assert prior.with_digest("abc").digest == "abc"
 
 
@@ -86,7 +92,7 @@ def test_a_copy_on_a_device_is_independent() -> None:
     copy = prior.to("cpu")
     copy.decoder.output.bias.add_(1)
     assert not torch.equal(copy.decoder.output.bias, prior.decoder.output.bias)
-    assert tensors_digest(prior) == tensors_digest(tiny_prior())
+    assert prior_digest(prior) == prior_digest(tiny_prior())
 
 
 def test_mean_shape_is_the_decoders_output_at_the_mean_latent() -> None:
@@ -151,8 +157,8 @@ def test_priors_are_found_by_name_in_the_named_folders(
         "DALS_PRIORS", f"{tmp_path}:{tmp_path / 'missing'}:{other}".replace(":", prior_module.os.pathsep)
     )
     assert available_priors()["blob"] == saved  # the first folder wins
-    assert load_prior("blob").digest == tensors_digest(tiny_prior())
-    assert load_prior("pear").digest == tensors_digest(tiny_prior(seed=2))
+    assert load_prior("blob").digest == prior_digest(tiny_prior())
+    assert load_prior("pear").digest == prior_digest(tiny_prior(seed=2))
 
 
 def test_an_unknown_name_lists_those_there_are(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,6 +236,12 @@ def test_settings_that_do_not_fit_the_weights(saved: Path, settings: str) -> Non
         load_prior(saved)
 
 
+def test_a_changed_card_is_noticed(saved: Path) -> None:
+    _with_metadata(saved, card='{"licence": "anything goes"}', sha256=load_prior(saved).digest)
+    with pytest.raises(PriorError, match="changed after it was made"):
+        load_prior(saved)
+
+
 @pytest.mark.parametrize("entry", ["name", "decoder", "template_radius", "card"])
 def test_a_missing_entry(saved: Path, entry: str) -> None:
     _with_metadata(saved, **{entry: None})
@@ -275,7 +287,7 @@ def test_a_missing_tensor(saved: Path) -> None:
     (size,) = struct.unpack("<Q", raw[:8])
     metadata = json.loads(raw[8 : 8 + size])["__metadata__"]
     tensors = {name: value for name, value in load_file(saved).items() if name != "latents"}
-    save_file(tensors, saved, metadata=metadata | {"sha256": prior_module._digest(tensors)})
+    save_file(tensors, saved, metadata=metadata | {"sha256": prior_module._digest(tensors, metadata)})
     with pytest.raises(PriorError, match="inconsistent"):
         load_prior(saved)
 
@@ -308,11 +320,13 @@ def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 def test_a_half_written_prior_never_appears(saved: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
-    def stop_half_way(tensors: Any, path: Path, metadata: Any) -> None:
-        Path(path).write_bytes(b"half")
+    write_bytes = Path.write_bytes
+
+    def stop_half_way(path: Path, data: bytes) -> int:
+        write_bytes(path, data[: len(data) // 2])
         raise error
 
-    monkeypatch.setattr(prior_module, "save_file", stop_half_way)
+    monkeypatch.setattr(Path, "write_bytes", stop_half_way)
     with pytest.raises((OutputError, RuntimeError, KeyboardInterrupt)):
         save_prior(saved, tiny_prior(seed=1))
     with pytest.raises((OutputError, RuntimeError, KeyboardInterrupt)):

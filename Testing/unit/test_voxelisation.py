@@ -24,8 +24,8 @@ def test_volume_and_position_on_any_grid(parameters):
 
 def test_voxel_centres_decide():
     corners = np.array([[x, y, z] for x in (0.6, 3.4) for y in (0.6, 2.4) for z in (0.6, 4.4)])
-    facets = [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1), (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4),
-              (1, 5, 7), (1, 7, 3)]  # fmt: skip
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    facets = [(a, b, c) for a, b, c, _ in quads] + [(a, c, d) for a, _, c, d in quads]
     empty = grid((8, 8, 8), (1, 1, 1), centre=(3.5, 3.5, 3.5))
     array = mesh_to_label_map(TriangleMesh(corners, np.array(facets)), empty).array
     expected = np.zeros((8, 8, 8), bool)

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random choice")
     parser.add_argument("--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the result's mesh")
+    parser.add_argument("--paper", action="store_true", help="the paper's plain loop and weights: slower, worse")
     parser.add_argument("--rotate", action="store_true", help="let the organ rotate, for patients who lie askew")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -75,7 +76,7 @@ def _refine(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[
 def _settings(options: argparse.Namespace, task: Any) -> FitSettings:
     from dals.fitting import FitSettings
 
-    settings = FitSettings.for_task(task)
+    settings = FitSettings.paper(task) if options.paper else FitSettings.for_task(task)
     return settings.changed(seed=options.seed, level=options.level, rotating=options.rotate or None)
 
 

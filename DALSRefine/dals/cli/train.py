@@ -94,7 +94,7 @@ def _prior(
     import torch
 
     from dals import __version__
-    from dals.prior import ShapePrior, frozen, latent_distribution, tensors_digest
+    from dals.prior import ShapePrior, frozen, latent_distribution, prior_digest
 
     mean, basis = latent_distribution(report.latents)
     card = {
@@ -121,7 +121,7 @@ def _prior(
         template_radius=settings.template_radius,
         card=card,
     )
-    return prior.with_digest(tensors_digest(prior))
+    return prior.with_digest(prior_digest(prior))
 
 
 def _device(name: str) -> tuple[torch.device, bool]:

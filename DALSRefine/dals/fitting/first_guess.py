@@ -27,7 +27,7 @@ def first_guess(observation: Observation, mean_shape: FloatArray) -> Pose:
     if isinstance(observation, (PointCloud, PlanarContours)):
         points, reach = observation.points, np.zeros(3)
     else:
-        label_map = observation.label_map
+        label_map = observation.solid
         # Voxels reach half a spacing beyond their centres, seen along each RAS axis.
         points, reach = label_map.marked_points, 0.5 * np.linalg.norm(label_map.ijk_to_ras[:3, :3], axis=1)
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach

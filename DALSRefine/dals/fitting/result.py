@@ -23,9 +23,9 @@ class FitState:
     ----------
     pose : Pose
         Canonical frame to RAS mm.
-    shared : (k,)
-        Latent that all vertices share, in standard deviations along `ShapePrior.latent_basis`.
-    local : (V, k) or None
+    shared : (d,)
+        Latent that all vertices share.
+    local : (V, d) or None
         What each vertex adds to it.
     level : int
         Subdivision level of `local`.

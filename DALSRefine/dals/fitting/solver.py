@@ -101,6 +101,9 @@ class _Solver:
         self.prior, self.observation, self.settings = prior, observation, settings
         self.known, self.callback = known, callback
         self.device = prior.latent_mean.device
+        # Adam's coordinates of a latent: standard deviations along the principal directions, or the latent itself.
+        size = len(prior.latent_mean)
+        self.basis = prior.latent_basis if settings.whitened else torch.eye(size, device=self.device)
         self.generator = torch.Generator(device=self.device).manual_seed(settings.seed)
         self.done = 0
         trials = 1 if known is not None else len(settings.starts) + settings.retrieved
@@ -139,8 +142,8 @@ class _Solver:
             return []
         template = icosphere(_RETRIEVAL_LEVEL)
         sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
-        whitened = 0.5 * self.prior.whitened_latents
-        shapes = self.prior.decoder(self.prior.unwhiten(whitened)[:, None], sphere)
+        halfway = 0.5 * (self.prior.latents + self.prior.latent_mean)
+        shapes = self.prior.decoder(halfway[:, None], sphere)
         ranked = []
         for index, vertices in enumerate(shapes):
             pose = first_guess(self.observation, vertices.double().cpu().numpy())
@@ -149,16 +152,16 @@ class _Solver:
         starts = []
         for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]:
             variables = self.variables(pose)
-            variables.shared = whitened[index].clone()
+            variables.shared = self._coordinates(0.5 * (self.prior.latents[index] - self.prior.latent_mean))
             starts.append(variables)
         return starts
 
     def resume(self, start: FitState) -> _Variables:
         """Set up from the end of an earlier fit."""
         variables = self.variables(start.pose)
-        variables.shared = start.shared.to(self.device).clone()
+        variables.shared = self._coordinates(start.shared.to(self.device) - self.prior.latent_mean)
         if start.local is not None and not self.settings.single_latent:
-            variables.local, variables.level = start.local.to(self.device).clone(), start.level
+            variables.local, variables.level = self._coordinates(start.local.to(self.device)), start.level
             self._prolong(variables)
         else:
             self.shared_stage(variables, self.settings.shared_steps // 2)
@@ -190,16 +193,15 @@ class _Solver:
         facets = torch.as_tensor(template.facets, device=self.device)
         laplacian = uniform_laplacian(template).to(self.device)
         if variables.local is None:
-            rank = self.prior.latent_basis.shape[1]
-            variables.local, variables.level = torch.zeros(len(sphere), rank, device=self.device), settings.level
+            variables.local = torch.zeros(len(sphere), self.basis.shape[1], device=self.device)
+            variables.level = settings.level
         variables.local.requires_grad_(True)
         parameters = [{"params": [variables.local], "lr": settings.local_rate}]
 
         def penalty(vertices: Tensor) -> Tensor:
             assert variables.local is not None
             # The Laplacian of a constant is zero: the shared latent adds nothing to the energy.
-            latents = variables.local @ self.prior.latent_basis.T
-            energy = dirichlet_energy(latents, laplacian, power=settings.power)
+            energy = dirichlet_energy(variables.local @ self.basis.T, laplacian, power=settings.power)
             return settings.lambda_reg * quality_loss(vertices, facets) + settings.lambda_dir * energy
 
         steps = settings.local_steps
@@ -223,7 +225,7 @@ class _Solver:
         optimiser = torch.optim.Adam(parameters)
         base_rates = [float(group["lr"]) for group in optimiser.param_groups]
         for step in range(steps):
-            decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps))
+            decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)) if self.settings.decaying else 1.0
             for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
                 group["lr"] = rate * decay
             optimiser.zero_grad(set_to_none=True)
@@ -248,8 +250,9 @@ class _Solver:
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")
 
     def _decode(self, variables: _Variables, sphere: Tensor) -> Tensor:
-        whitened = variables.shared[None] if variables.local is None else variables.shared + variables.local
-        vertices: Tensor = self.prior.decoder(self.prior.unwhiten(whitened), sphere)
+        coordinates = variables.shared[None] if variables.local is None else variables.shared + variables.local
+        latents = self.prior.latent_mean + coordinates @ self.basis.T
+        vertices: Tensor = self.prior.decoder(latents, sphere)
         return vertices if self.known is not None else variables.correction(vertices)
 
     # --- setting up, ending -----------------------------------------------------------------
@@ -257,7 +260,7 @@ class _Solver:
     def variables(self, pose: Pose) -> _Variables:
         """Mean latent at a pose."""
         correction = PoseCorrection(rotating=self.settings.rotating and self.known is None, device=self.device)
-        shared = torch.zeros(self.prior.latent_basis.shape[1], device=self.device)
+        shared = torch.zeros(self.basis.shape[1], device=self.device)
         return _Variables(pose, task_loss(self.observation, pose, self.settings, self.device), correction, shared)
 
     @torch.no_grad()
@@ -269,9 +272,10 @@ class _Solver:
 
     def state(self, variables: _Variables) -> FitState:
         """What another fit can start from."""
-        local = None if variables.local is None else variables.local.detach().cpu()
+        local = None if variables.local is None else (variables.local.detach() @ self.basis.T).cpu()
+        shared = (self.prior.latent_mean + variables.shared.detach() @ self.basis.T).cpu()
         pose = variables.pose if self.known is not None else variables.pose.after(variables.correction.as_pose())
-        return FitState(pose, variables.shared.detach().cpu(), local, variables.level)
+        return FitState(pose, shared, local, variables.level)
 
     @torch.no_grad()
     def final_loss(self, variables: _Variables) -> float:
@@ -293,6 +297,10 @@ class _Solver:
         task = variables.task(vertices, facets, generator)
         prior = self.settings.lambda_prior * variables.shared.square().mean() + self._scale_penalty(variables)
         return float(task + prior) * variables.pose.scale**2
+
+    def _coordinates(self, offsets: Tensor) -> Tensor:
+        """Coordinates (..., k) along `basis` of offsets (..., d) from the mean latent."""
+        return offsets @ (self.basis / self.basis.square().sum(dim=0))
 
     def _trial_steps(self) -> int:
         return self.settings.shared_steps // 3

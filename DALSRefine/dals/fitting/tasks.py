@@ -18,6 +18,9 @@ from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.pose import Pose
 from dals.sampling import sample_surface
 from dals.slicing import cut_mesh, planes_met, sample_cuts
+from dals.voxelisation import label_map_to_mesh
+
+_BOUNDARY_POINTS = 20_000
 
 Observation = PointCloud | PlanarContours | Segmentation
 
@@ -43,7 +46,7 @@ def task_loss(observation: Observation, pose: Pose, settings: FitSettings, devic
         return PointsLoss(_tensor(pose.to_canonical(observation.points), device), count=settings.points)
     if isinstance(observation, PlanarContours):
         return _slice_loss(observation, pose, settings, device)
-    return SegmentationLoss(_canonical_field(observation, pose).to(device))
+    return _segmentation_loss(observation, pose, settings, device)
 
 
 class PointsLoss:
@@ -108,21 +111,43 @@ class SliceLoss:
         """
         index = self._index.nearest(samples)
         picked = torch.gather(self.targets, -2, index[..., None].expand(*index.shape, 3))
-        squared = (samples - picked).square().sum(dim=-1)
-        if math.isfinite(self.reach):
-            squared = squared / (1 + squared / self.reach**2)
-        return squared.mean(dim=-1)
+        return _forgiving((samples - picked).square().sum(dim=-1), self.reach).mean(dim=-1)
 
 
 class SegmentationLoss:
-    """Mean squared distance of the vertices to the segmentation's boundary (appendix B)."""
+    """Mean squared distance of the vertices to the segmentation's boundary (appendix B).
 
-    def __init__(self, field: DistanceField) -> None:
-        self.field = field
+    Distances alone are content with a mesh that covers a part of the boundary; `coverage`
+    adds the mean squared distance from boundary points to the mesh. Either grows slower
+    beyond `reach`, so that leaks and missing parts do not drag a plausible shape along.
+
+    Parameters
+    ----------
+    field : DistanceField
+        Canonical.
+    boundary : (N, 3)
+        Points on the boundary.
+    count : int
+        Points drawn from mesh and boundary.
+    coverage, reach : float
+        0 and infinity in the paper.
+    """
+
+    def __init__(
+        self, field: DistanceField, boundary: Tensor, *, count: int, coverage: float = 0.0, reach: float = math.inf
+    ) -> None:
+        self.field, self.boundary, self.count = field, boundary, count
+        self.coverage, self.reach = coverage, reach
 
     def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a mesh, at its vertices."""
-        return self.field(vertices).square().mean()
+        loss = _forgiving(self.field(vertices).square(), self.reach).mean()
+        if self.coverage == 0:
+            return loss
+        chosen = torch.randint(len(self.boundary), (self.count,), generator=generator, device=vertices.device)
+        target = self.boundary[chosen]
+        samples = sample_surface(vertices, facets, self.count, generator=generator)
+        squared = (target - samples[nearest(target, samples)]).square().sum(dim=-1)
+        return loss + self.coverage * _forgiving(squared, self.reach).mean()
 
 
 def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
@@ -155,16 +180,31 @@ def _slice_loss(observation: PlanarContours, pose: Pose, settings: FitSettings, 
     )
 
 
-def _canonical_field(observation: Segmentation, pose: Pose) -> DistanceField:
-    label_map = observation.label_map
+def _segmentation_loss(
+    observation: Segmentation, pose: Pose, settings: FitSettings, device: torch.device
+) -> SegmentationLoss:
+    label_map = observation.solid
+    rotation, matrix = np.eye(4), label_map.ijk_to_ras
     if not np.allclose(pose.rotation, np.eye(3)):
-        rotation = np.eye(4)
         rotation[:3, :3] = pose.rotation.T
-        matrix = rotation @ label_map.ijk_to_ras
-        shift = pose.rotation.T @ pose.translation
-    else:
-        matrix, shift = label_map.ijk_to_ras, pose.translation
-    return distance_field(label_map.array, matrix).scaled(1.0 / pose.scale, shift)
+    shift = rotation[:3, :3] @ pose.translation
+    field = distance_field(label_map.array, rotation @ matrix).scaled(1.0 / pose.scale, shift)
+    surface = label_map_to_mesh(label_map)
+    generator = torch.Generator().manual_seed(settings.seed)
+    vertices = _tensor(pose.to_canonical(surface.vertices), torch.device("cpu"))
+    boundary = sample_surface(vertices, torch.as_tensor(surface.facets), _BOUNDARY_POINTS, generator=generator)
+    return SegmentationLoss(
+        field.to(device),
+        boundary.to(device),
+        count=settings.points,
+        coverage=settings.coverage,
+        reach=settings.reach,
+    )
+
+
+def _forgiving(squared: Tensor, reach: float) -> Tensor:
+    """Squared distances that level off beyond `reach` (Geman and McClure)."""
+    return squared / (1 + squared / reach**2) if math.isfinite(reach) else squared
 
 
 def _closed_length(loop: FloatArray) -> float:
