@@ -23,8 +23,8 @@ MINIMUM_ANGLE_DEG = 20.0
 MINIMUM_GAP_MM = 4.0
 RELATIVE_GAP = 0.055
 SPACING_GAP = 0.5
-"""Gaps up to the largest of these are explained by drawing: millimetres, a fraction of the smaller contour's extent, and
-a fraction of the distance between its clicks."""
+"""Gaps up to the largest of these are explained by drawing: millimetres, a share of the smaller contour's extent and
+a share of the distance between its clicks."""
 CLEAR_GAP = 2.4
 """One gap of so many times what drawing explains is a contradiction. A smaller one may be a fissure that one outline
 skipped, unless there is a second one."""

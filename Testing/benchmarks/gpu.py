@@ -64,9 +64,7 @@ def _training(device: torch.device, seconds: float, precision: str) -> dict[str,
     """Steps and shapes a second of the default recipe on warped synthetic livers."""
     settings = TrainingSettings().changed(precision=precision, variants=10, batch_size=32)
     with tempfile.TemporaryDirectory() as folder:
-        report = train(
-            _made_up_shapes(8), settings=settings, folder=Path(folder), device=device, time_limit=seconds
-        )
+        report = train(_made_up_shapes(8), settings=settings, folder=Path(folder), device=device, time_limit=seconds)
     steps, spent = report.progress.step, report.progress.seconds
     return {"steps_per_second": steps / spent, "shapes_per_second": steps * settings.batch_size / spent}
 

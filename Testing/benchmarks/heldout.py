@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import platform
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,10 @@ COLUMNS = (
     "f_score_1",
     "f_score_2",
     "quality",
+    "quality_remeshed",
+    "chamfer_remeshed",
     "self_intersections",
+    "self_intersections_remeshed",
     "volume_error",
     "mean_distance_mm",
     "seconds",
@@ -54,15 +59,18 @@ def main() -> int:
     parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=tuple(TASKS))
     parser.add_argument("--cases", type=int, help="only the first N")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--remesh", action="store_true", help="judge the remeshed results as well")
     parser.add_argument("--name", default="heldout", help="of the result files")
     options = parser.parse_args()
     shapes = protocol.held_out_livers()[: options.cases]
-    jobs = [(options.prior, task, shape, options.remesh) for task in options.tasks for shape in shapes]
+    jobs = [(options.prior, task, shape) for task in options.tasks for shape in shapes]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        rows = [row for part in pool.map(_measure, jobs) for row in part]
+        rows = list(pool.map(_measure, jobs))
     prior = load_prior(options.prior)
-    table = _table(rows, f"prior {prior.name}, SHA-256 {prior.digest[:12]}, {len(shapes)} livers of msd_test")
+    title = (
+        f"prior {prior.name}, SHA-256 {prior.digest[:12]}, {len(shapes)} livers of msd_test, "
+        f"{date.today().isoformat()}, {platform.machine()}, one thread a fit"
+    )
+    table = _table(rows, title)
     print(table)
     _store(options.name, rows, table)
     return 0
@@ -74,17 +82,22 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _measure(job: tuple[str, str, Any, bool]) -> list[dict[str, Any]]:
-    prior_name, task, shape, with_remesh = job
+def _measure(job: tuple[str, str, Any]) -> dict[str, Any]:
+    prior_name, task, shape = job
     make, known = TASKS[task]
+    prior = load_prior(prior_name)
     began = time.monotonic()
-    result = fit(load_prior(prior_name), make(shape), pose=protocol.known_pose(shape) if known else None)
+    result = fit(prior, make(shape), pose=protocol.known_pose(shape) if known else None)
     seconds = time.monotonic() - began
-    rows = [{"task": task, "case": shape.name, "seconds": seconds, **protocol.judge(result.mesh, shape)}]
-    if with_remesh:
-        remeshed = protocol.judge(remesh(result.mesh), shape)
-        rows.append({"task": f"{task}, remeshed", "case": shape.name, "seconds": seconds, **remeshed})
-    return rows
+    return {
+        "task": task,
+        "case": shape.name,
+        **protocol.judge(result.mesh, shape),
+        **{f"{name}_remeshed": value for name, value in protocol.judge(remesh(result.mesh), shape).items()},
+        "seconds": seconds,
+        "steps": result.steps,
+        "prior_sha256": prior.digest,
+    }
 
 
 def _table(rows: list[dict[str, Any]], title: str) -> str:

@@ -43,9 +43,7 @@ def decoded(prior: ShapePrior, latent: torch.Tensor, pose: Pose = POSE, level: i
 
 def points_on(mesh: TriangleMesh, count: int = 1500) -> PointCloud:
     generator = torch.Generator().manual_seed(7)
-    samples = sample_surface(
-        torch.as_tensor(mesh.vertices), torch.as_tensor(mesh.facets), count, generator=generator
-    )
+    samples = sample_surface(torch.as_tensor(mesh.vertices), torch.as_tensor(mesh.facets), count, generator=generator)
     return PointCloud(samples.numpy())
 
 
@@ -141,9 +139,7 @@ def test_rotation_is_found_where_it_is_allowed(prior: ShapePrior) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_canonical_vertices_are_those_of_the_final_pose(
-    task: Task, prior: ShapePrior, truth: TriangleMesh
-) -> None:
+def test_the_canonical_vertices_are_those_of_the_final_pose(task: Task, prior: ShapePrior, truth: TriangleMesh) -> None:
     result = fit(prior, observed(task, truth), settings=quick(task, shared_steps=10, local_steps=2))
     np.testing.assert_allclose(result.state.pose.to_patient(result.canonical_vertices()), result.mesh.vertices)
     sizes = np.linalg.norm(result.canonical_vertices(), axis=1)
@@ -230,9 +226,7 @@ def test_one_decoder_serves_every_level(level: int, prior: ShapePrior, truth: Tr
 
 @pytest.mark.parametrize("known", [True, False], ids=["known pose", "unknown pose"])
 @pytest.mark.parametrize("task", TASKS)
-def test_the_callback_hears_of_every_step(
-    task: Task, known: bool, prior: ShapePrior, truth: TriangleMesh
-) -> None:
+def test_the_callback_hears_of_every_step(task: Task, known: bool, prior: ShapePrior, truth: TriangleMesh) -> None:
     told: list[FitStatus] = []
     settings = quick(task, shared_steps=9, local_steps=3)
     result = fit(prior, observed(task, truth), settings=settings, pose=POSE if known else None, callback=told.append)

@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"dals {options.command}: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print(f"dals {options.command}: stopped; nothing was written.", file=sys.stderr)
+            outcome = getattr(_COMMANDS[options.command], "WHEN_STOPPED", "no unfinished file was left behind")
+            print(f"dals {options.command}: stopped; {outcome}.", file=sys.stderr)
             return 130
         except BrokenPipeError:  # the reader of our output has gone: `dals info | head`
             sys.stderr.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.cases import KINDS, Case
+from dals.cli.numbers import label_of
 from dals.errors import DalsError, InputError
 
 if TYPE_CHECKING:
@@ -75,7 +76,6 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         raise InputError(f"Row {number} must name an output and exactly one of {', '.join(KINDS)}.")
     kind = kinds[0]
     sources = row[kind].split(";") if kind == "contours" else [row[kind]]
-    label = row.get("label") or options.label
 
     def optional(column: str) -> Path | None:
         return folder / row[column] if row.get(column) else None
@@ -84,7 +84,7 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         kind=kind,
         sources=tuple(folder / source.strip() for source in sources if source.strip()),
         output=folder / row["output"],
-        label=int(label) if label and label.lstrip("-").isdigit() else label or None,
+        label=label_of(row.get("label") or options.label),
         space="RAS" if options.ras else "LPS",
         output_segmentation=optional("output_segmentation"),
         reference=optional("reference"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dals.cli.numbers import at_least
 from dals.errors import DalsWarning, OutputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, default=Path("dals-demo"), metavar="FOLDER", help="what is written")
     parser.add_argument("--prior", default="liver", metavar="PRIOR", help="name of a prior, or its file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random choice")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,15 @@ def _make_case(folder: Path, seed: int) -> _DemoCase:
 
 def _print_table(demo: _DemoCase, results: dict[str, tuple[TriangleMesh, dict[str, Any]]]) -> None:
     from dals.metrics import compare, dice
-    from dals.voxelisation import mesh_to_label_map
+    from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
 
     print(f"{'':14s} {'mean distance':>14s} {'Hausdorff':>10s} {'volume error':>13s} {'Dice':>6s} {'fit':>7s}")
     overlap = dice(demo.damaged, demo.mask)
-    print(f"{'damaged mask':14s} {'':>14s} {'':>10s} {_volume_error(demo):>12.1f}% {overlap:>6.3f}")
+    given = compare(label_map_to_mesh(demo.damaged), demo.truth, self_intersections=False)
+    print(
+        f"{'damaged mask':14s} {given.mean_distance:>11.2f} mm {given.hausdorff:>7.1f} mm "
+        f"{_volume_error(demo):>12.1f}% {dice(demo.damaged, demo.mask):>6.3f}"
+    )
     for kind, (mesh, report) in results.items():
         figures = compare(mesh, demo.truth, self_intersections=False)
         overlap = dice(mesh_to_label_map(mesh, demo.mask), demo.mask)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from dals.errors import InputError
+from dals.cli.numbers import at_least
 from dals.io.atomic import atomic_path
 
 SUMMARY = "Compare a surface with one or more ground truths."
@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("truths", type=Path, nargs="+", metavar="GROUND_TRUTH", help="meshes or label maps")
     parser.add_argument("--label", type=int, metavar="N", help="label in a label map")
     parser.add_argument("--ras", action="store_true", help="meshes that do not state their axes are RAS, not LPS")
-    parser.add_argument("--samples", type=int, default=100_000, metavar="N", help="points on each surface")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampling")
+    parser.add_argument("--samples", type=at_least(1), default=100_000, metavar="N", help="points on each surface")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the sampling")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON as well")
 
 
@@ -31,8 +31,6 @@ def run(options: argparse.Namespace) -> int:
     from dals.io.meshes import read_mesh
     from dals.metrics import compare
 
-    if options.samples < 1:
-        raise InputError("The number of samples must be at least 1.")
     space: Literal["RAS"] | None = "RAS" if options.ras else None
     mesh = read_mesh(options.mesh, space=space)
     results: dict[str, Any] = {}

@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from dals.cli.numbers import at_least
 from dals.cli.progress import Progress
 from dals.errors import DatasetError
 
 SUMMARY = "Make standardised training shapes from label maps or meshes."
+WHEN_STOPPED = "the next run makes what is missing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", type=int, nargs="+", metavar="N", help="labels whose union is the organ")
     parser.add_argument("--ras", action="store_true", help="meshes that do not state their axes are RAS, not LPS")
     parser.add_argument("--mirror", action="store_true", help="flip left and right")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes; as many as there are cores by default")
+    parser.add_argument(
+        "--workers", type=at_least(1), metavar="N", help="processes; as many as there are cores by default"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dals.cli.batch import run_batch
 from dals.cli.cases import KINDS, Case, run_case
+from dals.cli.numbers import at_least, label_of
 from dals.cli.progress import Progress
 from dals.errors import InputError
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with volume, residuals and settings")
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random choice")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
     parser.add_argument("--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the result's mesh")
     parser.add_argument("--paper", action="store_true", help="the paper's plain loop and weights: slower, worse")
     parser.add_argument("--rotate", action="store_true", help="let the organ rotate, for patients who lie askew")
@@ -87,17 +88,13 @@ def _case(options: argparse.Namespace) -> Case:
         kind=kind,
         sources=tuple(given) if isinstance(given, list) else (given,),
         output=options.output,
-        label=_label(options.label),
+        label=label_of(options.label),
         space="RAS" if options.ras else "LPS",
         output_segmentation=options.output_segmentation,
         reference=options.reference,
         report=options.report,
         remesh=options.remesh,
     )
-
-
-def _label(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.lstrip("-").isdigit() else text
 
 
 def _print_summary(case: Case, report: dict[str, Any]) -> None:

@@ -10,8 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dals.cli.numbers import at_least
 from dals.cli.progress import Progress
-from dals.errors import DatasetError, InputError
+from dals.errors import DatasetError, InputError, OutputError
+from dals.io.atomic import check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dals.training import TrainingReport, TrainingSettings
 
 SUMMARY = "Train a prior on a data set that `dals prepare` made."
+WHEN_STOPPED = "started again it goes on from its last checkpoint"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", type=Path, metavar="FILE", help="train only on the shapes named here, one a line")
     parser.add_argument("--recipe", choices=("project", "paper"), default="project", help="defaults of all settings")
     parser.add_argument("--time-limit", type=_duration, metavar="TIME", help="such as 90s, 40m or 2h, over all starts")
-    parser.add_argument("--epochs", type=int, metavar="N", help="upper bound on the epochs")
-    parser.add_argument("--variants", type=int, metavar="N", help="warped copies of each shape")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="shapes a step")
-    parser.add_argument("--points", type=int, metavar="N", help="points for the Chamfer distance")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="initial learning rate of Adam")
+    parser.add_argument("--epochs", type=at_least(1), metavar="N", help="upper bound on the epochs")
+    parser.add_argument("--variants", type=at_least(0), metavar="N", help="warped copies of each shape")
+    parser.add_argument("--batch-size", type=at_least(1), metavar="N", help="shapes a step")
+    parser.add_argument("--points", type=at_least(1), metavar="N", help="points for the Chamfer distance")
+    parser.add_argument("--learning-rate", type=_rate, metavar="RATE", help="initial learning rate of Adam")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the hidden layers")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of every random choice")
+    parser.add_argument("--seed", type=at_least(0), metavar="N", help="seed of every random choice")
     parser.add_argument("--card", type=Path, metavar="FILE", help="JSON whose entries are added to the model card")
 
 
@@ -52,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     extra = _read_card(options.card)
     shapes = load_dataset(options.dataset, names=_read_names(options.names))
     settings = _settings(options)
-    folder = options.out.with_suffix(".training")
+    folder = _training_folder(options.out)
     with Progress(f"Training on {len(shapes)} shapes ({device})", quiet=not first) as progress:
         report = train(
             [shape.mesh for shape in shapes],
@@ -73,6 +76,17 @@ def run(options: argparse.Namespace) -> int:
             f"{report.progress.seconds / 60:.1f} minutes; SHA-256 {prior.digest[:12]}."
         )
     return 0
+
+
+def _training_folder(out: Path) -> Path:
+    """Where checkpoint and logs go, made now: hours later it would be too late to find that nothing can be written."""
+    folder = out.with_suffix(".training")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made; choose another place for the prior.") from error
+    check_writable(out)
+    return folder
 
 
 def _settings(options: argparse.Namespace) -> TrainingSettings:
@@ -181,6 +195,16 @@ def _duration(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no duration; write 90s, 40m or 2h")
     return seconds
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return rate
 
 
 if sys.platform == "darwin":  # some of MPS's operations are still missing

@@ -97,7 +97,7 @@ class FitSettings:
 
     @classmethod
     def for_task(cls, task: Task) -> FitSettings:
-        """This project's defaults for points, planes or a segmentation."""
+        """Defaults of this project for points, planes or a segmentation."""
         return _DEFAULTS[task]
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,7 +22,6 @@ from dals.prior import ShapePrior
 from dals.template import Template, icosphere, uniform_laplacian
 
 _RETRIEVAL_LEVEL = 2
-_FEW_POINTS = {"points": 500, "points_per_plane": 250}
 
 
 def fit(
@@ -144,10 +143,11 @@ class _Solver:
         sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
         halfway = 0.5 * (self.prior.latents + self.prior.latent_mean)
         shapes = self.prior.decoder(halfway[:, None], sphere)
+        rough = self.settings.changed(points=500, points_per_plane=250)
         ranked = []
         for index, vertices in enumerate(shapes):
             pose = first_guess(self.observation, vertices.double().cpu().numpy())
-            task = task_loss(self.observation, pose, replace(self.settings, **_FEW_POINTS), self.device)
+            task = task_loss(self.observation, pose, rough, self.device)
             ranked.append((float(task(vertices, facets, self.generator)) * pose.scale**2, index, pose))
         starts = []
         for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]:

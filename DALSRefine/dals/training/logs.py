@@ -21,7 +21,8 @@ class TrainingLog:
         kept = []
         if self._path.exists() and last_epoch:
             with self._path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["epoch"]) <= last_epoch]
+                whole = (row for row in csv.DictReader(file) if all(row.values()))
+                kept = [row for row in whole if int(row["epoch"]) <= last_epoch]
         with self._path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()

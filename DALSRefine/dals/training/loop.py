@@ -163,20 +163,18 @@ class _Trainer:
         )
 
     def _epoch(self) -> Tensor | None:
-        """One epoch's mean (loss, chamfer, reg, norm), or None if the time ran out before a step."""
+        """One epoch's mean (loss, chamfer, reg, norm), or None if the time ran out within it."""
         totals = torch.zeros(4, device=self.device)
-        done = 0
         first = self.progress.step - self.progress.epoch * self.steps_per_epoch
         for _ in range(first, self.steps_per_epoch):
             if self._out_of_time():
-                break
+                return None
             self._set_learning_rate()
             totals += self._step()
             self.progress.step += 1
-            done += 1
             if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
                 self._save()
-        return totals / done if done else None
+        return totals / (self.steps_per_epoch - first)
 
     def _step(self) -> Tensor:
         settings = self.settings
@@ -251,10 +249,10 @@ class _Trainer:
         if settings.schedule == "plateau" and progress.stale_epochs > settings.patience:
             progress.learning_rate = max(progress.learning_rate / 2, settings.min_learning_rate)
             progress.stale_epochs = 0
-        self._save()
-        if self.log is not None:
+        if self.log is not None:  # before the checkpoint: a row too many is dropped later, a lost one stays lost
             row = {"loss": loss, "chamfer": fit, "reg": reg, "norm": norm}
             self.log.write({**row, **{k: v for k, v in asdict(progress).items() if k in _LOGGED}})
+        self._save()
         if on_epoch is not None and self.rank == 0:
             on_epoch(EpochStatus(progress.epoch, progress.step, loss, fit, progress.seconds, self._fraction()))
 
