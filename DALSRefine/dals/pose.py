@@ -79,3 +79,15 @@ def rotation_matrix(vector: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
     return torch.linalg.matrix_exp(skew)
+
+
+def random_rotations(count: int, *, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
+    """Uniformly random rotation matrices (count, 3, 3) from random unit quaternions."""
+    q = torch.nn.functional.normalize(torch.randn(count, 4, generator=generator, device=device), dim=1)
+    w, x, y, z = q.unbind(dim=1)
+    rows = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    return torch.stack(rows, dim=1).view(count, 3, 3)

@@ -500,7 +500,7 @@ def test_the_command_writes_a_prior_with_its_card(
         (["{dataset}", "x.pt"], "must end in .safetensors"),
         (["{dataset}", "x.safetensors", "--names", "{dataset}/none.txt"], "list of names"),
         (["{dataset}", "x.safetensors", "--card", "{dataset}/none.json"], "cannot be read as JSON"),
-        (["{dataset}", "{dataset}/index.json/x.safetensors"], "index.json"),
+        (["{dataset}", "{dataset}/notes.txt/x.safetensors"], "notes.txt"),
         (["{dataset}", "{dataset}/folder.safetensors"], "is a folder"),
     ],
     ids=["no data set", "extension", "no names", "no card", "no folder", "folder"],
@@ -516,6 +516,7 @@ def test_what_cannot_be_trained_is_said_before_the_training(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("dals.training.train", lambda *_, **__: pytest.fail("it trained"))
     (dataset / "folder.safetensors").mkdir(exist_ok=True)
+    (dataset / "notes.txt").touch()
     assert main(["train", *(option.format(dataset=dataset) for option in options)]) == 2
     error = capsys.readouterr().err
     assert sentence in error
@@ -531,7 +532,7 @@ def test_a_process_killed_at_any_moment_loses_at_most_an_epoch(dataset: Path, tm
     with subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + 60
-            while not (log.exists() and len(log.read_text(encoding="utf-8").splitlines()) > 4):
+            while not (log.exists() and len(log.read_text(encoding="utf-8").splitlines()) > 3):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.03)
@@ -540,12 +541,12 @@ def test_a_process_killed_at_any_moment_loses_at_most_an_epoch(dataset: Path, tm
     assert not out.exists()
     # The last line may be cut short by the kill.
     before = max(int(row["epoch"]) for row in rows_of(log.parent)[:-1] if row["epoch"])
-    command[-1] = str(before + 4)
+    command[-1] = str(before + 2)
     resumed = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert resumed.returncode == 0, resumed.stderr
-    assert load_prior(out).card["training"]["epochs"] == before + 4
+    assert load_prior(out).card["training"]["epochs"] == before + 2
     epochs = [int(row["epoch"]) for row in rows_of(log.parent)]
-    assert epochs == list(range(1, before + 5))
+    assert epochs == list(range(1, before + 3))
     assert {path.name for path in log.parent.iterdir()} <= {"checkpoint.safetensors", "log.csv", "tensorboard"}
 
 

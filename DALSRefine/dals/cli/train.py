@@ -146,6 +146,7 @@ def _device(name: str) -> tuple[torch.device, bool]:
     from dals.device import choose_device
 
     device = choose_device(name)
+    torch.set_float32_matmul_precision("high")  # TF32 where the device has it; the processor is not affected
     if "LOCAL_RANK" not in os.environ:
         return device, True
     if not dist.is_initialized():

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dals.errors import FitCancelledError
+from dals.fitting.descent import Descent
 from dals.fitting.first_guess import first_guess
-from dals.fitting.result import Callback, FitResult, FitState, FitStatus, Stage
+from dals.fitting.result import Callback, FitResult, FitState, Stage
 from dals.fitting.settings import FitSettings
 from dals.fitting.tasks import Observation, TaskLoss, task_loss, task_of
 from dals.losses import dirichlet_energy, quality_loss
@@ -22,6 +22,7 @@ from dals.prior import ShapePrior
 from dals.template import Template, icosphere, uniform_laplacian
 
 _RETRIEVAL_LEVEL = 2
+_STRANGE_SIZE = 5.0  # standard deviations
 
 
 def fit(
@@ -72,7 +73,7 @@ def fit(
     state = solver.state(variables)
     loss = solver.final_loss(variables)
     device = str(prior.latent_mean.device)
-    return FitResult(mesh, state, loss, solver.done, time.monotonic() - began, device, settings)
+    return FitResult(mesh, state, loss, solver.descent.done, time.monotonic() - began, device, settings)
 
 
 @dataclass
@@ -98,17 +99,15 @@ class _Solver:
         callback: Callback | None,
     ) -> None:
         self.prior, self.observation, self.settings = prior, observation, settings
-        self.known, self.callback = known, callback
+        self.known = known
         self.device = prior.latent_mean.device
         # Adam's coordinates of a latent: standard deviations along the principal directions, or the latent itself.
         size = len(prior.latent_mean)
         self.basis = prior.latent_basis if settings.whitened else torch.eye(size, device=self.device)
         self.generator = torch.Generator(device=self.device).manual_seed(settings.seed)
-        self.done = 0
         trials = 1 if known is not None else len(settings.starts) + settings.retrieved
-        self.total = settings.total_steps + (trials - 1) * self._trial_steps()
-
-    # --- stages -----------------------------------------------------------------------------
+        total = settings.total_steps + (trials - 1) * self._trial_steps()
+        self.descent = Descent(callback, settings.decaying, total)
 
     def search(self) -> _Variables:
         """Try several starts for a while and go on with the best.
@@ -157,21 +156,21 @@ class _Solver:
         return starts
 
     def resume(self, start: FitState) -> _Variables:
-        """Set up from the end of an earlier fit."""
+        """Set up from the end of an earlier fit, and bring pose and shared latent up to date."""
+        settings = self.settings
         variables = self.variables(start.pose)
         variables.shared = self._coordinates(start.shared.to(self.device) - self.prior.latent_mean)
-        if start.local is not None and not self.settings.single_latent:
+        if start.local is not None and not settings.single_latent:
             variables.local, variables.level = self._coordinates(start.local.to(self.device)), start.level
             self._prolong(variables)
-        else:
-            self.shared_stage(variables, self.settings.shared_steps // 2)
+        self.descent.total = self._trial_steps() + settings.total_steps - settings.shared_steps
+        self.shared_stage(variables, self._trial_steps())
         return variables
 
     def shared_stage(self, variables: _Variables, steps: int) -> None:
         """One latent for all vertices, and the pose unless it is known."""
         settings = self.settings
         template = icosphere(settings.shared_level)
-        sphere = self.prior.sphere(template)
         facets = torch.as_tensor(template.facets, device=self.device)
         variables.shared.requires_grad_(True)
         parameters = [{"params": [variables.shared], "lr": settings.shared_rate}, *self._pose_parameters(variables)]
@@ -180,13 +179,11 @@ class _Solver:
             prior = settings.lambda_prior * variables.shared.square().mean()
             return settings.lambda_reg * quality_loss(vertices, facets) + prior + self._scale_penalty(variables)
 
-        self._descend(
-            "shared", steps, parameters, lambda: self._decode(variables, sphere), penalty, variables, template
-        )
+        self._run("shared", steps, parameters, penalty, variables, template)
         variables.shared.requires_grad_(False)
 
     def local_stage(self, variables: _Variables) -> None:
-        """One latent for every vertex of the fine template; the pose stays."""
+        """One latent for every vertex of the fine template; the pose stays unless this is the only stage."""
         settings = self.settings
         template = icosphere(settings.level)
         sphere = self.prior.sphere(template)
@@ -196,7 +193,9 @@ class _Solver:
             variables.local = torch.zeros(len(sphere), self.basis.shape[1], device=self.device)
             variables.level = settings.level
         variables.local.requires_grad_(True)
-        parameters = [{"params": [variables.local], "lr": settings.local_rate}]
+        parameters: list[dict[str, object]] = [{"params": [variables.local], "lr": settings.local_rate}]
+        if settings.shared_steps == 0:
+            parameters += self._pose_parameters(variables)
 
         def penalty(vertices: Tensor) -> Tensor:
             assert variables.local is not None
@@ -204,58 +203,37 @@ class _Solver:
             energy = dirichlet_energy(variables.local @ self.basis.T, laplacian, power=settings.power)
             return settings.lambda_reg * quality_loss(vertices, facets) + settings.lambda_dir * energy
 
-        steps = settings.local_steps
-        self._descend("local", steps, parameters, lambda: self._decode(variables, sphere), penalty, variables, template)
+        self._run("local", settings.local_steps, parameters, penalty, variables, template)
         variables.local.requires_grad_(False)
 
-    # --- the descent ------------------------------------------------------------------------
-
-    def _descend(
+    def _run(
         self,
         stage: Stage,
         steps: int,
         parameters: list[dict[str, object]],
-        vertices_of: Callable[[], Tensor],
         penalty: Callable[[Tensor], Tensor],
         variables: _Variables,
         template: Template,
     ) -> None:
-        """Adam with a cosine-decayed rate; nothing in the loop waits for the device."""
-        facets = torch.as_tensor(template.facets, device=self.device)
-        optimiser = torch.optim.Adam(parameters)
-        base_rates = [float(group["lr"]) for group in optimiser.param_groups]
-        for step in range(steps):
-            decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)) if self.settings.decaying else 1.0
-            for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
-                group["lr"] = rate * decay
-            optimiser.zero_grad(set_to_none=True)
-            vertices = vertices_of()
-            task = variables.task(vertices, facets, self.generator)
-            (task + penalty(vertices)).backward()
-            optimiser.step()
-            self.done += 1
-            self._tell(stage, task.detach(), vertices.detach(), variables.pose, template)
-
-    def _tell(self, stage: Stage, task: Tensor, vertices: Tensor, pose: Pose, template: Template) -> None:
-        if self.callback is None:
-            return
-        status = FitStatus(
+        sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
+        self.descent.run(
             stage,
-            self.done,
-            self.total,
-            lambda: float(task.clamp_min(0).sqrt()) * pose.scale,
-            lambda: TriangleMesh(pose.to_patient(vertices.double().cpu().numpy()), template.facets),
+            steps,
+            parameters,
+            vertices=lambda: self._decode(variables, sphere),
+            task=lambda vertices: variables.task(vertices, facets, self.generator),
+            penalty=penalty,
+            template=template,
+            pose=variables.pose,
         )
-        if self.callback(status) is False:
-            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
 
     def _decode(self, variables: _Variables, sphere: Tensor) -> Tensor:
-        coordinates = variables.shared[None] if variables.local is None else variables.shared + variables.local
+        # The vertices of a coarse template are the first ones of a finer one.
+        local = None if variables.local is None else variables.local[: len(sphere)]
+        coordinates = variables.shared[None] if local is None else variables.shared + local
         latents = self.prior.latent_mean + coordinates @ self.basis.T
         vertices: Tensor = self.prior.decoder(latents, sphere)
         return vertices if self.known is not None else variables.correction(vertices)
-
-    # --- setting up, ending -----------------------------------------------------------------
 
     def variables(self, pose: Pose) -> _Variables:
         """Mean latent at a pose."""
@@ -315,8 +293,10 @@ class _Solver:
         if self.known is not None or self.settings.lambda_scale == 0:
             return torch.zeros((), device=self.device)
         mean, deviation = self.prior.log_scale
-        offset = variables.correction.log_scale + math.log(variables.pose.scale) - mean
-        return self.settings.lambda_scale * (offset / deviation).square()
+        guess = math.log(variables.pose.scale) - mean
+        if abs(guess) > _STRANGE_SIZE * deviation:  # another organ or unit: of no help there
+            return torch.zeros((), device=self.device)
+        return self.settings.lambda_scale * ((variables.correction.log_scale + guess) / deviation).square()
 
     def _prolong(self, variables: _Variables) -> None:
         """Bring per-vertex latents of a coarser template to the level of the result."""

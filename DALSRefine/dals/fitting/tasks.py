@@ -139,7 +139,7 @@ class SegmentationLoss:
         self.field, self.boundary, self.count = field, boundary, count
         self.coverage, self.reach = coverage, reach
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:  # noqa: D102
         loss = _forgiving(self.field(vertices).square(), self.reach).mean()
         if self.coverage == 0:
             return loss

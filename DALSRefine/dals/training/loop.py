@@ -18,6 +18,7 @@ from dals.decoder import Decoder
 from dals.errors import DatasetError
 from dals.losses import chamfer, latent_norm, quality_loss
 from dals.mesh import TriangleMesh
+from dals.pose import random_rotations
 from dals.sampling import sample_surface
 from dals.template import icosphere
 from dals.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -183,7 +184,7 @@ class _Trainer:
         generator = torch.Generator(device=self.device).manual_seed(seed)
         items = self._choose_items(generator)
         target = self.bank.draw(items, settings.points, generator=generator)
-        rotation = _random_rotations(len(items), generator, self.device)
+        rotation = random_rotations(len(items), generator=generator, device=self.device)
         latents = self.latents[items]
         precision = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
         vertices = self.decoder(latents[:, None], self.sphere @ rotation, compute_dtype=precision)
@@ -290,18 +291,6 @@ class _Trainer:
 
 
 _LOGGED = ("epoch", "step", "seconds", "learning_rate")
-
-
-def _random_rotations(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Uniformly random rotation matrices (count, 3, 3) from random unit quaternions."""
-    q = torch.nn.functional.normalize(torch.randn(count, 4, generator=generator, device=device), dim=1)
-    w, x, y, z = q.unbind(dim=1)
-    rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return torch.stack(rows, dim=1).view(count, 3, 3)
 
 
 def _run_key(meshes: Sequence[TriangleMesh], settings: TrainingSettings) -> str:

@@ -1,0 +1,101 @@
+"""Adam on a part of a fit's variables, told to the caller step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dals.errors import FitCancelledError
+from dals.fitting.result import Callback, FitStatus, Stage
+from dals.mesh import TriangleMesh
+from dals.pose import Pose
+from dals.template import Template
+
+_SLOWEST = 0.05  # the learning rate at the end of a stage, as a part of the first
+
+
+@dataclass
+class Descent:
+    """Counts the steps of all stages of a fit.
+
+    Attributes
+    ----------
+    callback : callable or None
+        Told of each step.
+    decaying : bool
+        Whether learning rates fall within a stage.
+    total : int
+        Steps that all stages will take.
+    done : int
+        Steps taken.
+    """
+
+    callback: Callback | None
+    decaying: bool
+    total: int
+    done: int = 0
+
+    def run(
+        self,
+        stage: Stage,
+        steps: int,
+        parameters: list[dict[str, object]],
+        *,
+        vertices: Callable[[], Tensor],
+        task: Callable[[Tensor], Tensor],
+        penalty: Callable[[Tensor], Tensor],
+        template: Template,
+        pose: Pose,
+    ) -> None:
+        """Minimise task + penalty; nothing in the loop waits for the device.
+
+        Parameters
+        ----------
+        stage : str
+        steps : int
+        parameters
+            Groups for Adam, each with its learning rate.
+        vertices
+            Canonical vertices (V, 3) from the present parameters.
+        task, penalty
+            Scalars of those vertices.
+        template, pose
+            Facets and frame of the vertices, for the callback.
+
+        Raises
+        ------
+        FitCancelledError
+            If the callback returns False.
+        """
+        optimiser = torch.optim.Adam(parameters)
+        first_rates = [float(group["lr"]) for group in optimiser.param_groups]
+        for step in range(steps):
+            for group, rate in zip(optimiser.param_groups, first_rates, strict=True):
+                group["lr"] = rate * self._decay(step / steps)
+            optimiser.zero_grad(set_to_none=True)
+            positions = vertices()
+            loss = task(positions)
+            (loss + penalty(positions)).backward()
+            optimiser.step()
+            self.done += 1
+            self._tell(stage, loss.detach(), positions.detach(), template, pose)
+
+    def _decay(self, fraction: float) -> float:
+        return _SLOWEST + (1 - _SLOWEST) * 0.5 * (1 + math.cos(math.pi * fraction)) if self.decaying else 1.0
+
+    def _tell(self, stage: Stage, loss: Tensor, positions: Tensor, template: Template, pose: Pose) -> None:
+        if self.callback is None:
+            return
+        status = FitStatus(
+            stage,
+            self.done,
+            self.total,
+            lambda: float(loss.clamp_min(0).sqrt()) * pose.scale,
+            lambda: TriangleMesh(pose.to_patient(positions.double().cpu().numpy()), template.facets),
+        )
+        if self.callback(status) is False:
+            raise FitCancelledError("The refinement was cancelled; nothing was changed.")

@@ -1,0 +1,95 @@
+"""A made-up liver as each kind of input, written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from command import write_markups
+from scipy.spatial.transform import Rotation
+
+from dals.io.label_maps import write_label_map
+from dals.io.meshes import write_mesh
+from dals.label_map import LabelMap
+from dals.mesh import TriangleMesh
+from dals.synthetic import cut_contour, synthetic_liver
+from dals.voxelisation import mesh_to_label_map
+
+FLIP = np.array([-1.0, -1.0, 1.0])
+"""Between LPS and RAS."""
+LIVER_LABEL, OTHER_LABEL = 3, 7
+
+
+@dataclass(frozen=True)
+class LiverCase:
+    """The truth in RAS millimetres, and files of what a user could have of it."""
+
+    truth: TriangleMesh
+    contours: list[Path]
+    contours_ras: list[np.ndarray]
+    segmentation: Path  # oblique and anisotropic, with a second organ
+    sparse: Path
+    points: Path
+    mesh: Path
+
+
+@pytest.fixture(scope="session")
+def liver(tmp_path_factory: pytest.TempPathFactory) -> LiverCase:
+    folder = tmp_path_factory.mktemp("inputs")
+    truth = synthetic_liver()
+    low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)
+    middle = 0.5 * (low + high)
+    clicked, contours = [], []
+    for axis, (name, offset) in enumerate((("sagittal", 0.05), ("coronal", -0.04), ("axial", 0.06))):
+        origin = middle + offset * (high - low) * np.eye(3)[axis]
+        clicked.append(cut_contour(truth, origin, np.eye(3)[axis], seed=axis))
+        system = "RAS" if name == "axial" else "LPS"
+        positions = clicked[-1] * (1 if system == "RAS" else FLIP)
+        contours.append(write_markups(folder / f"{name}.mrk.json", [positions], system=system))
+    points, mesh = folder / "points.xyz", folder / "truth.ply"
+    chosen = np.random.default_rng(0).choice(len(truth.vertices), 1500, replace=False)
+    np.savetxt(points, truth.vertices[chosen] * FLIP, fmt="%.3f")
+    write_mesh(mesh, truth)
+    return LiverCase(
+        truth,
+        contours,
+        clicked,
+        _segmentation(folder / "oblique.nrrd", truth),
+        _sparse(folder / "sparse.nii.gz", truth),
+        points,
+        mesh,
+    )
+
+
+def _segmentation(path: Path, truth: TriangleMesh) -> Path:
+    spacing, size = np.array([2.2, 2.6, 4.5]), np.array([150, 125, 70])
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", [12, -8, 20], degrees=True).as_matrix() * spacing
+    middle = 0.5 * (truth.vertices.min(axis=0) + truth.vertices.max(axis=0))
+    matrix[:3, 3] = middle - matrix[:3, :3] @ ((size - 1) / 2)
+    inside = mesh_to_label_map(truth, LabelMap(np.zeros(size[::-1], dtype=bool), matrix, "grid"))
+    assert not inside.touches_border
+    write_label_map(path, inside, label=LIVER_LABEL)
+    image = sitk.ReadImage(str(path))
+    image[2:10, 2:10, 2:6] = OTHER_LABEL
+    sitk.WriteImage(image, str(path), useCompression=True)
+    return path
+
+
+def _sparse(path: Path, truth: TriangleMesh) -> Path:
+    low, high = truth.vertices.min(axis=0) - 12, truth.vertices.max(axis=0) + 12
+    spacing = np.array([2.0, 2.0, 3.0])
+    size = np.ceil((high - low) / spacing).astype(int)
+    matrix = np.diag([*spacing, 1.0])
+    matrix[:3, 3] = low
+    full = mesh_to_label_map(truth, LabelMap(np.zeros(size[::-1], dtype=bool), matrix, "grid"))
+    painted = np.zeros_like(full.array)
+    i, j, k = (size * (0.52, 0.46, 0.55)).astype(int)
+    painted[k] |= full.array[k]
+    painted[:, j] |= full.array[:, j]
+    painted[:, :, i] |= full.array[:, :, i]
+    write_label_map(path, full.with_array(painted))
+    return path
