@@ -84,11 +84,11 @@ def with_bump(mesh: TriangleMesh, height: float = 18.0) -> TriangleMesh:
     return TriangleMesh(mesh.vertices + bump[:, None] * directions, mesh.facets)
 
 
-def energy(prior: ShapePrior, result: FitResult) -> float:
+def energy(result: FitResult) -> float:
     """Dirichlet energy of the vertices' latents."""
     local = result.state.local
     assert local is not None
-    return float(dirichlet_energy(local @ prior.latent_basis.T, uniform_laplacian(icosphere(result.state.level))))
+    return float(dirichlet_energy(local, uniform_laplacian(icosphere(result.state.level))))
 
 
 @pytest.fixture(scope="module")
@@ -183,9 +183,8 @@ def test_a_fit_leaves_the_global_source_of_randomness_and_the_weights_alone(
 def test_an_infinite_weight_keeps_one_latent_for_all_vertices(prior: ShapePrior, truth: TriangleMesh) -> None:
     result = fit(prior, points_on(truth), settings=quick("points", lambda_dir=math.inf))
     assert result.state.local is None
-    latent = prior.unwhiten(result.state.shared)
     np.testing.assert_allclose(
-        result.mesh.vertices, decoded(prior, latent, result.state.pose, level=2).vertices, atol=1e-2
+        result.mesh.vertices, decoded(prior, result.state.shared, result.state.pose, level=2).vertices, atol=1e-2
     )
 
 
@@ -195,7 +194,7 @@ def test_a_larger_weight_gives_smoother_latents(prior: ShapePrior, truth: Triang
     results = [
         fit(prior, observation, settings=settings.changed(lambda_dir=weight), pose=POSE) for weight in (0.0, 0.01, 10.0)
     ]
-    energies = [energy(prior, result) for result in results]
+    energies = [energy(result) for result in results]
     assert energies[0] > 2 * energies[1] > 4 * energies[2] > 0
 
 
@@ -235,6 +234,14 @@ def test_the_callback_hears_of_every_step(task: Task, known: bool, prior: ShapeP
     stages = [status.stage for status in told]
     assert stages == sorted(stages, key=("shared", "local").index)
     assert ("local" in stages) == (not settings.single_latent)
+
+
+def test_a_single_latent_has_no_local_stage(prior: ShapePrior, truth: TriangleMesh) -> None:
+    told: list[FitStatus] = []
+    settings = quick("segmentation", lambda_dir=math.inf, shared_steps=7)
+    fit(prior, segmentation_of(truth), settings=settings, callback=told.append)
+    assert [status.stage for status in told] == ["shared"] * 7
+    assert told[-1].total == 7
 
 
 def test_several_starts_are_counted_too(prior: ShapePrior, truth: TriangleMesh) -> None:
@@ -316,7 +323,12 @@ def test_a_warm_start_follows_an_edited_contour(prior: ShapePrior, truth: Triang
     assert distance(result.mesh, moved) < 5.0
 
 
-@pytest.mark.parametrize(("coarse", "fine"), [(2, 3), (1, 3), (3, 2)])
+BELOW_SHARED_LEVEL = pytest.param(
+    2, 1, marks=pytest.mark.xfail(strict=False, reason="the result's level must not be below shared_level yet")
+)
+
+
+@pytest.mark.parametrize(("coarse", "fine"), [(2, 3), (1, 3), (3, 2), BELOW_SHARED_LEVEL])
 def test_a_warm_start_may_come_from_another_level(
     coarse: int, fine: int, prior: ShapePrior, truth: TriangleMesh
 ) -> None:
@@ -327,7 +339,7 @@ def test_a_warm_start_may_come_from_another_level(
     assert warm.state.level == fine
     assert warm.state.local is not None
     assert len(warm.state.local) == len(warm.mesh.vertices) == 10 * 4**fine + 2
-    assert distance(warm.mesh, truth) < 5.0
+    assert distance(warm.mesh, truth) < (5.0 if fine > 1 else 15.0)
 
 
 def test_a_warm_start_does_not_change_the_state_it_came_from(prior: ShapePrior, truth: TriangleMesh) -> None:
@@ -343,7 +355,6 @@ def test_a_warm_start_does_not_change_the_state_it_came_from(prior: ShapePrior, 
     assert np.array_equal(state.pose.translation, copy.pose.translation)
 
 
-@pytest.mark.xfail(strict=False, reason="the total counts stages that a warm start leaves out")
 def test_the_progress_of_a_warm_start_ends_at_the_end(prior: ShapePrior, truth: TriangleMesh) -> None:
     observation = points_on(truth)
     told: list[FitStatus] = []
@@ -366,7 +377,7 @@ def test_a_result_states_what_made_it(prior: ShapePrior, truth: TriangleMesh) ->
     result = fit(prior, segmentation_of(truth), settings=settings)
     assert result.settings == settings
     assert result.device == "cpu"
-    assert result.steps == 5
+    assert result.steps == settings.total_steps
     assert result.seconds > 0
     assert result.task_loss > 0
 
@@ -387,18 +398,19 @@ def test_the_papers_constants(task: Task, lambda_reg: float, lambda_dir: float) 
     assert paper.level == 4
 
 
-@pytest.mark.xfail(strict=False, reason="the paper's learning rate, 1e-3 without decay, is not in these settings yet")
 @pytest.mark.parametrize("task", TASKS)
 def test_the_papers_learning_rate(task: Task) -> None:
     paper = FitSettings.paper(task)
-    assert (paper.shared_rate if paper.single_latent else paper.local_rate) == 1e-3
+    assert (paper.shared_rate, paper.local_rate, paper.pose_rate) == (1e-3, 1e-3, 1e-3)
+    assert not paper.decaying
+    assert not paper.whitened  # Adam steps in the latent's own coordinates
 
 
 def test_the_papers_plain_loop_runs(prior: ShapePrior, truth: TriangleMesh) -> None:
     settings = FitSettings.paper("points").changed(level=2, local_steps=10, points=300)
     result = fit(prior, points_on(truth), settings=settings, pose=POSE)
     assert result.steps == 10
-    assert torch.count_nonzero(result.state.shared) == 0  # the mean latent and what vertices add
+    torch.testing.assert_close(result.state.shared, prior.latent_mean)
     assert result.state.local is not None
 
 
