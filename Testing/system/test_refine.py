@@ -185,18 +185,17 @@ def quick(ellipsoid_prior_file: Path) -> list[str]:
     return ["--prior", str(ellipsoid_prior_file), "--level", "2", "--device", "cpu", "--quiet"]
 
 
-def test_every_format_in_both_systems_lands_in_the_same_place(
+def test_every_format_in_either_system_lands_in_the_same_place(
     liver: LiverCase, quick: list[str], tmp_path: Path
 ) -> None:
     places = []
-    for suffix in ("stl", "ply", "obj", "vtp"):
-        for axes in ([], ["--ras"]):
-            out = tmp_path / f"organ{len(axes)}.{suffix}"
-            points = ["--points", str(liver.mesh)]  # states LPS, which --ras must not change
-            assert main(["refine", "-o", str(out), *points, *quick, *axes]) == 0
-            assert (b"SPACE=RAS" if axes else b"SPACE=LPS") in out.read_bytes() or suffix == "vtp"
-            mesh = read_mesh(out)
-            places.append((mesh.vertices.mean(axis=0), mesh.volume))
+    for name, axes in (("a.stl", []), ("b.stl", ["--ras"]), ("c.ply", ["--ras"]), ("d.obj", []), ("e.vtp", ["--ras"])):
+        points = ["--points", str(liver.mesh)]  # states LPS, which --ras must not change
+        assert main(["refine", "-o", str(tmp_path / name), *points, *quick, *axes]) == 0
+        if not name.endswith(".vtp"):  # there it is a field of its own
+            assert (b"SPACE=RAS" if axes else b"SPACE=LPS") in (tmp_path / name).read_bytes()
+        mesh = read_mesh(tmp_path / name)
+        places.append((mesh.vertices.mean(axis=0), mesh.volume))
     for centre, volume in places[1:]:
         np.testing.assert_allclose(centre, places[0][0], atol=0.5)
         assert volume == pytest.approx(places[0][1], rel=1e-3)

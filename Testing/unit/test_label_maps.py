@@ -1,4 +1,5 @@
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,3 +235,15 @@ def test_fuzz_cut_and_overwritten_bytes(valid_files, data):
         assert str(error)  # noqa: PT017
     else:
         assert label_map.array.any()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_a_cut_nifti_file_is_refused(suffix: str, kept: float, tmp_path: Path) -> None:
+    # ITK reads it and fills the missing voxels with whatever lies in memory.
+    array = np.random.default_rng(0).random((20, 24, 28)) > 0.5
+    path = tmp_path / f"mask{suffix}"
+    write_label_map(path, LabelMap(array, np.eye(4), "mask"))
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(InputError, match="truncated or damaged"):
+        read_label_map(path)

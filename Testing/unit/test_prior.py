@@ -23,8 +23,8 @@ from dals.prior import (
     available_priors,
     latent_distribution,
     load_prior,
-    save_prior,
     prior_digest,
+    save_prior,
 )
 from dals.template import icosphere
 

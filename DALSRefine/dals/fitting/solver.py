@@ -170,7 +170,7 @@ class _Solver:
     def shared_stage(self, variables: _Variables, steps: int) -> None:
         """One latent for all vertices, and the pose unless it is known."""
         settings = self.settings
-        template = icosphere(settings.shared_level)
+        template = icosphere(min(settings.shared_level, settings.level))
         facets = torch.as_tensor(template.facets, device=self.device)
         variables.shared.requires_grad_(True)
         parameters = [{"params": [variables.shared], "lr": settings.shared_rate}, *self._pose_parameters(variables)]

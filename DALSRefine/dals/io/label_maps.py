@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from dals.errors import DalsWarning, InputError, OutputError
+from dals.io import nifti
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import swap_lps_ras_matrix
 from dals.io.segments import Segment, segment_metadata, segments_in
@@ -167,6 +169,9 @@ def _reader(path: Path) -> Any:
     detached = path.suffix.lower() == ".mhd" or _is_detached_nrrd(path)
     if not detached and voxels > _MAXIMUM_COMPRESSION * path.stat().st_size:
         raise InputError(f"{path} is truncated or damaged: it is too short for {voxels:,} voxels.")
+    if path.name.lower().endswith(nifti.SUFFIXES):
+        component = sitk.Image(1, 1, 1, reader.GetPixelID()).GetSizeOfPixelComponent()
+        nifti.check_complete(path, voxel_bytes=voxels * component * reader.GetNumberOfComponents())
     return reader
 
 
@@ -208,7 +213,7 @@ def _segments_for(label: int | str | None, segments: tuple[Segment, ...], path: 
         named = [segment for segment in segments if label in (segment.name, segment.identifier)]
         if named:
             return named
-        if not label.strip().lstrip("+-").isdecimal():
+        if not re.fullmatch(r"[+-]?[0-9]+", label.strip()):
             known = ", ".join(f"'{segment.name}'" for segment in segments) or "no segment names, only label values"
             raise InputError(f"{path} has no segment '{label}'; it has {known}.")
     chosen = [segment for segment in segments if segment.value == int(label)]
