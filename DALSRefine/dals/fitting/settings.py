@@ -59,6 +59,8 @@ class FitSettings:
     coverage : float
         For segmentations: weight of the distance from the boundary to the mesh; 0 in the paper,
         whose loss looks from the mesh to the boundary only and so lets the mesh shrink.
+    untangled : bool
+        Whether tiny folds of the result are smoothed away; not in the paper.
     seed : int
     """
 
@@ -83,6 +85,7 @@ class FitSettings:
     points_per_plane: int = 1_000
     reach: float = math.inf
     coverage: float = 0.0
+    untangled: bool = True
     seed: int = 0
 
     @property
@@ -114,6 +117,7 @@ class FitSettings:
             local_rate=1e-3,
             pose_rate=1e-3,
             decaying=False,
+            untangled=False,
             whitened=False,
             shared_level=4,
             points_per_plane=5_000,
@@ -127,7 +131,7 @@ class FitSettings:
 # Found on training livers that a development prior had not seen. The weights of L_dir are far
 # below the paper's because they count in latent units: this project's latents are longer.
 _DEFAULTS: dict[Task, FitSettings] = {
-    "points": FitSettings(lambda_reg=1e-3, lambda_dir=2e-3, lambda_prior=1e-4, shared_steps=60),
+    "points": FitSettings(lambda_reg=1e-3, lambda_dir=1e-3, lambda_prior=1e-4, shared_steps=60),
     "planes": FitSettings(
         lambda_reg=1e-2,
         lambda_dir=2e-2,

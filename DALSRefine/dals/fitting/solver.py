@@ -20,6 +20,7 @@ from dals.mesh import TriangleMesh
 from dals.pose import Pose, PoseCorrection
 from dals.prior import ShapePrior
 from dals.template import Template, icosphere, uniform_laplacian
+from dals.untangling import untangle
 
 _RETRIEVAL_LEVEL = 2
 _STRANGE_SIZE = 5.0  # standard deviations
@@ -243,10 +244,11 @@ class _Solver:
 
     @torch.no_grad()
     def mesh(self, variables: _Variables, level: int) -> TriangleMesh:
-        """The present surface, RAS mm."""
+        """The resulting surface, RAS mm."""
         template = icosphere(level)
         vertices = self._decode(variables, self.prior.sphere(template)).double().cpu().numpy()
-        return TriangleMesh(variables.pose.to_patient(vertices), template.facets)
+        mesh = TriangleMesh(variables.pose.to_patient(vertices), template.facets)
+        return untangle(mesh) if self.settings.untangled else mesh
 
     def state(self, variables: _Variables) -> FitState:
         """What another fit can start from."""

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from dals.mesh import TriangleMesh
+from dals.metrics import self_intersection_percentage
+from dals.template import icosphere
+from dals.untangling import untangle
+
+
+def sphere(level: int = 3) -> TriangleMesh:
+    template = icosphere(level)
+    return TriangleMesh(template.vertices, template.facets)
+
+
+def folded_sphere() -> TriangleMesh:
+    # One vertex pushed sideways across its neighbours turns facets over.
+    mesh = sphere()
+    vertices = mesh.vertices.copy()
+    vertices[300] = 0.97 * vertices[300] + 0.6 * np.cross(vertices[300], [0.2, 0.5, -0.3])
+    return TriangleMesh(vertices, mesh.facets)
+
+
+def test_a_surface_without_folds_stays_as_it_is() -> None:
+    mesh = sphere()
+    assert np.array_equal(untangle(mesh).vertices, mesh.vertices)
+
+
+def test_a_fold_is_smoothed_away_and_the_rest_stays() -> None:
+    pytest.importorskip("igl", reason="self-intersections are counted by libigl")
+    mesh = folded_sphere()
+    result = untangle(mesh)
+    assert self_intersection_percentage(mesh) > 0
+    assert self_intersection_percentage(result) == 0
+    moved = np.any(result.vertices != mesh.vertices, axis=1)
+    far = np.linalg.norm(mesh.vertices - sphere().vertices[300], axis=1) > 1.2
+    assert moved.any()
+    assert not moved[far].any()
+    assert np.array_equal(result.facets, mesh.facets)
+    assert np.linalg.norm(result.vertices, axis=1) == pytest.approx(1.0, abs=0.15)
+
+
+def test_the_input_is_left_alone() -> None:
+    mesh = folded_sphere()
+    before = mesh.vertices.copy()
+    untangle(mesh)
+    assert np.array_equal(mesh.vertices, before)
