@@ -203,10 +203,24 @@ def test_segmentation_loss_is_the_mean_squared_distance() -> None:
     values[0] = 0.5
     values[1] = 1.0
     vertices = torch.rand(10, 3, generator=generator(), requires_grad=True)
-    loss = SegmentationLoss(DistanceField(values, torch.zeros(3), 1.0))(vertices, torch.zeros(1, 3).long(), generator())
+    task = SegmentationLoss(DistanceField(values, torch.zeros(3), 1.0), torch.zeros(1, 3), count=10)
+    loss = task(vertices, torch.zeros(1, 3).long(), generator())
     assert loss.item() == pytest.approx(0.25)
     loss.backward()
     assert torch.allclose(vertices.grad, torch.tensor([2 * 0.5 / 10, 0, 0]).expand(10, 3))
+
+
+def test_coverage_counts_boundary_that_the_mesh_leaves_out() -> None:
+    field = DistanceField(torch.zeros(4, 2, 2, 2), torch.zeros(3), 1.0)
+    triangle = torch.tensor([[0.0, 0, 0], [1e-3, 0, 0], [0, 1e-3, 0]])
+    boundary = torch.tensor([[0.0, 0, 0.5]])
+    facets = torch.tensor([[0, 1, 2]])
+    alone = SegmentationLoss(field, boundary, count=50)(triangle, facets, generator())
+    covered = SegmentationLoss(field, boundary, count=50, coverage=2.0)(triangle, facets, generator())
+    forgiven = SegmentationLoss(field, boundary, count=50, coverage=2.0, reach=0.5)(triangle, facets, generator())
+    assert alone.item() == pytest.approx(0.0, abs=1e-9)
+    assert covered.item() == pytest.approx(2.0 * 0.25, rel=1e-2)
+    assert forgiven.item() == pytest.approx(2.0 * 0.125, rel=1e-2)  # half at a distance of `reach`
 
 
 # --- resampling ---------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ _DEFAULTS: dict[Task, FitSettings] = {
     ),
     "segmentation": FitSettings(
         lambda_reg=1e-3,
-        lambda_dir=1e-2,
+        lambda_dir=1e-3,
         lambda_prior=1e-3,
         shared_steps=60,
         local_steps=40,
