@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from dals.errors import FitCancelledError
+from dals.fitting.adam import Adam, ParameterGroup
 from dals.fitting.result import Callback, FitStatus, Stage
 from dals.mesh import TriangleMesh
 from dals.pose import Pose
@@ -43,7 +43,7 @@ class Descent:
         self,
         stage: Stage,
         steps: int,
-        parameters: list[dict[str, object]],
+        groups: list[ParameterGroup],
         *,
         vertices: Callable[[], Tensor],
         task: Callable[[Tensor], Tensor],
@@ -57,8 +57,8 @@ class Descent:
         ----------
         stage : str
         steps : int
-        parameters
-            Groups for Adam, each with its learning rate.
+        groups
+            What Adam moves, and how fast.
         vertices
             Canonical vertices (V, 3) from the present parameters.
         task, penalty
@@ -71,16 +71,13 @@ class Descent:
         FitCancelledError
             If the callback returns False.
         """
-        optimiser = torch.optim.Adam(parameters)
-        first_rates = [float(group["lr"]) for group in optimiser.param_groups]
+        optimiser = Adam(groups)
         for step in range(steps):
-            for group, rate in zip(optimiser.param_groups, first_rates, strict=True):
-                group["lr"] = rate * self._decay(step / steps)
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.clear_gradients()
             positions = vertices()
             loss = task(positions)
             (loss + penalty(positions)).backward()
-            optimiser.step()
+            optimiser.step(factor=self._decay(step / steps))
             self.done += 1
             self._tell(stage, loss.detach(), positions.detach(), template, pose)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dals.fitting.adam import ParameterGroup
 from dals.fitting.descent import Descent
 from dals.fitting.first_guess import first_guess
 from dals.fitting.result import Callback, FitResult, FitState, Stage
@@ -174,13 +175,13 @@ class _Solver:
         template = icosphere(min(settings.shared_level, settings.level))
         facets = torch.as_tensor(template.facets, device=self.device)
         variables.shared.requires_grad_(True)
-        parameters = [{"params": [variables.shared], "lr": settings.shared_rate}, *self._pose_parameters(variables)]
+        groups = [ParameterGroup([variables.shared], settings.shared_rate), *self._pose_groups(variables)]
 
         def penalty(vertices: Tensor) -> Tensor:
             prior = settings.lambda_prior * variables.shared.square().mean()
             return settings.lambda_reg * quality_loss(vertices, facets) + prior + self._scale_penalty(variables)
 
-        self._run("shared", steps, parameters, penalty, variables, template)
+        self._run("shared", steps, groups, penalty, variables, template)
         variables.shared.requires_grad_(False)
 
     def local_stage(self, variables: _Variables) -> None:
@@ -194,9 +195,9 @@ class _Solver:
             variables.local = torch.zeros(len(sphere), self.basis.shape[1], device=self.device)
             variables.level = settings.level
         variables.local.requires_grad_(True)
-        parameters: list[dict[str, object]] = [{"params": [variables.local], "lr": settings.local_rate}]
+        groups = [ParameterGroup([variables.local], settings.local_rate)]
         if settings.shared_steps == 0:
-            parameters += self._pose_parameters(variables)
+            groups += self._pose_groups(variables)
 
         def penalty(vertices: Tensor) -> Tensor:
             assert variables.local is not None
@@ -204,14 +205,14 @@ class _Solver:
             energy = dirichlet_energy(variables.local @ self.basis.T, laplacian, power=settings.power)
             return settings.lambda_reg * quality_loss(vertices, facets) + settings.lambda_dir * energy
 
-        self._run("local", settings.local_steps, parameters, penalty, variables, template)
+        self._run("local", settings.local_steps, groups, penalty, variables, template)
         variables.local.requires_grad_(False)
 
     def _run(
         self,
         stage: Stage,
         steps: int,
-        parameters: list[dict[str, object]],
+        groups: list[ParameterGroup],
         penalty: Callable[[Tensor], Tensor],
         variables: _Variables,
         template: Template,
@@ -220,7 +221,7 @@ class _Solver:
         self.descent.run(
             stage,
             steps,
-            parameters,
+            groups,
             vertices=lambda: self._decode(variables, sphere),
             task=lambda vertices: variables.task(vertices, facets, self.generator),
             penalty=penalty,
@@ -285,11 +286,11 @@ class _Solver:
     def _trial_steps(self) -> int:
         return self.settings.shared_steps // 3
 
-    def _pose_parameters(self, variables: _Variables) -> list[dict[str, object]]:
+    def _pose_groups(self, variables: _Variables) -> list[ParameterGroup]:
         if self.known is not None:
             return []
         moving = [p for p in variables.correction.parameters() if p.requires_grad]
-        return [{"params": moving, "lr": self.settings.pose_rate}]
+        return [ParameterGroup(moving, self.settings.pose_rate)]
 
     def _scale_penalty(self, variables: _Variables) -> Tensor:
         if self.known is not None or self.settings.lambda_scale == 0:
