@@ -197,7 +197,7 @@ def test_points_that_are_no_numbers(value: str, refused: Refused, tmp_path: Path
 @pytest.mark.parametrize("rows", ["", "1 2 3\n", "1 2 3\n1 2 3\n1 2 3\n"])
 def test_too_few_points(rows: str, refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "points.xyz").write_text(rows, encoding="utf-8")
-    refused("--points", tmp_path / "points.xyz")
+    assert "point" in refused("--points", tmp_path / "points.xyz")
 
 
 # --- label maps ---------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_cuda_asked_for_and_absent(refused: Refused, liver: LiverCase, monkeypat
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:x", "", "cpu:99x"])
 def test_an_unknown_device(device: str, refused: Refused, liver: LiverCase) -> None:
-    refused("--points", liver.points, "--device", device)
+    assert "device" in refused("--points", liver.points, "--device", device)
 
 
 # --- outputs ------------------------------------------------------------------------------------

@@ -167,13 +167,17 @@ FUZZ = settings(
 )
 
 
-def _only_dals_errors(path):
+def _read_or_refused(path):
+    """What there is to check of the result: the points, or the sentence that refuses the file."""
     try:
         contours = read_contours(path)
     except DalsError as error:
-        assert str(error)  # noqa: PT017
-    else:
-        assert all(np.isfinite(contour.points).all() for contour in contours)
+        return str(error)
+    return np.concatenate([contour.points for contour in contours])
+
+
+def _is_sound(outcome):
+    return bool(outcome.strip()) if isinstance(outcome, str) else bool(len(outcome) and np.isfinite(outcome).all())
 
 
 @FUZZ
@@ -186,7 +190,7 @@ def test_fuzz_any_value_in_any_place(tmp_path_factory, data):
     place[data.draw(st.sampled_from(sorted(place)))] = data.draw(JSON)
     path = tmp_path_factory.getbasetemp() / "fuzz.mrk.json"
     path.write_text(json.dumps(document))
-    _only_dals_errors(path)
+    assert _is_sound(_read_or_refused(path))
 
 
 @FUZZ
@@ -198,4 +202,4 @@ def test_fuzz_cut_and_overwritten_bytes(tmp_path_factory, data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "bytes.mrk.json"
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
-    _only_dals_errors(path)
+    assert _is_sound(_read_or_refused(path))
