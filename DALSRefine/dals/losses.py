@@ -26,10 +26,14 @@ def chamfer(a: Tensor, b: Tensor) -> Tensor:
     return squared_distance(a, b, nearest(a, b)) + squared_distance(b, a, nearest(b, a))
 
 
-def chamfer_to_fixed(points: Tensor, target: PointIndex) -> Tensor:
-    """`chamfer` of points (N, 3) against a target whose search structure is already built; scalar."""
+def chamfer_to_fixed(points: Tensor, target: PointIndex, *, covered: Tensor | None = None) -> Tensor:
+    """`chamfer` of points (N, 3) against a target whose search structure is already built; scalar.
+
+    `covered`, (M, 3), are the points that count on the way back from the target: all of it unless given.
+    """
+    covered = target.points if covered is None else covered
     forward = squared_distance(points, target.points, target.nearest(points))
-    return forward + squared_distance(target.points, points, nearest(target.points, points))
+    return forward + squared_distance(covered, points, nearest(covered, points))
 
 
 def squared_distance(points: Tensor, references: Tensor, index: Tensor) -> Tensor:

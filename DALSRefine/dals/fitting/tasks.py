@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dals.distance_field import DistanceField, distance_field
 from dals.fitting.settings import FitSettings, Task
-from dals.losses import squared_distance
+from dals.losses import chamfer_to_fixed, squared_distance
 from dals.mesh import FloatArray
 from dals.nearest import PointIndex, nearest
 from dals.observations import PlanarContours, PointCloud, Segmentation
@@ -63,8 +63,7 @@ class PointsLoss:
         if len(target) > self.count:
             chosen = torch.randint(len(target), (self.count,), generator=generator, device=target.device)
             target = target[chosen]
-        forward = squared_distance(samples, self._index.points, self._index.nearest(samples))
-        return forward + squared_distance(target, samples, nearest(target, samples))
+        return chamfer_to_fixed(samples, self._index, covered=target)
 
 
 class SliceLoss:
