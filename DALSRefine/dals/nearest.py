@@ -13,6 +13,7 @@ from torch import Tensor
 _Item = TypeVar("_Item")
 
 _PAIRS_AT_ONCE = 1 << 27  # 512 MB of float32 distances
+_WORTH_THREADS = 50_000  # queries; handing fewer to threads takes longer than answering them
 
 
 class PointIndex:
@@ -28,7 +29,7 @@ class PointIndex:
         if self._trees is None:
             return nearest(queries, self.points)
         flat = queries.detach().reshape(-1, *queries.shape[-2:])
-        found = _in_threads(lambda pair: _query(*pair), list(zip(self._trees, flat, strict=True)))
+        found = _each(lambda pair: _query(*pair), list(zip(self._trees, flat, strict=True)), queries=flat)
         return torch.stack(found).reshape(queries.shape[:-1])
 
 
@@ -54,7 +55,7 @@ def nearest(queries: Tensor, references: Tensor) -> Tensor:
         # A tree that is used once is cheaper to build without balancing.
         return _query(cKDTree(pair[1].numpy(), balanced_tree=False, compact_nodes=False), pair[0])
 
-    found = _in_threads(search, list(zip(flat_queries, flat_references, strict=True)))
+    found = _each(search, list(zip(flat_queries, flat_references, strict=True)), queries=flat_queries)
     return torch.stack(found).reshape(shape)
 
 
@@ -62,10 +63,10 @@ def _query(tree: cKDTree, queries: Tensor) -> Tensor:
     return torch.as_tensor(tree.query(queries.numpy())[1], dtype=torch.int64)
 
 
-def _in_threads(function: Callable[[_Item], Tensor], items: list[_Item]) -> list[Tensor]:
-    """Map over the processor's cores; the trees release the interpreter lock."""
-    if len(items) == 1:
-        return [function(items[0])]
+def _each(function: Callable[[_Item], Tensor], items: list[_Item], *, queries: Tensor) -> list[Tensor]:
+    """Map over the items, on all cores where that pays; the trees release the interpreter lock."""
+    if len(items) == 1 or queries.shape[:-1].numel() < _WORTH_THREADS:
+        return [function(item) for item in items]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return list(pool.map(function, items))
 

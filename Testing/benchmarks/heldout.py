@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import json
 import platform
 import sys
@@ -27,7 +28,7 @@ from benchmarks import protocol
 from dals.errors import DalsError
 from dals.fitting import Observation, fit
 from dals.io.atomic import atomic_path
-from dals.prior import load_prior
+from dals.prior import ShapePrior, load_prior
 from dals.remeshing import remesh
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -62,10 +63,10 @@ def main() -> int:
     parser.add_argument("--name", default="heldout", help="of the result files")
     options = parser.parse_args()
     shapes = protocol.held_out_livers()[: options.cases]
+    prior = load_prior(options.prior)
     jobs = [(options.prior, task, shape) for task in options.tasks for shape in shapes]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         rows = list(pool.map(_measure, jobs))
-    prior = load_prior(options.prior)
     title = (
         f"prior {prior.name}, SHA-256 {prior.digest[:12]}, {len(shapes)} livers of msd_test, "
         f"{date.today().isoformat()}, {platform.machine()}, one thread a fit"
@@ -82,10 +83,16 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@functools.cache
+def _prior(name: str) -> ShapePrior:
+    """Read once in each worker."""
+    return load_prior(name)
+
+
 def _measure(job: tuple[str, str, Any]) -> dict[str, Any]:
     prior_name, task, shape = job
     make, known = TASKS[task]
-    prior = load_prior(prior_name)
+    prior = _prior(prior_name)
     began = time.monotonic()
     result = fit(prior, make(shape), pose=protocol.known_pose(shape) if known else None)
     seconds = time.monotonic() - began

@@ -14,7 +14,7 @@ from dals.closed_spline import sample_closed_spline
 from dals.dataset import load_dataset
 from dals.errors import DatasetError
 from dals.mesh import TriangleMesh
-from dals.metrics import compare
+from dals.metrics import compare, sample_points
 from dals.observations import Contour, PlanarContours, PointCloud
 from dals.pose import Pose
 from dals.preparation import prepare
@@ -54,11 +54,7 @@ def known_pose(shape: StandardShape) -> Pose:
 
 def points_of(shape: StandardShape, *, count: int = 2_500) -> PointCloud:
     """Points drawn uniformly from the true surface, RAS mm."""
-    mesh, rng = shape.patient_mesh, rng_of(shape.name)
-    areas = mesh.facet_areas
-    facets = rng.choice(len(areas), count, p=areas / areas.sum())
-    weights = rng.dirichlet([1.0, 1.0, 1.0], count)
-    return PointCloud(np.einsum("nc,ncx->nx", weights, mesh.corners[facets]))
+    return PointCloud(sample_points(shape.patient_mesh, count, rng_of(shape.name)))
 
 
 def central_planes_of(shape: StandardShape) -> PlanarContours:

@@ -143,13 +143,15 @@ class _Solver:
         template = icosphere(_RETRIEVAL_LEVEL)
         sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
         halfway = 0.5 * (self.prior.latents + self.prior.latent_mean)
-        shapes = self.prior.decoder(halfway[:, None], sphere)
+        shapes = self.prior.decoder(halfway[:, None], sphere).double().cpu().numpy()
+        frame = first_guess(self.observation, shapes.mean(axis=0))
         rough = self.settings.changed(points=500, points_per_plane=250)
+        task = task_loss(self.observation, frame, rough, self.device)  # one frame, so that losses compare
         ranked = []
-        for index, vertices in enumerate(shapes):
-            pose = first_guess(self.observation, vertices.double().cpu().numpy())
-            task = task_loss(self.observation, pose, rough, self.device)
-            ranked.append((float(task(vertices, facets, self.generator)) * pose.scale**2, index, pose))
+        for index, shape in enumerate(shapes):
+            pose = first_guess(self.observation, shape)
+            vertices = torch.as_tensor(frame.to_canonical(pose.to_patient(shape)), dtype=torch.float32)
+            ranked.append((float(task(vertices.to(self.device), facets, self.generator)), index, pose))
         starts = []
         for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]:
             variables = self.variables(pose)
