@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -21,12 +20,9 @@ from torch import Tensor
 from dals.decoder import Decoder, DecoderSettings
 from dals.errors import PriorError
 from dals.io.atomic import atomic_path
+from dals.prior_files import FORMAT, FORMAT_VERSION, check_format, damaged, find_prior
 from dals.template import Template
 
-FORMAT = "dalsrefine-prior"
-FORMAT_VERSION = 1
-SUFFIX = ".safetensors"
-SEARCH_VARIABLE = "DALS_PRIORS"
 _STATISTICS = ("latents", "latent_mean", "latent_basis", "scales_mm")
 
 
@@ -136,19 +132,17 @@ def load_prior(name_or_path: str | Path) -> ShapePrior:
         Unknown name (the message lists those there are), or a file that is truncated,
         tampered with, of a newer format or no prior at all.
     """
-    path = _find(name_or_path)
+    path = find_prior(name_or_path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise PriorError(f"{path} is not a shape prior of this project; choose another file.")
-            _check_version(path, metadata)
+            check_format(path, metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         digest = _digest(tensors, metadata)
     except PriorError:
         raise
     except Exception as error:
-        raise PriorError(f"The prior {path} cannot be read; it is damaged or incomplete. Get it again.") from error
+        raise damaged(path) from error
     if (digest, _text_digest(metadata.get("card", ""))) != (metadata.get("sha256"), metadata.get("card_sha256")):
         raise PriorError(f"The prior {path} was changed after it was made (its checksum differs); get it again.")
     try:
@@ -157,50 +151,9 @@ def load_prior(name_or_path: str | Path) -> ShapePrior:
         raise PriorError(f"The prior {path} is inconsistent: its weights do not fit its settings.") from error
 
 
-def available_priors() -> dict[str, Path]:
-    """Names and files of the priors that can be loaded by name."""
-    found: dict[str, Path] = {}
-    for folder in prior_folders():
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            found.setdefault(path.name.removesuffix(SUFFIX), path)
-    return found
-
-
-def prior_folders() -> list[Path]:
-    """Where priors are looked for: DALS_PRIORS, the installed package, the source tree, the module."""
-    here = Path(__file__).resolve().parent
-    named = [Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
-    places = (here / "_resources", here.parents[1] / "Resources", here.parent / "Resources")
-    return [folder for folder in (*named, *(place / "Priors" for place in places)) if folder.is_dir()]
-
-
 def prior_digest(prior: ShapePrior) -> str:
     """SHA-256 of a prior's tensors and settings, hexadecimal: it names what computes, whatever the card says."""
     return _digest(_tensors(prior), _facts(prior))
-
-
-def _find(name_or_path: str | Path) -> Path:
-    path = Path(name_or_path)
-    if path.suffix == SUFFIX or len(path.parts) > 1:
-        if not path.is_file():
-            raise PriorError(f"There is no prior file {path}; check the path.")
-        return path
-    priors = available_priors()
-    if str(name_or_path) not in priors:
-        known = ", ".join(sorted(priors)) or "none"
-        raise PriorError(f'There is no prior named "{name_or_path}"; available: {known}.')
-    return priors[str(name_or_path)]
-
-
-def _check_version(path: Path, metadata: Mapping[str, str]) -> None:
-    version = metadata.get("format_version", "")
-    if not version.isdigit():
-        raise PriorError(f"The prior {path} does not tell its format version; get it again.")
-    if int(version) > FORMAT_VERSION:
-        raise PriorError(
-            f"The prior {path} has format {version}, newer than this version can read ({FORMAT_VERSION}); "
-            "update DALSRefine."
-        )
 
 
 def _tensors(prior: ShapePrior) -> dict[str, Tensor]:

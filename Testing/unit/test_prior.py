@@ -18,14 +18,13 @@ from dals import prior as prior_module
 from dals.decoder import Decoder
 from dals.errors import OutputError, PriorError
 from dals.prior import (
-    FORMAT_VERSION,
     ShapePrior,
-    available_priors,
     latent_distribution,
     load_prior,
     prior_digest,
     save_prior,
 )
+from dals.prior_files import FORMAT_VERSION
 from dals.template import icosphere
 
 
@@ -141,41 +140,6 @@ def test_a_single_latent_has_a_mean_and_no_direction() -> None:
     mean, basis = latent_distribution(torch.ones(1, 4))
     assert torch.equal(mean, torch.ones(4))
     assert basis.shape == (4, 0)
-
-
-# --- finding ------------------------------------------------------------------------------------
-
-
-def test_priors_are_found_by_name_in_the_named_folders(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    save_prior(other / "blob.safetensors", tiny_prior(seed=1))
-    save_prior(other / "pear.safetensors", tiny_prior(seed=2))
-    monkeypatch.setenv(
-        "DALS_PRIORS", f"{tmp_path}:{tmp_path / 'missing'}:{other}".replace(":", prior_module.os.pathsep)
-    )
-    assert available_priors()["blob"] == saved  # the first folder wins
-    assert load_prior("blob").digest == prior_digest(tiny_prior())
-    assert load_prior("pear").digest == prior_digest(tiny_prior(seed=2))
-
-
-def test_an_unknown_name_lists_those_there_are(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prior_module, "prior_folders", lambda: [saved.parent])
-    with pytest.raises(PriorError, match='named "spleen"; available: blob'):
-        load_prior("spleen")
-
-
-def test_no_prior_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prior_module, "prior_folders", list)
-    with pytest.raises(PriorError, match="available: none"):
-        load_prior("liver")
-
-
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(PriorError, match="no prior file"):
-        load_prior(tmp_path / "gone.safetensors")
 
 
 # --- damage -------------------------------------------------------------------------------------

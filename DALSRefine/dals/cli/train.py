@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, or go on with an interrupted training, and write the prior."""
     from dals.dataset import load_dataset
-    from dals.prior import SUFFIX, save_prior
+    from dals.prior import save_prior
+    from dals.prior_files import SUFFIX
     from dals.training import train
 
     if options.out.suffix != SUFFIX:
