@@ -7,25 +7,36 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkDoubleArray
 from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
 
 from dals import __version__
 from dals.errors import DalsWarning
 from dals.fitting import FitResult, Observation, task_of
 from dals.mesh import FloatArray, TriangleMesh
-from dals.observations import PlanarContours, PointCloud
+from dals.metrics import dice
+from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.prior import ShapePrior
+from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.vtk_bridge import polydata_of
 
 _USUAL_DEVIATIONS = 4.0
+_MOST_POINTS = 10_000
 _TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen
 
 
 def surface_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
     """Unsigned distance (N,) of points (N, 3) from the nearest point of a surface, in the points' unit."""
-    distance = vtkImplicitPolyDataDistance()
+    return np.abs(signed_distances(points, mesh))
+
+
+def signed_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
+    """`surface_distances`, negative for points inside of the closed surface."""
+    distance, values = vtkImplicitPolyDataDistance(), vtkDoubleArray()
     distance.SetInput(polydata_of(mesh))
-    return np.abs([distance.EvaluateFunction(point) for point in np.asarray(points, dtype=np.float64)])
+    distance.EvaluateFunction(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64)), values)
+    return np.array(vtk_to_numpy(values))
 
 
 def make_report(result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh) -> dict[str, Any]:
@@ -43,15 +54,18 @@ def make_report(result: FitResult, observation: Observation, prior: ShapePrior, 
     Returns
     -------
     dict
-        Volume in ml, surface in cm^2, residuals in mm, and how the fit was made.
+        Volume in ml, surface in cm^2, residuals in mm, how the fit was made, and for a segmentation
+        its overlap with the result and the largest distance between the two surfaces.
     """
     pose = result.state.pose
+    overlap = {"overlap": _overlap(observation, mesh)} if isinstance(observation, Segmentation) else {}
     return {
         "volume_ml": mesh.volume / 1e3,
         "surface_cm2": mesh.area / 1e2,
         "vertices": len(mesh.vertices),
         "facets": len(mesh.facets),
         "residuals_mm": _residuals(observation, mesh),
+        **overlap,
         "task": task_of(observation),
         "task_loss_canonical": result.task_loss,
         "iterations": result.steps,
@@ -92,14 +106,26 @@ def _residuals(observation: Observation, mesh: TriangleMesh) -> list[dict[str, A
     if isinstance(observation, PlanarContours):
         given = [(contour.name, contour.points) for contour in observation.contours]
     elif isinstance(observation, PointCloud):
-        given = [("points", observation.points[:: max(1, len(observation.points) // 20_000)])]
+        given = [("points", _thinned(observation.points))]
     else:
-        return []
+        given = [("segmentation", _thinned(label_map_to_mesh(observation.label_map).vertices))]
     rows = []
     for name, points in given:
         distance = surface_distances(points, mesh)
         rows.append({"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())})
     return rows
+
+
+def _overlap(observation: Segmentation, mesh: TriangleMesh) -> dict[str, float]:
+    """Dice of the result with the segmentation, and how far the result goes away from its surface at most."""
+    label_map = observation.label_map
+    moved = surface_distances(mesh.vertices, label_map_to_mesh(label_map))
+    overlap = dice(mesh_to_label_map(mesh, label_map), label_map)
+    return {"dice": overlap, "largest_displacement_mm": float(moved.max())}
+
+
+def _thinned(points: FloatArray) -> FloatArray:
+    return points[:: -(-len(points) // _MOST_POINTS)]
 
 
 def _plain(value: Any) -> Any:

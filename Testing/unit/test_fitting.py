@@ -415,7 +415,7 @@ def test_default_settings_belong_to_the_task(
 ) -> None:
     observation = observed(task, truth)
     assert task_of(observation) == task
-    monkeypatch.setattr("dals.fitting.settings._DEFAULTS", {task: quick(task, shared_steps=3, local_steps=1)})
+    monkeypatch.setattr("dals.fit_settings._DEFAULTS", {task: quick(task, shared_steps=3, local_steps=1)})
     assert fit(prior, observation).settings == FitSettings.for_task(task)
 
 

@@ -17,7 +17,7 @@ from dals.mesh import TriangleMesh
 from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.pose import Pose
 from dals.prior import ShapePrior
-from dals.report import make_report, surface_distances, warn_of_unusual_size
+from dals.report import make_report, signed_distances, surface_distances, warn_of_unusual_size
 
 RADII, CENTRE = np.array([60.0, 45.0, 35.0]), np.array([20.0, -30.0, 40.0])
 
@@ -62,7 +62,27 @@ def test_a_report_of_points_and_of_a_segmentation(mesh: TriangleMesh, ellipsoid_
     assert row["maximum"] < 0.01
     empty = grid((70, 50, 40), (2, 2, 2.5))
     segmentation = Segmentation(empty.with_array(inside_ellipsoid(empty)))
-    assert make_report(result_of(mesh), segmentation, ellipsoid_prior, mesh)["residuals_mm"] == []
+    report = make_report(result_of(mesh), segmentation, ellipsoid_prior, mesh)
+    (row,) = report["residuals_mm"]
+    assert row["name"] == "segmentation"
+    assert row["maximum"] < 2.5  # a voxel: the boundary is a staircase
+    assert report["overlap"]["dice"] > 0.99
+    assert report["overlap"]["largest_displacement_mm"] < 2.5
+
+
+def test_overlap_and_displacement_of_a_surface_that_moved(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:
+    empty = grid((70, 50, 40), (2, 2, 2.5))
+    segmentation = Segmentation(empty.with_array(inside_ellipsoid(empty)))
+    moved = TriangleMesh(mesh.vertices + np.array([12.0, 0, 0]), mesh.facets)
+    overlap = make_report(result_of(moved), segmentation, ellipsoid_prior, moved)["overlap"]
+    assert overlap["largest_displacement_mm"] == pytest.approx(12, abs=2)
+    u = 6 / RADII[0]  # half the shift in radii: the common part of two unit balls 2u apart
+    assert overlap["dice"] == pytest.approx(1 - 1.5 * u + 0.5 * u**3, abs=0.02)
+
+
+def test_distances_are_negative_inside(mesh: TriangleMesh) -> None:
+    points = CENTRE + np.array([[70.0, 0, 0], [50.0, 0, 0]])
+    np.testing.assert_allclose(signed_distances(points, mesh), [10, -10], atol=0.1)
 
 
 def test_the_report_is_that_of_the_surface_as_written(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:

@@ -11,7 +11,7 @@ from shapes import OBLIQUE, affine, generator, random_points, sphere, voxel_cent
 from torch import Tensor
 
 from dals.distance_field import DistanceField
-from dals.fitting.settings import FitSettings
+from dals.fit_settings import FitSettings
 from dals.fitting.tasks import PointsLoss, SegmentationLoss, SliceLoss, resample_closed, task_loss, task_of
 from dals.label_map import LabelMap
 from dals.mesh import FloatArray

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from dals.fitting.settings import FitSettings
+from dals.fit_settings import FitSettings
 from dals.mesh import FloatArray, TriangleMesh
 from dals.pose import Pose
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dals.fit_settings import FitSettings
 from dals.fitting.adam import ParameterGroup
 from dals.fitting.descent import Descent
 from dals.fitting.first_guess import first_guess
 from dals.fitting.result import Callback, FitResult, FitState, Stage
-from dals.fitting.settings import FitSettings
 from dals.fitting.tasks import Observation, TaskLoss, task_loss, task_of
 from dals.losses import dirichlet_energy, quality_loss
 from dals.mesh import TriangleMesh

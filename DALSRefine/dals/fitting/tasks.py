@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dals.distance_field import DistanceField, distance_field
-from dals.fitting.settings import FitSettings, Task
+from dals.fit_settings import FitSettings, Task
 from dals.losses import chamfer_to_fixed, squared_distance
 from dals.mesh import FloatArray
 from dals.nearest import PointIndex, nearest
