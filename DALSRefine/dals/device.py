@@ -9,6 +9,11 @@ from dals.errors import DeviceError
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
 
+def widest_float(device: torch.device) -> torch.dtype:
+    """float64, or float32 on Apple's MPS, which has nothing wider."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """The device of a name; "auto" takes CUDA, then Apple's MPS, then the processor.
 

@@ -68,8 +68,8 @@ class PoseCorrection(torch.nn.Module):
 
     def as_pose(self) -> Pose:
         """The correction as numbers."""
-        rotation = rotation_matrix(self.rotation.detach()).double().cpu().numpy()
-        translation = self.translation.detach().double().cpu().numpy()
+        rotation = rotation_matrix(self.rotation.detach()).cpu().double().numpy()
+        translation = self.translation.detach().cpu().double().numpy()
         return Pose(float(self.log_scale.detach().exp()), translation, rotation)
 
 

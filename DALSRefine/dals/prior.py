@@ -76,7 +76,7 @@ class ShapePrior:
     @cached_property
     def log_scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the natural logarithm of `scales_mm`."""
-        logs = self.scales_mm.double().log()
+        logs = self.scales_mm.cpu().double().log()
         return float(logs.mean()), float(logs.std().clamp_min(0.02))
 
     def to(self, device: torch.device | str) -> ShapePrior:

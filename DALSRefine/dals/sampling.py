@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dals.device import widest_float
+
 
 def facet_areas(vertices: Tensor, facets: Tensor) -> Tensor:
     """Area of every facet, (..., F), from vertices (..., V, 3) and facets (F, 3)."""
@@ -32,12 +34,13 @@ def sample_surface(vertices: Tensor, facets: Tensor, count: int, *, generator: t
     """
     batch = vertices.shape[:-2]
     flat = vertices.reshape(-1, *vertices.shape[-2:])
+    wide = widest_float(vertices.device)
     with torch.no_grad():
-        cumulative = facet_areas(flat, facets).double().cumsum(dim=-1)
+        cumulative = facet_areas(flat, facets).to(wide).cumsum(dim=-1)
         uniform = torch.rand(len(flat), count, 3, generator=generator, device=vertices.device, dtype=vertices.dtype)
         # A surface shrunk to a point has no area; its facets are then equally likely.
         cumulative = cumulative + torch.arange(1, len(facets) + 1, device=vertices.device) * 1e-30
-        targets = uniform[..., 0].double() * cumulative[:, -1:]
+        targets = uniform[..., 0].to(wide) * cumulative[:, -1:]
         chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(facets) - 1)
         root = uniform[..., 1].sqrt()
         weights = torch.stack([1 - root, root * (1 - uniform[..., 2]), root * uniform[..., 2]], dim=-1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dals.device import widest_float
+
 
 @dataclass(frozen=True)
 class PlaneCuts:
@@ -70,10 +72,11 @@ def sample_cuts(
     The points of a plane that misses the mesh are meaningless (see `planes_met`).
     """
     with torch.no_grad():
-        cumulative = cuts.lengths.double().cumsum(dim=-1)
+        wide = widest_float(vertices.device)
+        cumulative = cuts.lengths.to(wide).cumsum(dim=-1)
         shape = (len(cumulative), count)
         uniform = torch.rand(2, *shape, generator=generator, device=vertices.device, dtype=vertices.dtype)
-        targets = uniform[0].double() * cumulative[:, -1:]
+        targets = uniform[0].to(wide) * cumulative[:, -1:]
         # "right": a facet without length is never chosen, not even for a target of zero.
         chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(facets) - 1)
         rows = torch.arange(len(cumulative), device=vertices.device)[:, None]

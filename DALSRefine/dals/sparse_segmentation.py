@@ -52,16 +52,16 @@ def contours_from_sparse_label_map(label_map: LabelMap) -> PlanarContours:
     """
     if label_map.is_empty:
         raise InputError(f"The label map {label_map.name} is empty.")
-    mask = np.ascontiguousarray(label_map.array.T)  # (I, J, K)
-    low = np.array([np.flatnonzero(mask.any(axis=_others(axis)))[0] for axis in range(3)])
-    high = np.array([np.flatnonzero(mask.any(axis=_others(axis)))[-1] for axis in range(3)])
-    mask = mask[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))]
+    mask = label_map.array.T  # (I, J, K)
+    used = [np.flatnonzero(mask.any(axis=_others(axis))) for axis in range(3)]
+    low = np.array([indices[0] for indices in used])
+    mask = np.ascontiguousarray(mask[tuple(slice(indices[0], indices[-1] + 1) for indices in used)])
     painted = _painted_slices(mask)
     for axis, slices in enumerate(painted):
         if len(slices) > max(THICKEST_STROKE, MAXIMUM_COVERAGE * mask.shape[axis]):
             raise InputError(
                 f"The label map {label_map.name} is painted on almost every slice ({len(slices)} of {mask.shape[axis]} "
-                f"along {_AXIS_NAMES[axis]}); please give it as a full segmentation (--segmentation)."
+                f"along {_AXIS_NAMES[axis]}); please give it as a full segmentation."
             )
     if not any(painted):
         raise InputError(f"The label map {label_map.name} has no slice with a painted section of the organ.")

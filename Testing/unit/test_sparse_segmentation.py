@@ -114,9 +114,9 @@ def test_separate_sections_and_filled_holes():
 
 
 def test_a_full_segmentation_is_turned_away():
-    with pytest.raises(InputError, match="--segmentation"):
+    with pytest.raises(InputError, match="as a full segmentation"):
         contours_from_sparse_label_map(_organ())
-    with pytest.raises(InputError, match="--segmentation"):
+    with pytest.raises(InputError, match="as a full segmentation"):
         contours_from_sparse_label_map(_organ(shape_ijk=(130, 100, 16), spacing=(1.0, 1.0, 5.0)))
 
 

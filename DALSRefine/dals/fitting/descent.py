@@ -92,7 +92,7 @@ class Descent:
             self.done,
             self.total,
             lambda: float(loss.clamp_min(0).sqrt()) * pose.scale,
-            lambda: TriangleMesh(pose.to_patient(positions.double().cpu().numpy()), template.facets),
+            lambda: TriangleMesh(pose.to_patient(positions.cpu().double().numpy()), template.facets),
         )
         if self.callback(status) is False:
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")

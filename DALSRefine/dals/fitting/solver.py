@@ -118,7 +118,7 @@ class _Solver:
         with what was given, half way between the mean shape and themselves.
         """
         settings = self.settings
-        mean = self.prior.mean_shape(icosphere(settings.shared_level)).double().cpu().numpy()
+        mean = self.prior.mean_shape(icosphere(settings.shared_level)).cpu().double().numpy()
         guess = first_guess(self.observation, mean)
         centre = guess.to_patient(mean.mean(axis=0, keepdims=True))[0]
         candidates = []
@@ -143,7 +143,7 @@ class _Solver:
         template = icosphere(_RETRIEVAL_LEVEL)
         sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
         halfway = 0.5 * (self.prior.latents + self.prior.latent_mean)
-        shapes = self.prior.decoder(halfway[:, None], sphere).double().cpu().numpy()
+        shapes = self.prior.decoder(halfway[:, None], sphere).cpu().double().numpy()
         frame = first_guess(self.observation, shapes.mean(axis=0))
         rough = self.settings.changed(points=500, points_per_plane=250)
         task = task_loss(self.observation, frame, rough, self.device)  # one frame, so that losses compare
@@ -249,7 +249,7 @@ class _Solver:
     def mesh(self, variables: _Variables, level: int) -> TriangleMesh:
         """The resulting surface, RAS mm."""
         template = icosphere(level)
-        vertices = self._decode(variables, self.prior.sphere(template)).double().cpu().numpy()
+        vertices = self._decode(variables, self.prior.sphere(template)).cpu().double().numpy()
         mesh = TriangleMesh(variables.pose.to_patient(vertices), template.facets)
         return untangle(mesh) if self.settings.untangled else mesh
 
