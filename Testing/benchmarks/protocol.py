@@ -24,6 +24,7 @@ from dals.synthetic import cut_contour
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVERS = ROOT.parent / "shared" / "data" / "livers"
+HIPPOCAMPI = ROOT.parent / "shared" / "data" / "hippocampus"
 CACHE = ROOT / "work" / "benchmarks"
 AXES = ("sagittal", "coronal", "axial")
 OFF_CENTRE = 0.08  # of the extent, at most

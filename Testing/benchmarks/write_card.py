@@ -86,7 +86,7 @@ def _text(prior: ShapePrior, held_out: dict[str, dict[str, float]], cases: int) 
             f"{float(prior.scales_mm.max()):.0f} mm."
         ),
         f"- Bias: {card['bias']}",
-        "- Made by `python Testing/benchmarks/make_liver_prior.py`.",
+        "- Made by `python Testing/benchmarks/make_prior.py liver`.",
         "",
         (
             f"Held-out figures, means over {cases} livers that were neither trained on nor tuned to "
