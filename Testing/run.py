@@ -24,7 +24,7 @@ ENVIRONMENT = ROOT / ".venv-dals"
 STAMP = ENVIRONMENT / "dalsrefine.json"
 DEMO_OUTPUT = ROOT / "work" / "demo"
 
-EXTRAS: dict[str, list[str]] = {"demo": [], "test": ["lint", "test"]}
+EXTRAS: dict[str, list[str]] = {"demo": [], "test": ["lint", "slicer", "test"]}
 BUILD_TOOLS = ["editables", "hatchling"]
 STYLE_CHECKS = {
     "ruff check": ["ruff", "check", "."],

@@ -56,6 +56,10 @@ class FitSettings:
         Canonical distance beyond which disagreement counts ever less: of the mesh's own section
         from the contours in its plane (it may belong to a part that nobody outlined), and of
         a segmentation's boundary from the mesh (it may be wrong). Infinite in the paper.
+    final_reach : float or None
+        To what `reach` falls during the first stage, geometrically, and where it then stays: at first a
+        shape is looked for that agrees in the large, in the end what still disagrees with it is left
+        out of account. None keeps `reach`.
     coverage : float
         For segmentations: weight of the distance from the boundary to the mesh; 0 in the paper,
         whose loss looks from the mesh to the boundary only and so lets the mesh shrink.
@@ -84,6 +88,7 @@ class FitSettings:
     points: int = 2_500
     points_per_plane: int = 1_000
     reach: float = math.inf
+    final_reach: float | None = None
     coverage: float = 0.0
     untangled: bool = True
     seed: int = 0
@@ -97,6 +102,12 @@ class FitSettings:
     def total_steps(self) -> int:
         """Steps of all stages together when there is one start."""
         return self.shared_steps + (0 if self.single_latent else self.local_steps)
+
+    def reach_at(self, fraction: float) -> float:
+        """The reach when a fraction (0 to 1) of the first stage is over."""
+        if self.final_reach is None:
+            return self.reach
+        return self.reach * (self.final_reach / self.reach) ** min(fraction, 1.0)
 
     @classmethod
     def for_task(cls, task: Task) -> FitSettings:
@@ -149,6 +160,7 @@ _DEFAULTS: dict[Task, FitSettings] = {
         shared_steps=60,
         local_steps=40,
         reach=0.1,
+        final_reach=0.03,
         coverage=1.0,
     ),
 }

@@ -7,9 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkDoubleArray
-from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
+from scipy.spatial import cKDTree
 
 from dals import __version__
 from dals.errors import DalsWarning
@@ -18,25 +16,13 @@ from dals.mesh import FloatArray, TriangleMesh
 from dals.metrics import dice
 from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.prior import ShapePrior
+from dals.sections import section_loops
+from dals.surface_distance import surface_distances
 from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
-from dals.vtk_bridge import polydata_of
 
 _USUAL_DEVIATIONS = 4.0
 _MOST_POINTS = 10_000
 _TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen
-
-
-def surface_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
-    """Unsigned distance (N,) of points (N, 3) from the nearest point of a surface, in the points' unit."""
-    return np.abs(signed_distances(points, mesh))
-
-
-def signed_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
-    """`surface_distances`, negative for points inside of the closed surface."""
-    distance, values = vtkImplicitPolyDataDistance(), vtkDoubleArray()
-    distance.SetInput(polydata_of(mesh))
-    distance.EvaluateFunction(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64)), values)
-    return np.array(vtk_to_numpy(values))
 
 
 def make_report(result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh) -> dict[str, Any]:
@@ -54,18 +40,23 @@ def make_report(result: FitResult, observation: Observation, prior: ShapePrior, 
     Returns
     -------
     dict
-        Volume in ml, surface in cm^2, residuals in mm, how the fit was made, and for a segmentation
-        its overlap with the result and the largest distance between the two surfaces.
+        Volume in ml, surface in cm^2, residuals in mm, how the fit was made; for contours the largest
+        distance of the surface's own sections from them; for a segmentation its overlap with the
+        result and the largest distance between the two surfaces.
     """
     pose = result.state.pose
-    overlap = {"overlap": _overlap(observation, mesh)} if isinstance(observation, Segmentation) else {}
+    beyond: dict[str, Any] = {}
+    if isinstance(observation, Segmentation):
+        beyond["overlap"] = _overlap(observation, mesh)
+    elif isinstance(observation, PlanarContours):
+        beyond["stray_mm"] = _stray(observation, mesh)
     return {
         "volume_ml": mesh.volume / 1e3,
         "surface_cm2": mesh.area / 1e2,
         "vertices": len(mesh.vertices),
         "facets": len(mesh.facets),
         "residuals_mm": _residuals(observation, mesh),
-        **overlap,
+        **beyond,
         "task": task_of(observation),
         "task_loss_canonical": result.task_loss,
         "iterations": result.steps,
@@ -114,6 +105,19 @@ def _residuals(observation: Observation, mesh: TriangleMesh) -> list[dict[str, A
         distance = surface_distances(points, mesh)
         rows.append({"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())})
     return rows
+
+
+def _stray(observation: PlanarContours, mesh: TriangleMesh) -> float:
+    """How far the surface's sections with the contours' planes are from the contours, at most.
+
+    The distances of contours from the surface do not see a part of it that crosses a plane where nothing was outlined.
+    """
+    strays = [0.0]
+    for group in observation.by_plane:
+        outlined = cKDTree(np.concatenate([contour.points for contour in group]))
+        for loop in section_loops(mesh, *group[0].plane):
+            strays.append(float(outlined.query(loop)[0].max()))
+    return max(strays)
 
 
 def _overlap(observation: Segmentation, mesh: TriangleMesh) -> dict[str, float]:

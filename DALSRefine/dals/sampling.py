@@ -34,18 +34,25 @@ def sample_surface(vertices: Tensor, facets: Tensor, count: int, *, generator: t
     """
     batch = vertices.shape[:-2]
     flat = vertices.reshape(-1, *vertices.shape[-2:])
-    wide = widest_float(vertices.device)
-    with torch.no_grad():
-        cumulative = facet_areas(flat, facets).to(wide).cumsum(dim=-1)
-        uniform = torch.rand(len(flat), count, 3, generator=generator, device=vertices.device, dtype=vertices.dtype)
-        # A surface shrunk to a point has no area; its facets are then equally likely.
-        cumulative = cumulative + torch.arange(1, len(facets) + 1, device=vertices.device) * 1e-30
-        targets = uniform[..., 0].to(wide) * cumulative[:, -1:]
-        chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(facets) - 1)
-        root = uniform[..., 1].sqrt()
-        weights = torch.stack([1 - root, root * (1 - uniform[..., 2]), root * uniform[..., 2]], dim=-1)
+    chosen, weights = choose_on_surface(flat, facets, count, generator=generator)
     corner_index = facets[chosen]  # (B, count, 3)
     rows = torch.arange(len(flat), device=vertices.device)[:, None, None]
     corners = flat[rows, corner_index]  # (B, count, 3 corners, 3 axes)
     points = (corners * weights[..., None]).sum(dim=-2)
     return points.reshape(*batch, count, 3)
+
+
+@torch.no_grad()
+def choose_on_surface(
+    vertices: Tensor, facets: Tensor, count: int, *, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Facets (B, count) and barycentric coordinates (B, count, 3) of uniform points on meshes (B, V, 3)."""
+    wide = widest_float(vertices.device)
+    cumulative = facet_areas(vertices, facets).to(wide).cumsum(dim=-1)
+    uniform = torch.rand(len(vertices), count, 3, generator=generator, device=vertices.device, dtype=vertices.dtype)
+    # A surface shrunk to a point has no area; its facets are then equally likely.
+    cumulative = cumulative + torch.arange(1, len(facets) + 1, device=vertices.device) * 1e-30
+    targets = uniform[..., 0].to(wide) * cumulative[:, -1:]
+    chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(facets) - 1)
+    root = uniform[..., 1].sqrt()
+    return chosen, torch.stack([1 - root, root * (1 - uniform[..., 2]), root * uniform[..., 2]], dim=-1)

@@ -17,7 +17,7 @@ from dals.mesh import TriangleMesh
 from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.pose import Pose
 from dals.prior import ShapePrior
-from dals.report import make_report, signed_distances, surface_distances, warn_of_unusual_size
+from dals.report import make_report, warn_of_unusual_size
 
 RADII, CENTRE = np.array([60.0, 45.0, 35.0]), np.array([20.0, -30.0, 40.0])
 
@@ -32,11 +32,6 @@ def result_of(mesh: TriangleMesh, settings: FitSettings | None = None) -> FitRes
     return FitResult(mesh, state, 1.5e-3, 160, 7.5, "cpu", settings or FitSettings())
 
 
-def test_distances_from_a_surface(mesh: TriangleMesh) -> None:
-    points = CENTRE + np.array([[70.0, 0, 0], [0, 40.0, 0], [0, 0, -35.0], [0, 0, 0]])
-    np.testing.assert_allclose(surface_distances(points, mesh), [10, 5, 0, 35], atol=0.1)
-
-
 def test_a_report_of_contours(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:
     grown = TriangleMesh((mesh.vertices - CENTRE) * (RADII + 2) / RADII + CENTRE, mesh.facets)
     observation = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
@@ -48,11 +43,23 @@ def test_a_report_of_contours(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -
     for row in report["residuals_mm"]:
         assert row["mean"] == pytest.approx(2, abs=0.15)
         assert row["mean"] <= row["maximum"] < 2.2
+    assert report["stray_mm"] == pytest.approx(2, abs=0.3)
     assert report["task"] == "planes"
     assert (report["iterations"], report["seconds"], report["device"]) == (160, 7.5, "cpu")
     assert report["task_loss_canonical"] == 1.5e-3
     assert report["pose"] == {"scale_mm": 70.0, "centre_ras_mm": CENTRE.tolist()}
     assert report["prior"] == {"name": "ellipsoid", "sha256": ellipsoid_prior.digest}
+
+
+def test_a_part_of_the_surface_where_nothing_was_outlined(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:
+    apart = TriangleMesh(
+        np.concatenate([mesh.vertices, mesh.vertices + np.array([0, 200.0, 0])]),
+        np.concatenate([mesh.facets, mesh.facets + len(mesh.vertices)]),
+    )
+    observation = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
+    report = make_report(result_of(apart), observation, ellipsoid_prior, apart)
+    assert max(row["maximum"] for row in report["residuals_mm"]) < 0.5
+    assert report["stray_mm"] == pytest.approx(200, abs=5)  # on the axial and sagittal planes
 
 
 def test_a_report_of_points_and_of_a_segmentation(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:
@@ -78,11 +85,6 @@ def test_overlap_and_displacement_of_a_surface_that_moved(mesh: TriangleMesh, el
     assert overlap["largest_displacement_mm"] == pytest.approx(12, abs=2)
     u = 6 / RADII[0]  # half the shift in radii: the common part of two unit balls 2u apart
     assert overlap["dice"] == pytest.approx(1 - 1.5 * u + 0.5 * u**3, abs=0.02)
-
-
-def test_distances_are_negative_inside(mesh: TriangleMesh) -> None:
-    points = CENTRE + np.array([[70.0, 0, 0], [50.0, 0, 0]])
-    np.testing.assert_allclose(signed_distances(points, mesh), [10, -10], atol=0.1)
 
 
 def test_the_report_is_that_of_the_surface_as_written(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:

@@ -216,8 +216,9 @@ def test_coverage_counts_boundary_that_the_mesh_leaves_out() -> None:
     boundary = torch.tensor([[0.0, 0, 0.5]])
     facets = torch.tensor([[0, 1, 2]])
     alone = SegmentationLoss(field, boundary, count=50)(triangle, facets, generator())
-    covered = SegmentationLoss(field, boundary, count=50, coverage=2.0)(triangle, facets, generator())
-    forgiven = SegmentationLoss(field, boundary, count=50, coverage=2.0, reach=0.5)(triangle, facets, generator())
+    covering = SegmentationLoss(field, boundary, count=50, coverage=2.0)
+    covered = covering(triangle, facets, generator())
+    forgiven = covering(triangle, facets, generator(), reach=0.5)
     assert alone.item() == pytest.approx(0.0, abs=1e-9)
     assert covered.item() == pytest.approx(2.0 * 0.25, rel=1e-2)
     assert forgiven.item() == pytest.approx(2.0 * 0.125, rel=1e-2)  # half at a distance of `reach`
@@ -245,3 +246,11 @@ def test_loops_share_the_points_by_length() -> None:
 def test_a_tiny_loop_may_get_no_point() -> None:
     loops = [_circle(np.eye(3)[2], 0.0, radius) for radius in (100.0, 1e-3)]
     assert resample_closed(loops, 50).shape == (50, 3)
+
+
+def test_coverage_does_not_count_the_gaps_between_samples() -> None:
+    field = DistanceField(torch.zeros(4, 2, 2, 2), torch.zeros(3), 1.0)
+    triangle = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    boundary = torch.tensor([[0.2, 0.2, 0.0], [0.6, 0.3, 0.0], [0.1, 0.8, 0.0]])
+    loss = SegmentationLoss(field, boundary, count=2, coverage=1.0)
+    assert loss(triangle, torch.tensor([[0, 1, 2]]), generator()).item() == pytest.approx(0.0, abs=1e-9)

@@ -88,6 +88,7 @@ class _Variables:
     shared: Tensor  # (k,)
     local: Tensor | None = None  # (V, k)
     level: int = 0
+    settled: int = 0  # steps of the first stage that it has behind it
 
 
 class _Solver:
@@ -151,7 +152,8 @@ class _Solver:
         for index, shape in enumerate(shapes):
             pose = first_guess(self.observation, shape)
             vertices = torch.as_tensor(frame.to_canonical(pose.to_patient(shape)), dtype=torch.float32)
-            ranked.append((float(task(vertices.to(self.device), facets, self.generator)), index, pose))
+            loss = task(vertices.to(self.device), facets, self.generator, reach=self.settings.reach)
+            ranked.append((float(loss), index, pose))
         starts = []
         for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]:
             variables = self.variables(pose)
@@ -163,6 +165,7 @@ class _Solver:
         """Set up from the end of an earlier fit, and bring pose and shared latent up to date."""
         settings = self.settings
         variables = self.variables(start.pose)
+        variables.settled = settings.shared_steps - self._trial_steps()  # as if it had only the last steps to go
         variables.shared = self._coordinates(start.shared.to(self.device) - self.prior.latent_mean)
         if start.local is not None and not settings.single_latent:
             variables.local, variables.level = self._coordinates(start.local.to(self.device)), start.level
@@ -184,6 +187,7 @@ class _Solver:
             return settings.lambda_reg * quality_loss(vertices, facets) + prior + self._scale_penalty(variables)
 
         self._run("shared", steps, groups, penalty, variables, template)
+        variables.settled += steps
         variables.shared.requires_grad_(False)
 
     def local_stage(self, variables: _Variables) -> None:
@@ -207,6 +211,7 @@ class _Solver:
             energy = dirichlet_energy(variables.local @ self.basis.T, laplacian, power=settings.power)
             return settings.lambda_reg * quality_loss(vertices, facets) + settings.lambda_dir * energy
 
+        variables.settled = settings.shared_steps
         self._run("local", settings.local_steps, groups, penalty, variables, template)
         variables.local.requires_grad_(False)
 
@@ -220,12 +225,16 @@ class _Solver:
         template: Template,
     ) -> None:
         sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
+
+        def task(vertices: Tensor, fraction: float) -> Tensor:
+            return variables.task(vertices, facets, self.generator, reach=self._reach(variables, fraction * steps))
+
         self.descent.run(
             stage,
             steps,
             groups,
             vertices=lambda: self._decode(variables, sphere),
-            task=lambda vertices: variables.task(vertices, facets, self.generator),
+            task=task,
             penalty=penalty,
             template=template,
             pose=variables.pose,
@@ -267,7 +276,7 @@ class _Solver:
         vertices = self._decode(variables, self.prior.sphere(template))
         facets = torch.as_tensor(template.facets, device=self.device)
         generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
-        loss = float(variables.task(vertices, facets, generator))
+        loss = float(variables.task(vertices, facets, generator, reach=self._reach(variables)))
         return loss / float(variables.correction.log_scale.detach().exp()) ** 2
 
     @torch.no_grad()
@@ -277,9 +286,13 @@ class _Solver:
         vertices = self._decode(variables, self.prior.sphere(template))
         facets = torch.as_tensor(template.facets, device=self.device)
         generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
-        task = variables.task(vertices, facets, generator)
+        task = variables.task(vertices, facets, generator, reach=self._reach(variables))
         prior = self.settings.lambda_prior * variables.shared.square().mean() + self._scale_penalty(variables)
         return float(task + prior) * variables.pose.scale**2
+
+    def _reach(self, variables: _Variables, more: float = 0.0) -> float:
+        """How far disagreement counts in full, some steps further in the first stage."""
+        return self.settings.reach_at((variables.settled + more) / max(self.settings.shared_steps, 1))
 
     def _coordinates(self, offsets: Tensor) -> Tensor:
         """Coordinates (..., k) along `basis` of offsets (..., d) from the mean latent."""

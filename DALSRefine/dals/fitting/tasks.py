@@ -16,7 +16,7 @@ from dals.mesh import FloatArray
 from dals.nearest import PointIndex, nearest
 from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.pose import Pose
-from dals.sampling import sample_surface
+from dals.sampling import choose_on_surface, sample_surface
 from dals.slicing import cut_mesh, planes_met, sample_cuts
 from dals.voxelisation import label_map_to_mesh
 
@@ -28,8 +28,10 @@ Observation = PointCloud | PlanarContours | Segmentation
 class TaskLoss(Protocol):
     """A loss of canonical vertices (V, 3) with facets (F, 3); scalar, canonical units squared."""
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a mesh."""
+    def __call__(
+        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
+    ) -> Tensor:
+        """The loss of a mesh; distances count ever less beyond `reach` (canonical)."""
         ...
 
 
@@ -56,8 +58,10 @@ class PointsLoss:
         self.points, self.count = points, count
         self._index = PointIndex(points)
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a mesh, on freshly drawn samples of it."""
+    def __call__(
+        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
+    ) -> Tensor:
+        """The loss of a mesh, on freshly drawn samples of it; points are trusted at any distance."""
         samples = sample_surface(vertices, facets, self.count, generator=generator)
         target = self.points
         if len(target) > self.count:
@@ -79,30 +83,27 @@ class SliceLoss:
         Points along the contours of each plane.
     count : int
         Points drawn along each cut.
-    reach : float
-        Distance from a contour, canonical units, beyond which the mesh's own section counts ever less;
-        infinite in the paper.
     """
 
-    def __init__(
-        self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int, reach: float = math.inf
-    ) -> None:
+    def __init__(self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int) -> None:
         self.origins, self.normals, self.targets = origins, normals, targets
-        self.count, self.reach = count, reach
+        self.count = count
         self._index = PointIndex(targets)
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a mesh, on freshly drawn samples of its cuts."""
+    def __call__(
+        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
+    ) -> Tensor:
+        """The loss of a mesh, on freshly drawn samples of its cuts; only these, not the contours, are forgiven."""
         cuts = cut_mesh(vertices, facets, self.origins, self.normals)
         met = planes_met(cuts)
         samples = sample_cuts(vertices, facets, cuts, self.count, generator=generator)
         anywhere = vertices[torch.arange(self.count, device=vertices.device) % len(vertices)]
         samples = torch.where(met[:, None, None], samples, anywhere)
-        to_contour = self._forgiving_distance(samples)
+        to_contour = self._forgiving_distance(samples, reach)
         to_mesh = squared_distance(self.targets, samples, nearest(self.targets, samples))
         return (to_mesh + torch.where(met, to_contour, 0.0)).mean()
 
-    def _forgiving_distance(self, samples: Tensor) -> Tensor:
+    def _forgiving_distance(self, samples: Tensor, reach: float) -> Tensor:
         """Mean squared distance (P,) of samples (P, N, 3) to the contours, growing slower beyond `reach`.
 
         A section through two parts of an organ of which only one was outlined must not drag
@@ -110,15 +111,16 @@ class SliceLoss:
         """
         index = self._index.nearest(samples)
         picked = torch.gather(self.targets, -2, index[..., None].expand(*index.shape, 3))
-        return _forgiving((samples - picked).square().sum(dim=-1), self.reach).mean(dim=-1)
+        return _forgiving((samples - picked).square().sum(dim=-1), reach).mean(dim=-1)
 
 
 class SegmentationLoss:
     """Mean squared distance of the vertices to the segmentation's boundary (appendix B).
 
     Distances alone are content with a mesh that covers a part of the boundary; `coverage`
-    adds the mean squared distance from boundary points to the mesh. Either grows slower
-    beyond `reach`, so that leaks and missing parts do not drag a plausible shape along.
+    adds the mean squared distance from boundary points to the mesh, taken along the normal of
+    the facet that holds the nearest sample: the gaps between samples do not count. Either grows
+    slower beyond a reach, so that leaks and missing parts do not drag a plausible shape along.
 
     Parameters
     ----------
@@ -128,25 +130,29 @@ class SegmentationLoss:
         Points on the boundary.
     count : int
         Points drawn from mesh and boundary.
-    coverage, reach : float
-        0 and infinity in the paper.
+    coverage : float
+        0 in the paper.
     """
 
-    def __init__(
-        self, field: DistanceField, boundary: Tensor, *, count: int, coverage: float = 0.0, reach: float = math.inf
-    ) -> None:
+    def __init__(self, field: DistanceField, boundary: Tensor, *, count: int, coverage: float = 0.0) -> None:
         self.field, self.boundary, self.count = field, boundary, count
-        self.coverage, self.reach = coverage, reach
+        self.coverage = coverage
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:  # noqa: D102
-        loss = _forgiving(self.field(vertices).square(), self.reach).mean()
+    def __call__(
+        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
+    ) -> Tensor:
+        """The loss of a mesh, on freshly drawn samples of it and of the boundary."""
+        loss = _forgiving(self.field(vertices).square(), reach).mean()
         if self.coverage == 0:
             return loss
         chosen = torch.randint(len(self.boundary), (self.count,), generator=generator, device=vertices.device)
         target = self.boundary[chosen]
-        samples = sample_surface(vertices, facets, self.count, generator=generator)
-        squared = (target - samples[nearest(target, samples)]).square().sum(dim=-1)
-        return loss + self.coverage * _forgiving(squared, self.reach).mean()
+        held_by, weights = choose_on_surface(vertices[None], facets, self.count, generator=generator)
+        corners = vertices[facets[held_by[0]]]  # (count, 3 corners, 3 axes)
+        samples = (corners * weights[0, ..., None]).sum(dim=-2)
+        index = nearest(target, samples)
+        squared = ((target - samples[index]) * _normals(corners.detach()[index])).sum(dim=-1).square()
+        return loss + self.coverage * _forgiving(squared, reach).mean()
 
 
 def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
@@ -175,7 +181,6 @@ def _slice_loss(observation: PlanarContours, pose: Pose, settings: FitSettings, 
         _tensor(np.stack(normals), device),
         _tensor(np.stack(targets), device),
         count=settings.points_per_plane,
-        reach=settings.reach,
     )
 
 
@@ -197,13 +202,18 @@ def _segmentation_loss(
         boundary.to(device),
         count=settings.points,
         coverage=settings.coverage,
-        reach=settings.reach,
     )
 
 
 def _forgiving(squared: Tensor, reach: float) -> Tensor:
     """Squared distances that level off beyond `reach` (Geman and McClure)."""
     return squared / (1 + squared / reach**2) if math.isfinite(reach) else squared
+
+
+def _normals(corners: Tensor) -> Tensor:
+    """Unit normals (N, 3) of triangles (N, 3 corners, 3 axes)."""
+    a, b, c = corners.unbind(dim=-2)
+    return torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a, dim=-1), dim=-1)
 
 
 def _closed_length(loop: FloatArray) -> float:

@@ -1,0 +1,159 @@
+"""DALSRefine in 3D Slicer: a whole organ's surface from three contours, a segmentation or points.
+
+Slicer's entry points only; what they do is in `DALSRefineLib`, the method in `dals`. Nothing heavy is imported here.
+"""
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class DALSRefine(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = "DALSRefine"
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["DALSRefine contributors"]
+        parent.helpText = _(
+            "Completes or refines the surface of an organ with a learned prior: from closed curves on a few slices, "
+            "from a segment painted on a few slices, from a network's segmentation, or from points. "
+            "For research and teaching; not a medical device."
+        )
+        parent.acknowledgementText = _(
+            "Implements 'Deep Active Latent Surfaces for Medical Geometries' (Jensen, Wickramasinghe, Dahl, Fua, Dahl; "
+            "arXiv:2206.10241)."
+        )
+        slicer.app.connect("startupCompleted()", _register_sample_data)
+
+
+def _register_sample_data():
+    from DALSRefineLib import sample_data
+
+    sample_data.register()
+
+
+class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel, kept in step with scenes that are opened and closed."""
+
+    def __init__(self, parent=None):
+        self.logic = self.panel = None  # before `setup`, which the next line calls where there is no parent
+        ScriptedLoadableModuleWidget.__init__(self, parent)  # and with it VTKObservationMixin's
+
+    def setup(self):
+        """Called when the module is opened for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        from DALSRefineLib.widget import RefinePanel
+
+        root = slicer.util.loadUI(self.resourcePath("UI/DALSRefine.ui"))
+        self.layout.addWidget(root)
+        root.setMRMLScene(slicer.mrmlScene)
+        self.logic = DALSRefineLogic()
+        self.panel = RefinePanel(slicer.util.childWidgetVariables(root), self.logic.session)
+        for event, action in (
+            (slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose),
+            (slicer.mrmlScene.EndCloseEvent, self.onSceneChanged),
+            (slicer.mrmlScene.EndImportEvent, self.onSceneChanged),
+            (slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved),
+        ):
+            self.addObserver(slicer.mrmlScene, event, action)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Called when the panel is destroyed: Slicer ends, or the module is reloaded."""
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.close()
+
+    def enter(self):
+        """Called each time the module is opened."""
+        if self.panel is not None and self.panel.parameters is None:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        """Show the scene's parameter node."""
+        self.panel.set_parameters(self.logic.getParameterNode())
+
+    def onSceneStartClose(self, caller=None, event=None):
+        """What runs ends with the scene."""
+        self.panel.forget()
+
+    def onSceneChanged(self, caller=None, event=None):
+        """A scene was closed or loaded."""
+        if self.parent.isEntered or self.panel.parameters is not None:
+            self.initializeParameterNode()
+
+    def onNodeRemoved(self, caller=None, event=None):
+        """A curve or a model may be gone."""
+        if not slicer.mrmlScene.IsClosing():
+            self.panel.update()
+
+
+class DALSRefineLogic(ScriptedLoadableModuleLogic):
+    """The scripting interface: `refineContours`, `refineSegmentation`, `refinePoints` and the like, `exportMesh`.
+
+    The options that they share are described at `DALSRefineLib.scripting.Refiner`.
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        from DALSRefineLib.interpreter import worker_environment, worker_python
+        from DALSRefineLib.runner import ProcessRunner
+        from DALSRefineLib.scripting import Refiner
+        from DALSRefineLib.session import RefineSession
+
+        self.session = RefineSession(slicer.mrmlScene, ProcessRunner(worker_python(), worker_environment()))
+        self._refiner = Refiner(self.session, breathe=slicer.app.processEvents)
+
+    def getParameterNode(self):
+        """Every choice in the panel, saved with the scene."""
+        from DALSRefineLib.parameters import Parameters
+
+        return Parameters(ScriptedLoadableModuleLogic.getParameterNode(self))
+
+    def refineContours(self, curveNodes, **options):
+        """From closed curves on at least two planes; returns a model node."""
+        return self._refiner.refineContours(curveNodes, **options)
+
+    def refinePaintedSlices(self, segmentationNode, segmentId, **options):
+        """From a segment painted on a few slices; returns a model node."""
+        return self._refiner.refinePaintedSlices(segmentationNode, segmentId, **options)
+
+    def refineSegmentation(self, segmentationNode, segmentId, **options):
+        """From a full segment, such as a network's; returns a model node."""
+        return self._refiner.refineSegmentation(segmentationNode, segmentId, **options)
+
+    def refinePoints(self, node, **options):
+        """From a point list or a model; returns a model node."""
+        return self._refiner.refinePoints(node, **options)
+
+    def exportMesh(self, modelNode, path, space="LPS"):
+        """Write a result as .stl, .ply, .obj or .vtp."""
+        self._refiner.exportMesh(modelNode, path, space=space)
+
+
+class DALSRefineTest(ScriptedLoadableModuleTest):
+    """Drives the panel on the sample data, with or without a main window."""
+
+    def setUp(self):
+        """An empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run all tests."""
+        from DALSRefineLib import self_test
+
+        for test in self_test.TESTS:
+            self.setUp()
+            self.delayDisplay(test.__doc__ or test.__name__)
+            test(self)
+        self.delayDisplay("Test passed")

@@ -1,0 +1,1 @@
+"""The Slicer side of DALSRefine: nodes in and out, the worker process, the panel. The method is in `dals`."""

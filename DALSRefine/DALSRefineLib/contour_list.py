@@ -1,0 +1,37 @@
+"""The curves that are to be refined, remembered by the parameter node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ROLE = "contour"
+
+
+class ContourList:
+    """Curves referenced by a parameter node: saved with the scene, gone from the list when deleted.
+
+    Parameters
+    ----------
+    parameter_node : vtkMRMLScriptedModuleNode
+    """
+
+    def __init__(self, parameter_node: Any) -> None:
+        self._node = parameter_node
+
+    @property
+    def nodes(self) -> list[Any]:
+        """The curves in the order in which they were added."""
+        count = self._node.GetNumberOfNodeReferences(ROLE)
+        found = (self._node.GetNthNodeReference(ROLE, index) for index in range(count))
+        return [node for node in found if node is not None]
+
+    def add(self, curve: Any) -> None:
+        """Append a curve unless it is there."""
+        if curve.GetID() not in [node.GetID() for node in self.nodes]:
+            self._node.AddNodeReferenceID(ROLE, curve.GetID())
+
+    def remove(self, curve: Any) -> None:
+        """Take a curve off the list; the node stays in the scene."""
+        for index in reversed(range(self._node.GetNumberOfNodeReferences(ROLE))):
+            if self._node.GetNthNodeReferenceID(ROLE, index) == curve.GetID():
+                self._node.RemoveNthNodeReferenceID(ROLE, index)

@@ -1,0 +1,81 @@
+"""The fit settings that the panel shows, and how they differ from a task's defaults."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from dals.fit_settings import FitSettings, Task
+
+CONTOURS, SEGMENTATION, POINTS = "contours", "segmentation", "points"
+SOURCES = (CONTOURS, SEGMENTATION, POINTS)
+"""In the order of the panel's tabs."""
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+PER_VERTEX, ONE_LATENT, FREE = "per vertex", "one latent", "free"
+LATENTS = (PER_VERTEX, ONE_LATENT, FREE)
+"""lambda_dir as it is set, infinite, or zero."""
+
+_TASKS: dict[str, Task] = {CONTOURS: "planes", SEGMENTATION: "segmentation", POINTS: "points"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """What the panel's Advanced section sets.
+
+    Attributes
+    ----------
+    iterations : int
+        Steps of both stages together, shared out as the task's defaults do.
+    lambda_reg, lambda_dir : float
+        Weights of Eqs. 2 and 4; `lambda_dir` counts with latents per vertex only.
+    latents : str
+        One of `LATENTS`.
+    level : int
+        Subdivision level of the result's template.
+    seed : int
+    """
+
+    iterations: int
+    lambda_reg: float
+    lambda_dir: float
+    latents: str
+    level: int
+    seed: int
+
+
+def default_options(source: str) -> FitOptions:
+    """The defaults for contours, a segmentation or points."""
+    settings = FitSettings.for_task(_TASKS[source])
+    if settings.single_latent:
+        latents, lambda_dir = ONE_LATENT, 0.0
+    else:
+        latents, lambda_dir = (PER_VERTEX if settings.lambda_dir > 0 else FREE), settings.lambda_dir
+    return FitOptions(
+        iterations=settings.shared_steps + settings.local_steps,
+        lambda_reg=settings.lambda_reg,
+        lambda_dir=lambda_dir,
+        latents=latents,
+        level=settings.level,
+        seed=settings.seed,
+    )
+
+
+def changed_settings(options: FitOptions, source: str) -> dict[str, Any]:
+    """The fields of `FitSettings` in which options differ from the defaults of their source."""
+    settings, defaults = FitSettings.for_task(_TASKS[source]), default_options(source)
+    changes: dict[str, Any] = {}
+    if options.iterations != defaults.iterations:
+        share = settings.shared_steps / defaults.iterations
+        changes["shared_steps"] = max(1, round(share * options.iterations))
+        changes["local_steps"] = max(0, options.iterations - changes["shared_steps"])
+    lambda_dir = {ONE_LATENT: math.inf, FREE: 0.0}.get(options.latents, options.lambda_dir)
+    chosen = {
+        "lambda_reg": options.lambda_reg,
+        "lambda_dir": lambda_dir,
+        "level": options.level,
+        "shared_level": min(settings.shared_level, options.level),
+        "seed": options.seed,
+    }
+    return changes | {name: value for name, value in chosen.items() if value != getattr(settings, name)}

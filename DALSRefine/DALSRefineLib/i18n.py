@@ -1,0 +1,14 @@
+"""Slicer's translation, or the text itself where there is no Slicer application."""
+
+from __future__ import annotations
+
+try:
+    from slicer.i18n import tr
+except ImportError:
+
+    def tr(text: str, context: str = "") -> str:
+        """The text as it is."""
+        return text
+
+
+__all__ = ["tr"]

@@ -1,0 +1,50 @@
+"""Finding the Python that runs fits: the one whose packages Slicer has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dals.errors import DalsError
+
+
+def worker_python() -> str:
+    """Path of a Python interpreter of the same installation as this one.
+
+    In Slicer that is `PythonSlicer`, its own launcher of Python. `sys.executable` may be Slicer itself, which must
+    not be started again, so a name has to begin with "python".
+
+    Raises
+    ------
+    DalsError
+        If there is none.
+    """
+    for candidate in _candidates():
+        path = Path(candidate)
+        if path.name.lower().startswith("python") and path.is_file() and os.access(path, os.X_OK):
+            return str(path)
+    raise DalsError("Slicer's Python program was not found; please install Slicer again.")
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of this process, with its search path for modules: packages may lie in unusual places."""
+    known: Mapping[str, str] = os.environ
+    return {**known, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path and isinstance(path, str))}
+
+
+def _candidates() -> Iterator[str]:
+    launcher = shutil.which("PythonSlicer")
+    if launcher:
+        yield launcher
+    if sys.executable:
+        yield sys.executable
+        folder = Path(sys.executable).parent
+        yield from (str(folder / name) for name in ("PythonSlicer", "PythonSlicer.exe"))
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for prefix in (Path(sys.prefix), Path(sys.exec_prefix), Path(sys.base_prefix)):
+        for place in (prefix / "bin", prefix, prefix.parent / "bin"):
+            for name in ("PythonSlicer", "PythonSlicer.exe", f"python{version}", "python3", "python.exe"):
+                yield str(place / name)

@@ -1,0 +1,142 @@
+"""The priors that the panel offers, and how an organ is called and coloured in Slicer."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dals.errors import OutputError, PriorError
+from dals.io.atomic import atomic_path
+from dals.prior_files import SUFFIX, PriorHeader, available_priors, read_header
+
+Colour = tuple[float, float, float]
+_CATEGORY = "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}"
+_REST = "~^^~Anatomic codes - DICOM master list~^^~^^"
+
+
+@dataclass(frozen=True)
+class Organ:
+    """What Slicer should call and paint an organ.
+
+    Attributes
+    ----------
+    name : str
+        As shown: capitalised.
+    colour : tuple of float
+        Red, green, blue, 0 to 1; those of Slicer's own terminology where it has one.
+    terminology : str
+        Serialised terminology entry for segments, SNOMED CT.
+    """
+
+    name: str
+    colour: Colour
+    terminology: str
+
+
+# SNOMED CT code, meaning and colour (0 to 255) in Slicer's list of segment types; where that has no colour for the
+# organ itself, the colour of its sides or parts.
+_ORGANS: dict[str, tuple[str, str, tuple[int, int, int]]] = {
+    "bladder": ("89837001", "Bladder", (222, 154, 132)),
+    "heart": ("80891009", "Heart", (206, 110, 84)),
+    "hippocampus": ("5366008", "Hippocampus", (200, 180, 90)),
+    "kidney": ("64033007", "Kidney", (185, 102, 83)),
+    "liver": ("10200004", "Liver", (221, 130, 101)),
+    "lung": ("39607008", "Lung", (197, 165, 145)),
+    "pancreas": ("15776009", "Pancreas", (249, 180, 111)),
+    "prostate": ("41216001", "Prostate", (230, 158, 140)),
+    "spleen": ("78961009", "Spleen", (157, 108, 162)),
+    "stomach": ("69695003", "Stomach", (216, 132, 105)),
+}
+_UNKNOWN = ("123037004", "Anatomical Structure", (144, 238, 144))
+
+
+def organ_of(name: str) -> Organ:
+    """Name, colour and terminology of a prior's organ; those of an anatomical structure if it is unknown."""
+    code, meaning, (red, green, blue) = _ORGANS.get(name.lower(), _UNKNOWN)
+    colour = (red / 255, green / 255, blue / 255)
+    return Organ(name.capitalize(), colour, _CATEGORY.format(code=code, meaning=meaning) + _REST)
+
+
+def offered_priors(user_folder: Path | None = None) -> dict[str, PriorHeader]:
+    """Headers of the priors that ship and of those in the user's folder, by the name to show.
+
+    A file that cannot be read is left out: a damaged file of the user's must not close the panel.
+    """
+    files: dict[str, Path] = available_priors()
+    if user_folder is not None and user_folder.is_dir():
+        files |= {path.name.removesuffix(SUFFIX): path for path in sorted(user_folder.glob(f"*{SUFFIX}"))}
+    found = {}
+    for name, path in files.items():
+        try:
+            found[name] = read_header(path)
+        except PriorError:
+            continue
+    return found
+
+
+def add_prior(path: Path, user_folder: Path) -> str:
+    """Copy a prior into the user's folder and return the name to show it under.
+
+    Raises
+    ------
+    PriorError
+        If the file is no prior.
+    OutputError
+        If the folder cannot be written to.
+    """
+    read_header(path)
+    try:
+        user_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {user_folder} for your own priors cannot be made.") from error
+    name = path.name.removesuffix(SUFFIX)
+    target = user_folder / f"{name}{SUFFIX}"  # by which it is found again
+    if target.resolve() != path.resolve():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(path, temporary)
+    return name
+
+
+def card_lines(header: PriorHeader) -> list[str]:
+    """A model card in a few lines of plain text: use, data, licence, training, held-out figures, bias.
+
+    What a card does not say, or says in another form than the shipped ones, is passed over.
+    """
+    card = _mapping(header.card)
+    lines = [str(card.get("intended_use", ""))]
+    if "data" in card:
+        lines.append("Data: " + "; ".join(_texts(card["data"])) + f" ({card.get('shapes', '?')} shapes).")
+    if "licence" in card:
+        lines.append(f"Licence: {card['licence']}.")
+    training = _mapping(card.get("training"))
+    if "minutes" in training:
+        lines.append(f"Trained for {training['minutes']} minutes on {training.get('device', 'an unknown device')}.")
+    lines += _held_out_lines(_mapping(card.get("held_out")))
+    if "bias" in card:
+        lines.append(f"Bias: {card['bias']}")
+    return [line for line in lines if line]
+
+
+_TASKS = {"points": "2,500 points", "planes": "3 central planes", "clinician": "3 clicked curves, pose unknown"}
+
+
+def _held_out_lines(figures: Mapping[str, Any]) -> list[str]:
+    lines = [f"Held out: {figures['cases']}." if "cases" in figures else ""]
+    for task, title in _TASKS.items():
+        row = _mapping(figures.get(task))
+        distance, volume = row.get("mean_distance_mm"), row.get("volume_error_absolute")
+        if isinstance(distance, (int, float)):
+            rest = f", volume off by {volume:.1f}%." if isinstance(volume, (int, float)) else "."
+            lines.append(f"  {title}: {distance:.1f} mm from the truth on average{rest}")
+    return lines
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _texts(value: Any) -> Iterable[str]:
+    return map(str, value) if isinstance(value, (list, tuple)) else [str(value)]

@@ -1,0 +1,60 @@
+"""A report as rows of a table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from DALSRefineLib.i18n import tr
+
+Row = tuple[str, str]
+
+
+def report_rows(report: Mapping[str, Any]) -> list[Row]:
+    """What a clinician wants to know of a result: name and value with its unit, row by row.
+
+    A report may come from a scene that another version has saved or somebody has edited: what it does not tell,
+    or tells in another form, is left out.
+    """
+    rows: list[Row] = []
+    for part in (_size, _residuals, _stray, _overlap, _fit):
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            rows += part(report)
+    return rows
+
+
+def _size(report: Mapping[str, Any]) -> list[Row]:
+    return [
+        (tr("Volume"), f"{report['volume_ml']:.0f} ml"),
+        (tr("Surface"), f"{report['surface_cm2']:.0f} cm²"),
+    ]
+
+
+def _residuals(report: Mapping[str, Any]) -> list[Row]:
+    words = tr("mean {mean:.1f} mm, at most {maximum:.1f} mm")
+    return [
+        (tr("Distance from {name}").format(name=row["name"]), words.format(mean=row["mean"], maximum=row["maximum"]))
+        for row in report["residuals_mm"]
+    ]
+
+
+def _stray(report: Mapping[str, Any]) -> list[Row]:
+    """Only contours have it."""
+    words = tr("at most {stray:.1f} mm from a contour")
+    return [(tr("Surface on the contours' planes"), words.format(stray=report["stray_mm"]))]
+
+
+def _overlap(report: Mapping[str, Any]) -> list[Row]:
+    """Only segmentations have it."""
+    overlap = report["overlap"]
+    return [
+        (tr("Dice with the segmentation"), f"{overlap['dice']:.3f}"),
+        (tr("Largest displacement"), f"{overlap['largest_displacement_mm']:.1f} mm"),
+    ]
+
+
+def _fit(report: Mapping[str, Any]) -> list[Row]:
+    words = tr("{iterations} iterations in {seconds:.1f} s on {device}")
+    fit = words.format(iterations=report["iterations"], seconds=report["seconds"], device=report["device"])
+    return [(tr("Fit"), fit)]

@@ -1,0 +1,135 @@
+"""Refining nodes from scripts: nodes in, a model node out, without a window."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from dals.errors import DalsWarning, FitCancelledError, InputError
+from dals.io.coordinates import Space
+from dals.prior_files import find_prior, read_header
+from DALSRefineLib.inputs import (
+    contours_from_curves,
+    contours_from_painted_segment,
+    points_from_node,
+    segmentation_from_node,
+)
+from DALSRefineLib.jobs import Event, Failed, Finished, Progress
+from DALSRefineLib.outputs import export_model
+from DALSRefineLib.priors import organ_of
+from DALSRefineLib.runner import error_of
+from DALSRefineLib.session import RefineSession, Request
+
+_PAUSE_S = 0.02
+
+
+class Refiner:
+    """What `DALSRefineLogic` offers to scripts; the methods are named as Slicer's are.
+
+    Every `refine...` method waits for its result and returns a model node in world coordinates. They take
+    these options:
+
+    prior : str
+        Name of a prior, or its file; "liver" by default.
+    model : vtkMRMLModelNode, optional
+        Receives the result; a new node by default.
+    device : str
+        "auto", "cuda", "mps" or "cpu".
+    remesh : bool
+        Even out the triangles.
+    settings : dict, optional
+        Fields of `dals.fit_settings.FitSettings` to change.
+    onProgress : callable, optional
+        Told of each `DALSRefineLib.jobs.Progress`.
+
+    Raises `dals.errors.DalsError`, with a sentence for people, when something is wrong with the input.
+
+    Parameters
+    ----------
+    session : RefineSession
+    breathe : callable, optional
+        Called while waiting, for instance `slicer.app.processEvents`.
+    """
+
+    def __init__(self, session: RefineSession, *, breathe: Callable[[], None] | None = None) -> None:
+        self.session, self._breathe = session, breathe
+
+    def refineContours(self, curveNodes: Iterable[Any], **options: Any) -> Any:
+        """From closed curves on at least two planes."""
+        return self._refine(contours_from_curves(curveNodes), **options)
+
+    def refinePaintedSlices(self, segmentationNode: Any, segmentId: str, **options: Any) -> Any:
+        """From a segment that is painted on a few slices only, in any of the image's three directions."""
+        return self._refine(contours_from_painted_segment(segmentationNode, segmentId), **options)
+
+    def refineSegmentation(self, segmentationNode: Any, segmentId: str, **options: Any) -> Any:
+        """From a full three-dimensional segment, such as a network's."""
+        return self._refine(segmentation_from_node(segmentationNode, segmentId), **options)
+
+    def refinePoints(self, node: Any, **options: Any) -> Any:
+        """From the points of a point list or of a model."""
+        return self._refine(points_from_node(node), **options)
+
+    def exportMesh(self, modelNode: Any, path: str | Path, *, space: str = "LPS") -> None:
+        """Write a result as .stl, .ply, .obj or .vtp, in LPS unless "RAS" is asked for."""
+        known: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS"}
+        if space.upper() not in known:
+            raise InputError(f'The coordinate system of a file is "LPS" or "RAS", not "{space}".')
+        export_model(modelNode, Path(path), space=known[space.upper()])
+
+    def _refine(
+        self,
+        observation: Any,
+        *,
+        prior: str = "liver",
+        model: Any = None,
+        device: str = "auto",
+        remesh: bool = False,
+        settings: dict[str, Any] | None = None,
+        onProgress: Callable[[Progress], None] | None = None,
+    ) -> Any:
+        header = read_header(find_prior(prior))
+        request = Request(
+            observation=observation,
+            prior=header.path,
+            organ=organ_of(header.name),
+            changes=settings or {},
+            device=device,
+            remesh=remesh,
+            model=model,
+        )
+        self.session.start(request)
+        self._wait(request, onProgress)
+        for warning in self.session.warnings:
+            warnings.warn(warning, DalsWarning, stacklevel=3)
+        return self.session.model
+
+    def _wait(self, request: Request, on_progress: Callable[[Progress], None] | None) -> None:
+        """Until the refinement has ended, whoever polls the session: a window may do so at the same time."""
+        heard: list[Event] = []
+        self.session.listeners.append(heard.append)
+        try:
+            while self.session.request is request:
+                self.session.poll()
+                if self._breathe is not None:
+                    self._breathe()
+                for event in heard:
+                    if isinstance(event, Progress) and on_progress is not None:
+                        on_progress(event)
+                heard.clear()
+                if self.session.request is request:
+                    time.sleep(_PAUSE_S)
+        except BaseException:
+            if self.session.request is request:
+                self.session.cancel()
+            raise
+        finally:
+            self.session.listeners.remove(heard.append)
+        outcome = self.session.outcome
+        if isinstance(outcome, Failed):
+            raise error_of(outcome)
+        if not isinstance(outcome, Finished):
+            raise FitCancelledError("The refinement was cancelled; nothing was changed.")

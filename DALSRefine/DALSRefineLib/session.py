@@ -1,0 +1,240 @@
+"""A refinement in progress in a scene: its preview, its result, the results before it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dals.mesh import TriangleMesh
+from dals.observations import PlanarContours, PointCloud, Segmentation
+from DALSRefineLib.i18n import tr
+from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
+from DALSRefineLib.outputs import new_model, show_mesh
+from DALSRefineLib.priors import Organ
+from DALSRefineLib.runner import Runner
+
+REPORT_ATTRIBUTE = "DALSRefine.report"
+_PREVIEW_OPACITY = 0.5
+_MOST_UNDOS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be refined, and how.
+
+    Attributes
+    ----------
+    observation : PlanarContours, PointCloud or Segmentation
+        RAS mm, world.
+    prior : Path
+    organ : Organ
+        Name and colour of the result.
+    changes : mapping
+        Fit settings that differ from the task's defaults.
+    device : str
+    remesh : bool
+    warm : bool
+        Go on from the last result, if that was made with the same prior.
+    model : vtkMRMLModelNode or None
+        Receives the result; None makes a new node.
+    warnings : tuple of str
+        What was noticed in the input, to be told with the result.
+    """
+
+    observation: PlanarContours | PointCloud | Segmentation
+    prior: Path
+    organ: Organ
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    remesh: bool = False
+    warm: bool = False
+    model: Any = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished refinement."""
+
+    mesh: TriangleMesh
+    report: Mapping[str, Any]
+    state: StartState
+    prior: Path
+    warnings: tuple[str, ...]
+
+
+class RefineSession:
+    """Runs one refinement at a time and keeps the scene in step with it.
+
+    While a fit runs, its surface is shown by a node of its own; the result's node changes only
+    when a fit has come to its end, so that a cancelled or failed one leaves it as it was.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    runner : Runner
+
+    Attributes
+    ----------
+    listeners : list of callable
+        Told of each event, after the scene is up to date with it, by whomever the session is polled.
+    """
+
+    def __init__(self, scene: Any, runner: Runner) -> None:
+        self.scene, self._runner = scene, runner
+        self.listeners: list[Callable[[Event], object]] = []
+        self._request: Request | None = None
+        self._preview: Any = None
+        self._model: Any = None
+        self._results: list[Result] = []
+        self._outcome: Finished | Failed | Cancelled | None = None
+
+    @property
+    def outcome(self) -> Finished | Failed | Cancelled | None:
+        """How the last refinement ended; None while one is under way or before the first."""
+        return self._outcome
+
+    @property
+    def request(self) -> Request | None:
+        """What is being refined; None while nothing is."""
+        return self._request
+
+    @property
+    def running(self) -> bool:
+        """Whether a refinement is under way."""
+        return self._request is not None
+
+    @property
+    def model(self) -> Any:
+        """The node of the last result while it is in the scene, else None."""
+        return self._model if _is_in(self.scene, self._model) else None
+
+    @property
+    def result(self) -> Result | None:
+        """The result that the model shows."""
+        return self._results[-1] if self._results else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a clinician should know about the last result."""
+        return self._results[-1].warnings if self._results else ()
+
+    def start(self, request: Request) -> None:
+        """Begin; a refinement that is under way is given up for this one."""
+        self._outcome = None
+        if self._request is not None and self._request.organ != request.organ:
+            self._end()  # else its preview goes on showing the new fit
+        last = self.result
+        warm = request.warm and last is not None and last.prior == request.prior and self.model is not None
+        self._runner.start(
+            Job(
+                prior=request.prior,
+                observation=request.observation,
+                changes=request.changes,
+                device=request.device,
+                start=last.state if warm and last is not None else None,
+                remesh=request.remesh,
+            )
+        )
+        self._request = request
+
+    def poll(self) -> list[Event]:
+        """Take what the worker has to tell, and bring the scene up to date with it. Never waits."""
+        events = self._runner.poll()
+        previews = [event.mesh for event in events if isinstance(event, Progress) and event.mesh is not None]
+        if previews and self.running:
+            self._show_preview(previews[-1])
+        for event in events:
+            if isinstance(event, Finished) and self._request is not None:
+                self._finish(event, self._request)
+            if isinstance(event, (Finished, Failed, Cancelled)):
+                self._end()
+                self._outcome = event
+        for event in events:
+            for listener in list(self.listeners):
+                listener(event)
+        return events
+
+    def cancel(self) -> None:
+        """Give up; the last finished result stays. Returns at once."""
+        self._runner.cancel()
+        self._end()
+        self._outcome = Cancelled()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a result before the one shown."""
+        return len(self._results) > 1 and self.model is not None and not self.running
+
+    def undo(self) -> None:
+        """Show the result before this one again."""
+        if self.can_undo:
+            self._results.pop()
+            self._show_result(self._results[-1])
+
+    def forget(self) -> None:
+        """The scene is closed: no refinement, no results."""
+        if self.running:
+            self._runner.cancel()
+        self._end()
+        self._results.clear()
+        self._model = None
+
+    def close(self) -> None:
+        """End the worker too."""
+        self.forget()
+        self._runner.close()
+
+    def _finish(self, event: Finished, request: Request) -> None:
+        wanted = request.model if _is_in(self.scene, request.model) else None
+        if wanted is None:
+            wanted = new_model(self.scene, event.mesh, name=request.organ.name, colour=request.organ.colour)
+        if wanted is not self._model:
+            self._results.clear()  # undo is for one node
+        self._model = wanted
+        told = (*request.warnings, *event.warnings)
+        self._results.append(Result(event.mesh, event.report, event.state, request.prior, told))
+        del self._results[:-_MOST_UNDOS]
+        self._show_result(self._results[-1])
+
+    def _show_result(self, result: Result) -> None:
+        show_mesh(self._model, result.mesh)
+        self._model.SetAttribute(REPORT_ATTRIBUTE, json.dumps(result.report))
+
+    def _show_preview(self, mesh: TriangleMesh) -> None:
+        assert self._request is not None
+        if not _is_in(self.scene, self._preview):
+            organ = self._request.organ
+            name = tr("{organ} (being refined)").format(organ=organ.name)
+            self._preview = new_model(self.scene, mesh, name=name, colour=organ.colour, opacity=_PREVIEW_OPACITY)
+            self._preview.SetSaveWithScene(False)
+            self._preview.SetHideFromEditors(True)  # it must not be chosen as an input
+            if self._preview.GetDisplayNode() is not None:
+                self._preview.GetDisplayNode().SetSaveWithScene(False)
+        else:
+            show_mesh(self._preview, mesh)
+
+    def _end(self) -> None:
+        self._request = None
+        preview, self._preview = self._preview, None
+        if _is_in(self.scene, preview):
+            display = preview.GetDisplayNode()
+            self.scene.RemoveNode(preview)
+            if display is not None and _is_in(self.scene, display):
+                self.scene.RemoveNode(display)
+
+
+def report_of(model: Any) -> Mapping[str, Any] | None:
+    """The numbers that came with a result, also after the scene was saved and loaded; None without any."""
+    try:
+        report = json.loads(model.GetAttribute(REPORT_ATTRIBUTE) or "null") if model is not None else None
+    except ValueError:  # edited by hand
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def _is_in(scene: Any, node: Any) -> bool:
+    return node is not None and node.GetScene() is scene

@@ -1,0 +1,82 @@
+"""The images, their whole truth, and who trains, validates and tests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from benchmarks.protocol import CACHE, HIPPOCAMPI, rng_of
+from dals.errors import DatasetError
+from dals.io.label_maps import read_grid
+from dals.label_map import LabelMap
+
+FOLDER = CACHE / "segmentation"
+VALIDATION = 4
+"""Images of the training split that no network learns from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An image and its true organ.
+
+    Attributes
+    ----------
+    name : str
+    image : (K, J, I) float32
+        Intensities with zero mean and unit variance: the scanners' have no common scale.
+    truth : LabelMap
+        The whole hippocampus on the image's grid.
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    truth: LabelMap
+
+
+def names_of(split: str) -> list[str]:
+    """The cases of "training" (16), "validation" (4) or "test" (40).
+
+    Raises
+    ------
+    DatasetError
+        If the images are not there.
+    """
+    path = HIPPOCAMPI / "splits.json"
+    if not path.is_file():
+        raise DatasetError(f"The images are not there: {HIPPOCAMPI} is missing.")
+    splits = json.loads(path.read_text(encoding="utf-8"))
+    if split == "test":
+        return sorted(splits["segmenter_test"])
+    names = sorted(splits["segmenter_train"])
+    kept = set(rng_of("segmentation: validation").permutation(names)[:VALIDATION].tolist())
+    return [name for name in names if (name in kept) == (split == "validation")]
+
+
+def image_path(name: str) -> Path:
+    """Where the image of a case lies."""
+    return HIPPOCAMPI / "images" / f"{name}.nii.gz"
+
+
+def read_case(name: str) -> Case:
+    """Read the image and the truth of a case.
+
+    Raises
+    ------
+    DatasetError
+        If their grids differ, or the grid is not parallel to the body's axes.
+    """
+    label_path = HIPPOCAMPI / "labels" / f"{name}.nii.gz"
+    image: NDArray[Any] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(image_path(name), SimpleITK.sitkFloat32))
+    # Anterior and posterior part together are the organ.
+    labels: NDArray[Any] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(label_path)) > 0
+    grid = read_grid(label_path)
+    axes = np.abs(grid.ijk_to_ras[:3, :3])
+    if image.shape != labels.shape or not np.allclose(axes, np.diag(np.diag(axes))):
+        raise DatasetError(f"The image and the labels of {name} are not on one grid along the body's axes.")
+    return Case(name, (image - image.mean()) / image.std(), grid.with_array(labels))

@@ -1,0 +1,94 @@
+"""A module `qt` on PySide6 with PythonQt's habits: properties are attributes, signals are connected by signature."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from PySide6 import QtCore, QtWidgets
+from PySide6.QtCore import QMetaMethod, QObject
+
+WIDGETS = (
+    *("QWidget", "QFrame", "QLabel", "QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox"),
+    *("QTableWidget", "QTabWidget", "QProgressBar", "QGroupBox"),
+)
+CHOSEN_FILES: list[str] = []
+"""What the next file dialogues give back; PythonQt gives a name, not a name and a filter."""
+
+
+class Habits:
+    """What PythonQt adds to every object."""
+
+    own_signals: ClassVar[dict[str, str]] = {}
+    """Signals that Slicer declares with MRML types: signature and the name here."""
+
+    def __getattribute__(self, name: str) -> Any:
+        # PySide finds its own `connect` before that of a subclass.
+        return super().__getattribute__("connect_by_signature" if name == "connect" else name)
+
+    def connect_by_signature(self, signature: str, slot: Callable[..., Any]) -> None:
+        """Connect a signal by its signature, which has to exist; surplus arguments are not passed on."""
+        if not callable(slot):
+            raise TypeError(f"{slot!r} cannot be called")
+        if signature in self.own_signals:
+            getattr(self, self.own_signals[signature]).connect(slot)
+            return
+        index = self.metaObject().indexOfSignal(signature.replace(" ", ""))
+        if index < 0:
+            raise ValueError(f"{type(self).__name__} has no signal {signature}")
+        method: QMetaMethod = self.metaObject().method(index)
+        signal, count = getattr(self, bytes(method.name()).decode()), method.parameterCount()
+        signal.connect(_taking(slot, count))
+
+
+def _taking(slot: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """A function of exactly `count` arguments, as few of which are passed on as the slot takes."""
+    code = getattr(slot, "__code__", None)
+    takes = count if code is None else code.co_argcount - (1 if hasattr(slot, "__self__") else 0)
+
+    def call(*arguments: Any) -> None:
+        slot(*arguments[: min(count, takes)])
+
+    return call
+
+
+def with_habits(base: type, name: str = "") -> type:
+    """A subclass whose Qt properties are attributes."""
+    meta = base.staticMetaObject
+    names = [meta.property(index).name() for index in range(meta.propertyCount())]
+    members: dict[str, Any] = {each: _attribute(each) for each in names}
+    members["name"] = _attribute("objectName")
+    return type(name or base.__name__, (Habits, base), members)
+
+
+def _attribute(name: str) -> property:
+    def write(self: Any, value: Any) -> None:
+        if not QObject.setProperty(self, name, value):
+            raise AttributeError(f"{type(self).__name__}.{name} cannot be set to {value!r}")
+
+    return property(lambda self: QObject.property(self, name), write)
+
+
+class QFileDialog:
+    """File dialogues that answer from `CHOSEN_FILES`."""
+
+    @staticmethod
+    def getSaveFileName(*_arguments: Any) -> str:  # noqa: N802 - Qt's name
+        return CHOSEN_FILES.pop(0) if CHOSEN_FILES else ""
+
+    getOpenFileName = getSaveFileName  # noqa: N815
+
+
+CLASSES: dict[str, type] = {name: with_habits(getattr(QtWidgets, name)) for name in WIDGETS}
+
+
+def make_module() -> types.ModuleType:
+    """The module `qt`."""
+    qt = types.ModuleType("qt")
+    for name, class_ in CLASSES.items():
+        setattr(qt, name, class_)
+    qt.QTimer = with_habits(QtCore.QTimer)
+    qt.QTableWidgetItem, qt.QHeaderView, qt.Qt = QtWidgets.QTableWidgetItem, QtWidgets.QHeaderView, QtCore.Qt
+    qt.QFileDialog = QFileDialog
+    return qt

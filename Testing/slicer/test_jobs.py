@@ -1,0 +1,231 @@
+"""Jobs and events survive the way to the fitting process and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dals.errors import InputError
+from dals.label_map import LabelMap
+from dals.mesh import TriangleMesh
+from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
+from DALSRefineLib.fit_progress import RemainingTime, StepTeller
+from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job, Observation, Progress, Started, StartState
+from DALSRefineLib.messages import event_message, event_of, job_message, job_of
+from DALSRefineLib.wire import Message, WireError, read_message, write_message
+
+PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
+MESH = TriangleMesh(np.random.default_rng(1).normal(size=(4, 3)), np.array([[0, 1, 2], [0, 2, 3]]))
+STATE = StartState(
+    91.5,
+    np.array([1.0, -2.0, 3.5]),
+    np.eye(3)[[1, 2, 0]],
+    np.arange(4, dtype=np.float32),
+    np.arange(24, dtype=np.float32).reshape(6, 4),
+    2,
+)
+
+
+def travelled(message: Message) -> Message:
+    stream = io.BytesIO()
+    write_message(stream, message.kind, message.fields, message.arrays)
+    stream.seek(0)
+    arrived = read_message(stream)
+    assert arrived is not None
+    return arrived
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two records are of one type and equal in every field, not-a-number included."""
+    if type(a) is not type(b):
+        return False
+    if dataclasses.is_dataclass(a):
+        return all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b) or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
+
+
+def circle(axis: int, *, clicked: bool, radius: float = 50.0) -> Contour:
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    points = radius * np.insert(np.stack([np.cos(angle), np.sin(angle)], axis=1), axis, 0.0, axis=1)
+    return Contour(points, points[::6] if clicked else None, f"Ebene {axis} ü")
+
+
+def label_map() -> LabelMap:
+    array = np.zeros((4, 5, 6), dtype=bool)
+    array[1:3, 2:4, 1:5] = True
+    return LabelMap(array, np.array([[0, -2.0, 0, 5], [3, 0, 0, 1], [0, 0, 4.5, -7], [0, 0, 0, 1]]), "Liver")
+
+
+OBSERVATIONS: dict[str, Observation] = {
+    "points": PointCloud(np.random.default_rng(2).normal(size=(20, 3))),
+    "planes": PlanarContours((circle(0, clicked=False), circle(1, clicked=True), circle(2, clicked=False))),
+    "segmentation": Segmentation(label_map()),
+}
+
+
+@pytest.mark.parametrize("task", OBSERVATIONS)
+def test_a_job_survives_the_way(task: str) -> None:
+    changes = {"lambda_dir": math.inf, "starts": (0.8, 1.0), "seed": 3, "untangled": False, "rotating": True}
+    job = Job(Path("priors") / "léber.safetensors", OBSERVATIONS[task], changes, "cpu", STATE, True, math.inf)
+    message = travelled(job_message(job, 7))
+    assert message.fields["job"] == 7
+    assert same(job_of(message), job)
+
+
+def test_a_job_without_options_survives_the_way() -> None:
+    job = Job(Path("liver.safetensors"), OBSERVATIONS["points"])
+    assert same(job_of(travelled(job_message(job, 0))), job)
+
+
+def test_a_start_without_latents_of_vertices_survives_the_way() -> None:
+    start = dataclasses.replace(STATE, local=None)
+    job = Job(Path("liver.safetensors"), OBSERVATIONS["points"], start=start)
+    assert same(job_of(travelled(job_message(job, 0))).start, start)
+
+
+EVENTS: dict[str, Event] = {
+    "started": Started("cuda:0", None),
+    "started, total known": Started("cpu", 150),
+    "progress": Progress("shared", 3, 150, 4.5, None),
+    "progress with preview": Progress("local", 149, 150, math.nan, math.inf, MESH),
+    "empty preview": Progress("local", 1, 2, 0.0, 0.5, TriangleMesh(np.empty((0, 3)), np.empty((0, 3), dtype=int))),
+    "finished": Finished(MESH, {"volume_ml": 1500.5, "rows": [{"mean": math.inf}]}, STATE, ("Größe", "b")),
+    "failed": Failed("The contours contradict each other.", "Traceback ...\n", "InputError"),
+    "cancelled": Cancelled(),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_survives_the_way(name: str) -> None:
+    message = travelled(event_message(EVENTS[name], 12))
+    assert message.fields["job"] == 12
+    assert same(event_of(message), EVENTS[name])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("telegram", {"job": 1}),
+        Message("progress", {"job": 1, "stage": "shared"}),
+        Message("progress", {"job": 1, "weather": "fine"}),
+        Message("finished", {"job": 1, "report": {}, "warnings": [], "state": {"scale": 1.0, "level": 2}}),
+    ],
+)
+def test_what_is_no_event_is_refused_with_a_sentence(message: Message) -> None:
+    with pytest.raises(WireError, match=r"^A message of kind .*\.$"):
+        event_of(message)
+
+
+def test_what_is_no_job_is_refused_with_a_sentence() -> None:
+    with pytest.raises(WireError, match=r"^A message of kind .*\.$"):
+        job_of(Message("job", {"job": 1, "prior": "liver"}))
+
+
+def test_a_job_whose_contours_contradict_each_other_says_so() -> None:
+    message = job_message(Job(Path("liver.safetensors"), OBSERVATIONS["planes"]), 1)
+    larger = {name: a * (3.0 if name.startswith("contour0") else 1.0) for name, a in message.arrays.items()}
+    with pytest.raises(InputError, match="contradict each other"):
+        job_of(Message(message.kind, message.fields, larger))
+
+
+def test_slicers_side_needs_no_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; import DALSRefineLib.runner, DALSRefineLib.fit_progress"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- how a fit tells its progress ---------------------------------------------------------------
+
+
+def test_remaining_time_counts_local_steps_to_come_as_dearer() -> None:
+    remaining = RemainingTime(10)
+    assert remaining.after("shared", 1, 30, 100.0) is None
+    assert remaining.after("shared", 2, 30, 100.1) == pytest.approx(0.1 * (18 + 4 * 10))
+    for step in range(3, 20):
+        remaining.after("shared", step, 30, 99.9 + 0.1 * step)
+    assert remaining.after("shared", 20, 30, 101.9) == pytest.approx(0.1 * 4 * 10)
+
+
+def test_remaining_time_adapts_to_what_local_steps_really_take() -> None:
+    remaining = RemainingTime(10)
+    remaining.after("shared", 19, 30, 100.0)
+    remaining.after("shared", 20, 30, 100.1)
+    assert remaining.after("local", 21, 30, 105.0) == pytest.approx(0.4 * 9)  # five seconds of setting up do not count
+    assert remaining.after("local", 22, 30, 105.8) == pytest.approx(0.8 * 8)
+    assert remaining.after("local", 30, 30, 110.0) == 0.0
+
+
+class FakeFit:
+    """Steps of a tenth of a second each; counts how often the device had to be waited for."""
+
+    def __init__(self, total: int = 100) -> None:
+        self.now, self.step, self.total, self.stage, self.looks = 0.0, 0, total, "shared", 0
+
+    def loss_mm(self) -> float:
+        self.looks += 1
+        return 10.0 / self.step
+
+    def mesh(self) -> TriangleMesh:
+        return MESH
+
+    def run(self, told: list[Progress], *, preview_seconds: float, steps: int = 101) -> StepTeller:
+        teller = StepTeller(
+            told.append,
+            lambda: self.step < steps,
+            local_steps=0,
+            preview_seconds=preview_seconds,
+            clock=lambda: self.now,
+        )
+        while self.step < self.total:
+            self.step, self.now = self.step + 1, self.now + 0.1
+            if not teller(self):  # type: ignore[arg-type]
+                break
+        return teller
+
+
+def test_previews_and_losses_are_looked_at_as_rarely_as_asked() -> None:
+    fit, told = FakeFit(), list[Progress]()
+    teller = fit.run(told, preview_seconds=0.95)
+    previews = [progress for progress in told if progress.mesh is not None]
+    assert fit.looks == len(previews) == teller.previews == 10
+    assert [progress.step for progress in previews[:3]] == [1, 11, 21]
+    assert told[5].loss_mm == 10.0  # of the last look
+    assert told[-1].step == 100
+
+
+def test_without_previews_the_loss_is_still_told() -> None:
+    fit, told = FakeFit(), list[Progress]()
+    fit.run(told, preview_seconds=math.inf)
+    assert all(progress.mesh is None for progress in told)
+    assert 5 < fit.looks < 15
+    assert all(math.isfinite(progress.loss_mm) for progress in told)
+
+
+def test_fast_steps_do_not_flood_the_pipe() -> None:
+    fit, told = FakeFit(20_000), list[Progress]()
+    clock = iter(np.arange(0, 100, 0.001))  # a millisecond passes whenever somebody looks
+    teller = StepTeller(told.append, lambda: True, local_steps=0, preview_seconds=math.inf, clock=lambda: next(clock))
+    for step in range(1, 2001):
+        fit.step, fit.total = step, 2000
+        assert teller(fit)  # type: ignore[arg-type]
+    assert 20 < len(told) < 60
+    assert told[-1].step == 2000
+
+
+def test_a_fit_that_nobody_wants_ends() -> None:
+    fit, told = FakeFit(), list[Progress]()
+    fit.run(told, preview_seconds=0.2, steps=30)
+    assert fit.step == 30
+    assert told[-1].step == 29

@@ -1,0 +1,475 @@
+"""The panel, driven on slicer-core with stand-ins for the application: they are not Slicer.
+
+Real are the scene, its nodes and files, the fitting process and every line of the panel. Imitated are the widgets
+(Qt's own, with PythonQt's habits), Slicer's node selectors, `parameterNodeWrapper` and `slicer.util`, as Slicer's
+source describes them. What passes here can still fail in Slicer; `DALSRefineTest` runs the same self tests there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+
+FEW = 12
+"""Iterations where the surface's accuracy does not matter."""
+SELF_TESTS = ("contours", "segmentation", "points_cancel_and_undo", "choices_are_saved_with_the_scene")
+
+
+@pytest.fixture(scope="module")
+def application(app, tmp_path_factory):
+    from stand_ins import application
+
+    application.install(app, tmp_path_factory.mktemp("settings"))
+    yield application
+    application.remove()
+
+
+@pytest.fixture(scope="module")
+def slicer(application):
+    import slicer
+
+    return slicer
+
+
+@pytest.fixture(scope="module")
+def opened(application):
+    """The module's widget; one for all tests, as starting a fitting process takes seconds."""
+    import DALSRefine
+
+    widget = application.open_module(DALSRefine.DALSRefineWidget)
+    yield widget
+    widget.cleanup()
+
+
+@pytest.fixture
+def widget(opened, slicer, application):
+    slicer.mrmlScene.Clear()
+    application.MESSAGES.clear()
+    return opened
+
+
+@pytest.fixture
+def panel(widget):
+    return widget.panel
+
+
+@pytest.fixture
+def sample(panel):
+    """Volume, three curves and segmentation."""
+    from DALSRefineLib import sample_data
+
+    return sample_data.load()
+
+
+@pytest.fixture
+def with_contours(panel, sample):
+    for curve in sample[1:4]:
+        panel.source.add_curve(curve)
+    panel.parameters.iterations = FEW
+    panel.parameters.level = 3
+    return panel
+
+
+def wait_for(slicer, reached, *, patience_s=60.0):
+    began = time.monotonic()
+    while not reached():
+        assert time.monotonic() - began < patience_s, "nothing has happened"
+        slicer.app.processEvents()
+        time.sleep(0.01)
+
+
+def refine(slicer, panel):
+    panel.ui.refineButton.click()
+    assert panel.session.running, panel.ui.statusLabel.text
+    wait_for(slicer, lambda: not panel.session.running)
+    return panel.parameters.result
+
+
+def nodes_in(scene):
+    return sorted(scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes()))
+
+
+def slice_node(slicer, view, orientation):
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene, True)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
+    node.SetLayoutName(view)
+    getattr(node, f"SetOrientationTo{orientation}")()
+    node.JumpSlice(5.0, -7.0, 11.0)
+    return node
+
+
+# --- what runs in Slicer as well
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SELF_TESTS)
+def test_self_test(widget, name):
+    import DALSRefine
+    from DALSRefineLib import self_test
+
+    test = getattr(self_test, f"test_{name}")
+    assert test in self_test.TESTS
+    test(DALSRefine.DALSRefineTest())
+
+
+def test_all_self_tests_are_run():
+    from DALSRefineLib import self_test
+
+    assert {test.__name__ for test in self_test.TESTS} == {f"test_{name}" for name in SELF_TESTS}
+
+
+# --- choices
+
+
+def test_another_tab_brings_its_defaults(panel):
+    from DALSRefineLib.fit_options import POINTS, SOURCES, default_options
+
+    for index, source in enumerate(SOURCES):
+        panel.ui.sourceTabWidget.setCurrentIndex(index)
+        assert panel.parameters.source == source
+        assert panel.options() == default_options(source)
+    assert panel.ui.iterationsSpinBox.value == default_options(POINTS).iterations
+
+
+def test_another_tab_leaves_changed_settings_alone(panel):
+    panel.ui.seedSpinBox.setValue(5)
+    before = panel.options()
+    panel.ui.sourceTabWidget.setCurrentIndex(1)
+    assert panel.options() == before
+    panel.ui.resetButton.click()
+    assert panel.parameters.seed == 0
+
+
+def test_latents_are_chosen_and_shown(panel):
+    from DALSRefineLib.fit_options import LATENTS
+
+    panel.ui.latentsComboBox.setCurrentIndex(1)
+    assert panel.parameters.latents == LATENTS[1]
+    assert not panel.ui.lambdaDirSpinBox.enabled
+    panel.parameters.latents = LATENTS[0]
+    assert panel.ui.latentsComboBox.currentIndex == 0
+    assert panel.ui.lambdaDirSpinBox.enabled
+
+
+def test_a_prior_is_added_from_a_file(panel, ellipsoid_prior_file):
+    from stand_ins.pythonqt import CHOSEN_FILES
+
+    from DALSRefineLib.prior_chooser import user_folder
+
+    CHOSEN_FILES.append(str(ellipsoid_prior_file))
+    panel.ui.addPriorButton.click()
+    assert panel.parameters.prior == "ellipsoid"
+    assert panel.ui.priorComboBox.currentText == "Ellipsoid"
+    assert [path.name for path in user_folder().iterdir()] == ["ellipsoid.safetensors"]
+
+
+def test_an_unknown_prior_of_a_scene_is_replaced(panel):
+    panel.parameters.prior = "liver"
+    panel.parameters.prior = "no such organ"
+    assert panel.parameters.prior == "liver"
+
+
+def test_a_deleted_segmentation_is_no_longer_chosen(panel, sample, slicer):
+    panel.ui.sourceTabWidget.setCurrentIndex(1)
+    panel.ui.segmentSelector.setCurrentNode(sample[-1])
+    (identifier,) = sample[-1].GetSegmentation().GetSegmentIDs()
+    assert panel.parameters.segmentation is sample[-1]
+    assert panel.parameters.segment == identifier
+    assert panel.ui.refineButton.enabled
+    slicer.mrmlScene.RemoveNode(sample[-1])
+    assert panel.parameters.segmentation is None
+    assert not panel.ui.refineButton.enabled
+
+
+# --- the button and its reasons
+
+
+def test_the_button_says_what_is_missing(panel, sample):
+    button = panel.ui.refineButton
+    reasons = set()
+    for index in range(3):
+        panel.ui.sourceTabWidget.setCurrentIndex(index)
+        assert not button.enabled
+        reasons.add(button.toolTip)
+    assert len(reasons) == 3
+    panel.ui.sourceTabWidget.setCurrentIndex(0)
+    panel.source.add_curve(sample[1])
+    assert not button.enabled
+    assert "two planes" in button.toolTip
+    panel.source.add_curve(sample[2])
+    assert button.enabled
+    panel.ui.paintedCheckBox.click()
+    assert not button.enabled
+    assert "painted" in button.toolTip
+
+
+@pytest.mark.parametrize("mistake", ["one contour", "contradiction", "empty segment"])
+def test_what_is_wrong_is_told_in_a_sentence_and_changes_nothing(panel, sample, slicer, application, mistake):
+    panel.source.add_curve(sample[1])
+    if mistake == "contradiction":
+        for index in range(sample[2].GetNumberOfControlPoints()):
+            r, a, s = sample[2].GetNthControlPointPosition(index)
+            sample[2].SetNthControlPointPosition(index, r, a + 400.0, s)
+        panel.source.add_curve(sample[2])
+    elif mistake == "empty segment":
+        panel.ui.sourceTabWidget.setCurrentIndex(1)
+        panel.parameters.segmentation = sample[-1]
+        panel.parameters.segment = sample[-1].GetSegmentation().AddEmptySegment("nothing")
+    before = nodes_in(slicer.mrmlScene)
+    panel.guarded(panel.refine)
+    (message,) = application.MESSAGES
+    assert message.endswith(".")
+    assert "unexpected" not in message
+    assert not panel.session.running
+    assert nodes_in(slicer.mrmlScene) == before
+    assert panel.parameters.result is None
+
+
+def test_what_nobody_expected_is_logged_and_told(panel, application, caplog):
+    panel.guarded(lambda: 1 / 0)
+    assert "unexpected" in application.MESSAGES[0]
+    assert "ZeroDivisionError" in caplog.text
+
+
+# --- while a fit runs
+
+
+def test_a_scene_is_closed_during_a_fit(with_contours, slicer, application):
+    panel = with_contours
+    panel.parameters.iterations = 2000
+    panel.ui.refineButton.click()
+    assert panel.ui.refineButton.text == "Cancel"
+    wait_for(slicer, lambda: panel.ui.progressBar.value > 0)
+    slicer.mrmlScene.Clear()
+    assert not panel.session.running
+    wait_for(slicer, lambda: panel.ui.refineButton.text == "Refine")
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 0
+    assert (panel.ui.progressBar.value, panel.ui.statusLabel.text) == (0, "")
+    assert panel.source.curves == []
+    assert not application.MESSAGES
+
+
+def test_the_result_is_deleted_during_a_fit(with_contours, slicer, application):
+    panel = with_contours
+    first = refine(slicer, panel)
+    assert panel.ui.exportButton.enabled
+    panel.ui.refineButton.click()
+    slicer.mrmlScene.RemoveNode(first)
+    assert panel.parameters.result is None
+    assert not panel.ui.exportButton.enabled
+    wait_for(slicer, lambda: not panel.session.running)
+    second = panel.parameters.result
+    assert second is not None
+    assert second is not first
+    assert second.GetPolyData().GetNumberOfPoints() == 642
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 1
+    assert panel.ui.statusLabel.text
+    assert not application.MESSAGES
+
+
+def test_cancel_leaves_no_trace(with_contours, slicer):
+    panel = with_contours
+    before = nodes_in(slicer.mrmlScene)
+    panel.parameters.iterations = 2000
+    panel.ui.refineButton.click()
+    wait_for(slicer, lambda: panel.ui.progressBar.value > 0)
+    panel.ui.refineButton.click()
+    assert panel.ui.refineButton.text == "Refine"
+    assert nodes_in(slicer.mrmlScene) == before
+    assert panel.parameters.result is None
+
+
+def test_a_moved_point_refines_again_after_a_pause(with_contours, sample, slicer, monkeypatch):
+    panel, requests, start = with_contours, [], with_contours.session.start
+    monkeypatch.setattr(panel.session, "start", lambda request: (requests.append(request), start(request)))
+    first = refine(slicer, panel)
+    before = first.GetMTime()
+    panel.ui.autoRefineCheckBox.click()
+    r, a, s = sample[1].GetNthControlPointPosition(0)
+    sample[1].SetNthControlPointPosition(0, r + 6.0, a, s)
+    slicer.app.processEvents()
+    assert len(requests) == 1, "the hand has not come to rest"
+    wait_for(slicer, lambda: len(requests) == 2)
+    wait_for(slicer, lambda: not panel.session.running)
+    assert [request.warm for request in requests] == [False, True]
+    assert panel.parameters.result is first
+    assert first.GetMTime() > before
+
+
+def test_the_result_is_exported_with_the_dialogue(with_contours, slicer, tmp_path):
+    from stand_ins.pythonqt import CHOSEN_FILES
+
+    refine(slicer, with_contours)
+    CHOSEN_FILES.append(str(tmp_path / "liver"))
+    with_contours.ui.exportButton.click()
+    assert [path.name for path in tmp_path.iterdir()] == ["liver.stl"]
+    with_contours.ui.exportButton.click()  # the dialogue is given up
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_script_that_refines_leaves_the_panel_ready(widget, sample, slicer, ellipsoid_prior_file):
+    texts = set()
+    model = widget.logic.refineContours(
+        sample[1:4],
+        prior=str(ellipsoid_prior_file),
+        settings={"shared_steps": 8, "local_steps": 4, "shared_level": 3, "level": 3},
+        onProgress=lambda _progress: texts.add(widget.panel.ui.refineButton.text),
+    )
+    assert model.GetPolyData().GetNumberOfPoints() == 642
+    wait_for(slicer, lambda: widget.panel.ui.refineButton.text == "Refine")
+    assert texts <= {"Refine", "Cancel"}
+
+
+# --- contours
+
+
+@pytest.mark.parametrize(
+    ("name", "view", "orientation", "axis", "place"),
+    [
+        ("axial", "Red", "Axial", 2, 11.0),
+        ("sagittal", "Yellow", "Sagittal", 0, 5.0),
+        ("coronal", "Green", "Coronal", 1, -7.0),
+    ],
+)
+def test_a_contour_is_drawn_on_the_plane_that_is_shown(panel, slicer, name, view, orientation, axis, place):
+    from DALSRefineLib import drawing
+
+    slice_node(slicer, view, orientation)
+    getattr(panel.ui, f"{name}Button").click()
+    (curve,) = panel.source.curves
+    assert drawing.is_placing(slicer.mrmlScene)
+    selection = slicer.mrmlScene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    assert selection.GetActivePlaceNodeID() == curve.GetID()
+    assert selection.GetActivePlaceNodeClassName() == "vtkMRMLMarkupsClosedCurveNode"
+    for point in np.random.default_rng(2).normal(scale=40.0, size=(5, 3)):
+        curve.AddControlPoint(*point.tolist())
+    curve.SetNthControlPointPosition(1, 30.0, 31.0, 32.0)
+    placed = np.array([curve.GetNthControlPointPosition(i) for i in range(5)])
+    np.testing.assert_allclose(placed[:, axis], place, atol=2e-3)
+    assert np.ptp(placed, axis=0).max() > 10
+    panel.update()
+    table = panel.ui.contourTable
+    assert [table.item(0, column).text() for column in (1, 2)] == [f"{name}, {place:.0f} mm", "5"]
+
+
+def test_without_a_slice_view_a_sentence_says_so(panel, slicer, application):
+    from DALSRefineLib import drawing
+
+    shown = drawing.slice_node_of(slicer.mrmlScene, "Red")
+    if shown is not None:  # a test before this one has made it, and such nodes outlive their scene
+        slicer.mrmlScene.RemoveNode(shown)
+    panel.ui.axialButton.click()
+    assert application.MESSAGES == ["There is no Red slice view to draw in."]
+    assert panel.source.curves == []
+
+
+def test_the_table_renames_hides_and_deletes(with_contours, sample, slicer):
+    from PySide6.QtCore import Qt
+
+    panel, table = with_contours, with_contours.ui.contourTable
+    assert table.rowCount == 3
+    table.item(1, 0).setText("upper")
+    assert sample[2].GetName() == "upper"
+    table.item(1, 3).setCheckState(Qt.Unchecked)
+    assert not sample[2].GetDisplayNode().GetVisibility()
+    table.setCurrentCell(1, 0)
+    assert panel.ui.deleteContourButton.enabled
+    panel.ui.deleteContourButton.click()
+    assert sample[2].GetScene() is None
+    assert panel.source.curves == [sample[1], sample[3]]
+    assert table.rowCount == 2
+    slicer.mrmlScene.RemoveNode(sample[3])  # elsewhere, such as in the Data module
+    assert table.rowCount == 1
+
+
+def test_a_curve_of_the_scene_is_added_once(panel, sample):
+    panel.ui.curveSelector.setCurrentNode(sample[3])
+    panel.ui.addCurveButton.click()
+    panel.ui.addCurveButton.click()
+    assert panel.source.curves == [sample[3]]
+
+
+# --- what Slicer is told and asked for
+
+
+def test_the_sample_is_offered_as_slicer_wants_it(panel, slicer, monkeypatch):
+    from DALSRefineLib import sample_data
+
+    offered = []
+    logic = types.SimpleNamespace(registerCustomSampleDataSource=lambda **options: offered.append(options))
+    monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
+    sample_data.register()
+    (options,) = offered
+    names = options["fileNames"]
+    assert len(names) == len(options["uris"]) == len(options["nodeNames"]) == 5  # None would end Slicer's start
+    assert all(
+        Path(url2pathname(urlparse(uri).path)).name == name for uri, name in zip(options["uris"], names, strict=True)
+    )
+    assert Path(options["thumbnailFileName"]).is_file()
+    assert [node.GetName() for node in options["customDownloader"](None)] == options["nodeNames"]
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_packages_are_installed_as_slicer_wants_it(slicer, monkeypatch, newer):
+    from DALSRefineLib import install
+
+    requirement, asked = type("Requirement", (str,), {}), []
+    packaging = types.ModuleType("slicer.packaging")
+    if newer:
+        packaging.Requirement = requirement
+        packaging.pip_ensure = lambda requirements, **options: asked.extend(requirements)
+    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    monkeypatch.setattr(slicer.util, "pip_install", asked.append, raising=False)
+    install.install(["scipy", "safetensors"])
+    assert asked == ["scipy>=1.10", "safetensors>=0.4"]
+    assert all(isinstance(each, requirement) == newer for each in asked)
+
+
+def test_a_failed_installation_is_told_in_a_sentence(slicer, monkeypatch):
+    from dals.errors import DalsError
+    from DALSRefineLib import install
+
+    def fail(_requirement):
+        raise subprocess.CalledProcessError(1, "pip")
+
+    monkeypatch.setitem(sys.modules, "slicer.packaging", types.ModuleType("slicer.packaging"))
+    monkeypatch.setattr(slicer.util, "pip_install", fail, raising=False)
+    with pytest.raises(DalsError, match="scipy"):
+        install.install(["scipy"])
+
+
+# --- the end
+
+
+def test_a_closed_panel_watches_nothing(slicer, application, opened):
+    import DALSRefine
+    from DALSRefineLib import sample_data
+
+    slicer.mrmlScene.Clear()
+    curve = sample_data.load()[1]
+    slice_node(slicer, "Red", "Axial")
+    markups, transformable = slicer.vtkMRMLMarkupsNode, slicer.vtkMRMLTransformableNode
+    events = (markups.PointModifiedEvent, markups.PointRemovedEvent, transformable.TransformModifiedEvent)
+    before = [curve.HasObserver(event) for event in events]
+    widget = application.open_module(DALSRefine.DALSRefineWidget)
+    try:
+        opened.panel.set_parameters(None)
+        widget.panel.source.add_curve(curve)
+        assert [curve.HasObserver(event) for event in events] != before
+    finally:
+        widget.cleanup()
+    assert [curve.HasObserver(event) for event in events] == before
+    assert widget.Observations == []
+    assert not widget.panel.session.running

@@ -1,0 +1,63 @@
+"""Reports as rows of a table; no Slicer is needed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from DALSRefineLib.report_rows import report_rows
+
+REPORT = {
+    "volume_ml": 1523.4,
+    "surface_cm2": 812.6,
+    "residuals_mm": [
+        {"name": "axial contour", "mean": 1.23, "maximum": 6.78},
+        {"name": "Umriß {x}", "mean": 0.5, "maximum": 1.0},
+    ],
+    "stray_mm": 21.04,
+    "overlap": {"dice": 0.9512, "largest_displacement_mm": 12.34},
+    "iterations": 156,
+    "seconds": 7.89,
+    "device": "cpu",
+}
+
+
+def test_every_row_has_a_name_and_a_value_with_its_unit():
+    assert report_rows(REPORT) == [
+        ("Volume", "1523 ml"),
+        ("Surface", "813 cm²"),
+        ("Distance from axial contour", "mean 1.2 mm, at most 6.8 mm"),
+        ("Distance from Umriß {x}", "mean 0.5 mm, at most 1.0 mm"),
+        ("Surface on the contours' planes", "at most 21.0 mm from a contour"),
+        ("Dice with the segmentation", "0.951"),
+        ("Largest displacement", "12.3 mm"),
+        ("Fit", "156 iterations in 7.9 s on cpu"),
+    ]
+
+
+def test_only_segmentations_have_an_overlap():
+    rows = report_rows({key: value for key, value in REPORT.items() if key != "overlap"})
+    assert [name for name, _ in rows] == [
+        name for name, _ in report_rows(REPORT) if not name.startswith(("Dice", "La"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"volume_ml": None}, {"Volume", "Surface"}),
+        ({"volume_ml": "much"}, {"Volume", "Surface"}),
+        ({"residuals_mm": 3}, {"Distance from axial contour", "Distance from Umriß {x}"}),
+        ({"residuals_mm": [{"name": "axial"}]}, {"Distance from axial contour", "Distance from Umriß {x}"}),
+        ({"overlap": [0.9]}, {"Dice with the segmentation", "Largest displacement"}),
+        ({"seconds": None}, {"Fit"}),
+    ],
+)
+def test_a_report_of_another_version_is_shown_as_far_as_it_goes(changes, missing):
+    names = {name for name, _ in report_rows({**REPORT, **changes})}
+    assert names == {name for name, _ in report_rows(REPORT)} - missing
+
+
+def test_an_empty_report_has_no_rows():
+    assert report_rows(json.loads("{}")) == []

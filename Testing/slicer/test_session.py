@@ -1,0 +1,536 @@
+"""A refinement in a scene: preview, result, cancel, undo; with a real fitting process and with a scripted one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import refine_cases
+from refine_cases import clicks_on, curves_on
+from scene_nodes import CENTRE, circle, curve_node, sphere, under_linear_transform
+from scripted_runner import REPORT, ScriptedRunner, finished, progress
+
+from dals.io.meshes import read_mesh
+from dals.mesh import TriangleMesh
+from dals.metrics import compare
+from dals.observations import PointCloud
+from dals.prior_files import find_prior
+from dals.template import icosphere
+from DALSRefineLib.jobs import Cancelled, Failed, Finished, Progress
+from DALSRefineLib.priors import organ_of
+from DALSRefineLib.runner import ProcessRunner
+
+LIVERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "livers" / "meshes"
+SPLITS = LIVERS.parent / "splits.json"
+PATIENCE = 120.0
+RADII = np.array([95.0, 70.0, 60.0])
+ORGAN = organ_of("spleen")
+ENDLESS = {"shared_steps": 10_000_000, "shared_level": 2, "level": 2}
+SHORT = {"shared_steps": 8, "local_steps": 4, "shared_level": 2, "level": 2}
+
+
+@pytest.fixture(scope="module")
+def sessions(app):
+    """The module under test: it can be imported only where Slicer is."""
+    from DALSRefineLib import session
+
+    return session
+
+
+@pytest.fixture(scope="module")
+def process():
+    runner = ProcessRunner(sys.executable)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def session(scene, sessions, process):
+    """A session whose fits are real."""
+    session = sessions.RefineSession(scene, process)
+    yield session
+    session.forget()
+    process.poll()
+
+
+@pytest.fixture
+def runner():
+    return ScriptedRunner()
+
+
+@pytest.fixture
+def scripted(scene, sessions, runner):
+    """A session whose fits say what a test tells them to."""
+    return sessions.RefineSession(scene, runner)
+
+
+@pytest.fixture
+def request_of(sessions, ellipsoid_prior_file):
+    """Makes requests to refine a few points."""
+
+    def make(**options):
+        options = {"observation": PointCloud(sphere(level=1).vertices), "prior": ellipsoid_prior_file, **options}
+        return sessions.Request(**{"organ": ORGAN, "device": "cpu", **options})
+
+    return make
+
+
+def ellipsoid(radii=RADII, centre=CENTRE) -> TriangleMesh:
+    template = icosphere(4)
+    return TriangleMesh(np.asarray(template.vertices) * radii + centre, np.asarray(template.facets))
+
+
+def models(scene) -> list:
+    return [
+        scene.GetNthNodeByClass(i, "vtkMRMLModelNode") for i in range(scene.GetNumberOfNodesByClass("vtkMRMLModelNode"))
+    ]
+
+
+def previews(scene) -> list:
+    return [node for node in models(scene) if "being refined" in node.GetName()]
+
+
+def count_of_nodes(scene) -> int:
+    return scene.GetNumberOfNodes()
+
+
+def surface(node) -> TriangleMesh:
+    from DALSRefineLib.outputs import mesh_of_model
+
+    return mesh_of_model(node)
+
+
+def same(node, mesh: TriangleMesh) -> bool:
+    shown = surface(node).vertices
+    return shown.shape == mesh.vertices.shape and np.allclose(shown, mesh.vertices, atol=1e-3)
+
+
+def until(session, *kinds) -> object:
+    """Poll until there is an event of one of the kinds."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        for event in session.poll():
+            if isinstance(event, kinds):
+                return event
+        time.sleep(0.01)
+    raise TimeoutError(kinds)
+
+
+def run(session, request) -> Finished:
+    session.start(request)
+    event = until(session, Finished, Failed)
+    assert isinstance(event, Finished), event
+    return event
+
+
+def give(session, runner, request, *events) -> None:
+    """A refinement that is over at once."""
+    session.start(request)
+    runner.say(*events)
+    session.poll()
+
+
+# --- with a real process ------------------------------------------------------------------------
+
+
+def test_a_refinement_shows_previews_and_then_its_result(scene, session, request_of):
+    before = count_of_nodes(scene)
+    truth = ellipsoid()
+    session.start(request_of(observation=PointCloud(truth.vertices[::5])))
+    assert session.running
+    assert session.outcome is None
+    seen, event = 0, None
+    while not isinstance(event, Finished):
+        assert session.model is None
+        event = until(session, Progress, Finished, Failed)
+        seen += len(previews(scene))
+        assert len(models(scene)) <= 1
+    assert seen > 0
+    assert previews(scene) == []
+    assert models(scene) == [session.model]
+    assert session.outcome is event
+    assert not session.running
+    assert count_of_nodes(scene) == before + 2  # the model and its display
+    assert same(session.model, event.mesh)
+    assert compare(surface(session.model), truth, samples=20_000, self_intersections=False).mean_distance < 3.0
+    assert session.model.GetName() == "Spleen"
+    assert session.model.GetDisplayNode().GetColor() == pytest.approx(ORGAN.colour)
+
+
+def test_cancelling_leaves_everything_as_it_was(scene, session, request_of):
+    run(session, request_of(changes=SHORT))
+    model, mesh = session.model, surface(session.model)
+    before = count_of_nodes(scene)
+    session.start(request_of(changes=ENDLESS, model=model))
+    while not previews(scene):
+        until(session, Progress)
+    assert same(model, mesh)
+    session.cancel()
+    assert not session.running
+    assert session.outcome == Cancelled()
+    assert count_of_nodes(scene) == before
+    time.sleep(0.3)
+    assert session.poll() == [Cancelled()]
+    assert session.poll() == []
+    assert count_of_nodes(scene) == before
+    assert same(model, mesh)
+    run(session, request_of(changes=SHORT, model=model))  # and the next one works
+
+
+def test_a_failure_leaves_everything_as_it_was(scene, session, request_of, tmp_path):
+    run(session, request_of(changes=SHORT))
+    model, mesh, report = session.model, surface(session.model), session.model.GetAttribute("DALSRefine.report")
+    before = count_of_nodes(scene)
+    session.start(request_of(prior=tmp_path / "missing.safetensors", model=model))
+    failed = until(session, Failed, Finished)
+    assert isinstance(failed, Failed)
+    assert session.outcome is failed
+    assert not session.running
+    assert count_of_nodes(scene) == before
+    assert same(model, mesh)
+    assert model.GetAttribute("DALSRefine.report") == report
+
+
+def test_a_new_refinement_replaces_the_one_that_runs(scene, session, request_of):
+    session.start(request_of(changes=ENDLESS))
+    while not previews(scene):
+        until(session, Progress)
+    found = run(session, request_of(changes={**SHORT, "seed": 7}))
+    assert found.report["settings"]["seed"] == 7
+    assert models(scene) == [session.model]
+
+
+def test_auto_refine_goes_on_from_the_last_state_when_the_hand_rests(scene, session, request_of, inputs):
+    from DALSRefineLib.watching import ChangeWatcher
+
+    now = [0.0]
+    curves = curves_on(scene, ellipsoid())
+    watcher = ChangeWatcher(pause_s=0.6, clock=lambda: now[0])
+    watcher.watch(curves)
+    settings = {"level": 3}
+    first = run(session, request_of(observation=inputs.contours_from_curves(curves), changes=settings))
+    assert not watcher.due()
+
+    grown = clicks_on(ellipsoid(RADII * 1.04))
+    for curve, clicks in zip(curves, grown, strict=True):
+        for index, click in enumerate(clicks.tolist()):
+            now[0] += 0.01
+            curve.SetNthControlPointPosition(index, *click)
+            assert not watcher.due()
+    now[0] += 0.7
+    assert watcher.due()
+    watcher.close()
+
+    model, state = session.model, session.result.state
+    observation = inputs.contours_from_curves(curves)
+    second = run(session, request_of(observation=observation, changes=settings, warm=True, model=model))
+    assert second.report["iterations"] < first.report["iterations"]
+    assert session.model is model
+    assert models(scene) == [model]
+    assert second.mesh.volume > 1.05 * first.mesh.volume
+    assert session.result.state is not state
+
+
+@pytest.mark.skipif(not LIVERS.is_dir(), reason="the real livers are not here (../shared/data)")
+def test_a_real_liver_from_curves_on_oblique_planes_off_the_centre(scene, session, request_of, inputs):
+    truth = read_mesh(LIVERS / f"{json.loads(SPLITS.read_text())['msd_test'][4]}.ply", space="RAS")
+    low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)
+    curves = []
+    for axis, (tilt, offset) in enumerate((((1, 0.15, -0.2), 0.05), ((0.2, 1, 0.15), -0.06), ((-0.1, 0.25, 1), 0.08))):
+        origin = 0.5 * (low + high)
+        origin[axis] += offset * (high - low)[axis]
+        clicks = refine_cases.cut_contour(truth, origin, tilt, seed=axis)
+        curves.append(curve_node(scene, clicks, name=refine_cases.AXES[axis]))
+    assert {inputs.plane_of_curve(curve).name for curve in curves} == {"oblique"}
+    request = request_of(
+        observation=inputs.contours_from_curves(curves),
+        prior=find_prior("liver"),
+        organ=organ_of("liver"),
+        changes={"level": 3},
+    )
+    run(session, request)
+    figures = compare(surface(session.model), truth, samples=30_000, self_intersections=False)
+    assert figures.mean_distance < 6.0
+    assert {row["name"] for row in session.result.report["residuals_mm"]} == set(refine_cases.AXES)
+
+
+# --- previews and the result, event by event ----------------------------------------------------
+
+
+def test_the_result_changes_only_at_the_end(scene, scripted, runner, request_of):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    model = scripted.model
+    scripted.start(request_of(model=model))
+    runner.say(progress(), progress(sphere(level=2, radius=10.0)), progress(sphere(level=2, radius=20.0)))
+    scripted.poll()
+    (preview,) = previews(scene)
+    assert same(preview, sphere(level=2, radius=20.0))
+    assert same(model, sphere(level=2))
+    assert preview.GetDisplayNode().GetOpacity() < 1.0
+    runner.say(progress(sphere(level=2, radius=25.0)))
+    scripted.poll()
+    assert previews(scene) == [preview]
+    assert same(preview, sphere(level=2, radius=25.0))
+    assert same(model, sphere(level=2))
+    runner.say(finished(sphere(level=2, radius=33.0)))
+    scripted.poll()
+    assert previews(scene) == []
+    assert same(model, sphere(level=2, radius=33.0))
+
+
+def test_the_preview_of_another_organ_is_another_node(scene, scripted, runner, request_of):
+    scripted.start(request_of())
+    runner.say(progress(sphere(level=2)))
+    scripted.poll()
+    (preview,) = previews(scene)
+    scripted.start(request_of())
+    assert previews(scene) == [preview]  # no flicker while contours are corrected
+    scripted.start(request_of(organ=organ_of("liver")))
+    assert previews(scene) == []
+    runner.say(progress(sphere(level=2)))
+    scripted.poll()
+    (preview,) = previews(scene)
+    assert preview.GetName().startswith("Liver")
+
+
+def test_listeners_hear_what_others_poll(scripted, runner, request_of):
+    heard = []
+    scripted.listeners.append(lambda event: heard.append((event, scripted.model)))
+    end = finished(sphere(level=2))
+    scripted.start(request_of())
+    runner.say(progress(), end)
+    assert scripted.poll() == [event for event, _model in heard]
+    assert heard[-1] == (end, scripted.model)
+    assert scripted.model is not None
+
+
+def test_warnings_of_input_and_fit_come_with_the_result(scripted, runner, request_of):
+    assert scripted.warnings == ()
+    give(scripted, runner, request_of(warnings=("cut off",)), finished(sphere(level=2), warnings=["too small"]))
+    assert scripted.warnings == ("cut off", "too small")
+
+
+def test_a_job_is_what_was_asked_for(scripted, runner, request_of, ellipsoid_prior_file):
+    request = request_of(changes=SHORT, remesh=True, warm=True)
+    scripted.start(request)
+    (job,) = runner.jobs
+    assert (job.prior, job.observation, job.changes) == (ellipsoid_prior_file, request.observation, SHORT)
+    assert (job.device, job.remesh, job.start) == ("cpu", True, None)
+    assert scripted.request is request
+
+
+def test_a_warm_start_needs_a_result_of_the_same_prior(scene, scripted, runner, request_of, tmp_path):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    state = scripted.result.state
+    scripted.start(request_of(warm=True, model=scripted.model))
+    assert runner.jobs[-1].start is state
+    scripted.start(request_of(warm=False, model=scripted.model))
+    assert runner.jobs[-1].start is None
+    scripted.start(request_of(warm=True, model=scripted.model, prior=tmp_path / "other.safetensors"))
+    assert runner.jobs[-1].start is None
+    scene.RemoveNode(scripted.model)
+    scripted.start(request_of(warm=True))
+    assert runner.jobs[-1].start is None
+
+
+def test_each_refinement_without_a_node_makes_one(scene, scripted, runner, request_of):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    first = scripted.model
+    give(scripted, runner, request_of(), finished(sphere(level=2, radius=20.0)))
+    assert scripted.model is not first
+    assert len(models(scene)) == 2
+    assert same(first, sphere(level=2))
+
+
+def test_a_result_node_under_a_transform_shows_the_result_in_the_world(scene, scripted, runner, request_of):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    under_linear_transform(scene, scripted.model)
+    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2, radius=20.0)))
+    assert same(scripted.model, sphere(level=2, radius=20.0))
+
+
+# --- undo ---------------------------------------------------------------------------------------
+
+
+def test_undo_brings_surface_and_report_back(sessions, scripted, runner, request_of):
+    assert not scripted.can_undo
+    scripted.undo()
+    give(scripted, runner, request_of(), finished(sphere(level=2), volume_ml=1.0))
+    model, state = scripted.model, scripted.result.state
+    assert not scripted.can_undo
+    give(scripted, runner, request_of(model=model), finished(sphere(level=3, radius=20.0), volume_ml=2.0))
+    give(scripted, runner, request_of(model=model), finished(sphere(level=2, radius=10.0), volume_ml=3.0))
+    scripted.undo()
+    assert same(model, sphere(level=3, radius=20.0))
+    assert sessions.report_of(model)["volume_ml"] == 2.0
+    scripted.undo()
+    assert same(model, sphere(level=2))
+    assert sessions.report_of(model) == {**REPORT, "volume_ml": 1.0}
+    assert not scripted.can_undo
+    scripted.start(request_of(model=model, warm=True))
+    assert runner.jobs[-1].start is state  # of what is shown
+    assert not scripted.can_undo
+
+
+def test_nothing_is_undone_while_a_refinement_runs(scripted, runner, request_of):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2, radius=20.0)))
+    scripted.start(request_of(model=scripted.model))
+    assert not scripted.can_undo
+    scripted.undo()
+    assert same(scripted.model, sphere(level=2, radius=20.0))
+    scripted.cancel()
+    assert scripted.can_undo
+
+
+def test_results_of_another_node_are_not_undone(scene, scripted, runner, request_of):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2, radius=20.0)))
+    other = scene.AddNewNodeByClass("vtkMRMLModelNode", "other")
+    give(scripted, runner, request_of(model=other), finished(sphere(level=2, radius=10.0)))
+    assert scripted.model is other
+    assert same(other, sphere(level=2, radius=10.0))
+    assert not scripted.can_undo
+
+
+def test_the_oldest_results_are_forgotten(scripted, runner, request_of):
+    for radius in range(20, 50):
+        give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=1, radius=radius)))
+    undone = 0
+    while scripted.can_undo:
+        scripted.undo()
+        undone += 1
+    assert 5 < undone < 25
+    assert same(scripted.model, sphere(level=1, radius=49 - undone))
+
+
+# --- nodes that go away -------------------------------------------------------------------------
+
+
+def test_a_deleted_input_does_not_stop_the_refinement(scene, session, request_of, inputs):
+    curves = curves_on(scene, ellipsoid())
+    session.start(request_of(observation=inputs.contours_from_curves(curves), changes=SHORT))
+    for curve in curves:
+        scene.RemoveNode(curve)
+    assert isinstance(until(session, Finished, Failed), Finished)
+    assert session.model is not None
+
+
+def test_a_deleted_result_is_replaced_by_a_new_node(scene, scripted, runner, request_of):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2)))
+    old = scripted.model
+    scripted.start(request_of(model=old))
+    scene.RemoveNode(old)
+    assert scripted.model is None
+    assert not scripted.can_undo
+    runner.say(finished(sphere(level=2, radius=20.0)))
+    scripted.poll()
+    assert scripted.model is not None
+    assert scripted.model is not old
+    assert scripted.model.GetScene() is scene
+    assert same(scripted.model, sphere(level=2, radius=20.0))
+    assert not scripted.can_undo
+
+
+def test_a_deleted_preview_comes_back(scene, scripted, runner, request_of):
+    scripted.start(request_of())
+    runner.say(progress(sphere(level=2)))
+    scripted.poll()
+    scene.RemoveNode(previews(scene)[0])
+    runner.say(progress(sphere(level=2)))
+    scripted.poll()
+    assert len(previews(scene)) == 1
+    scripted.cancel()
+    assert previews(scene) == []
+
+
+@pytest.mark.parametrize("cleared", ["before forgetting", "after forgetting"])
+def test_a_closed_scene_leaves_nothing(scene, scripted, runner, request_of, cleared):
+    give(scripted, runner, request_of(), finished(sphere(level=2)))
+    scripted.start(request_of(model=scripted.model))
+    runner.say(progress(sphere(level=2)))
+    scripted.poll()
+    runner.say(progress(sphere(level=2)), finished(sphere(level=2)))
+    if cleared == "before forgetting":
+        scene.Clear(False)
+        scripted.forget()
+    else:
+        scripted.forget()
+        assert previews(scene) == []
+        scene.Clear(False)
+    assert not scripted.running
+    assert not runner.running
+    assert (scripted.model, scripted.result, scripted.warnings) == (None, None, ())
+    scripted.poll()
+    assert models(scene) == []
+    give(scripted, runner, request_of(warm=True), finished(sphere(level=2)))
+    assert runner.jobs[-1].start is None
+    assert same(scripted.model, sphere(level=2))
+    assert not scripted.can_undo
+
+
+def test_a_closed_session_ends_its_process(scripted, runner, request_of):
+    scripted.start(request_of())
+    scripted.close()
+    assert runner.closed
+    assert not scripted.running
+
+
+# --- saving -------------------------------------------------------------------------------------
+
+
+def test_a_saved_scene_has_report_and_contours_and_no_preview(scene, sessions, scripted, runner, request_of, tmp_path):
+    from DALSRefineLib.contour_list import ContourList
+    from DALSRefineLib.drawing import PLANE_ATTRIBUTE, plane_of
+
+    names = ['Umriß "axial"; 50%: a|b', "肝臓 <coronal>", "sagittal"]
+    rows = [{"name": name, "mean": 0.5, "maximum": 1.0} for name in names]
+    give(scripted, runner, request_of(), finished(sphere(level=2), residuals_mm=rows))
+    report = {**REPORT, "residuals_mm": rows}
+    assert sessions.report_of(scripted.model) == report
+    name = scripted.model.GetName()
+    curves = [curve_node(scene, circle(axis), name=f"curve {axis}") for axis in (2, 0, 1)]
+    curves[0].SetAttribute(PLANE_ATTRIBUTE, "20 -30 40 0 0 1")
+    parameters = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "Choices")
+    for curve in curves:
+        ContourList(parameters).add(curve)
+    scripted.start(request_of(model=scripted.model))
+    runner.say(progress(sphere(level=2)))
+    scripted.poll()
+    assert len(previews(scene)) == 1
+
+    path = tmp_path / "case.mrb"
+    assert scene.WriteToMRB(str(path))
+    scripted.forget()
+    scene.Clear(False)
+    assert scene.ReadFromMRB(str(path))
+
+    assert [node.GetName() for node in models(scene)] == [name]
+    model = scene.GetFirstNodeByName(name)
+    assert sessions.report_of(model) == report
+    assert same(model, sphere(level=2))
+    displays = scene.GetNumberOfNodesByClass("vtkMRMLModelDisplayNode")
+    assert displays == 1
+    restored = ContourList(scene.GetFirstNodeByName("Choices")).nodes
+    assert [node.GetName() for node in restored] == ["curve 2", "curve 0", "curve 1"]
+    assert plane_of(restored[0]) is not None
+    assert plane_of(restored[1]) is None
+
+
+@pytest.mark.parametrize("text", [None, "", "nonsense", "[1, 2]", "3", '{"volume_ml"'])
+def test_a_report_that_is_none(scene, sessions, text):
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "model")
+    model.SetAttribute(sessions.REPORT_ATTRIBUTE, text)
+    assert sessions.report_of(model) is None
+    assert sessions.report_of(None) is None
+
+
+def test_the_report_is_plain_json(scene, scripted, runner, request_of):
+    give(scripted, runner, request_of(), finished(sphere(level=2), settings={"lambda_dir": "inf"}))
+    text = scripted.model.GetAttribute("DALSRefine.report")
+    assert json.loads(text)["settings"] == {"lambda_dir": "inf"}
