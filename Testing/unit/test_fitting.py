@@ -309,7 +309,8 @@ def test_an_error_in_the_callback_ends_the_fit(prior: ShapePrior, truth: Triangl
 @pytest.mark.parametrize("task", TASKS)
 def test_a_warm_start_takes_fewer_steps_and_is_no_worse(task: Task, prior: ShapePrior, truth: TriangleMesh) -> None:
     observation = observed(task, truth)
-    settings = quick(task, local_steps=40)  # as many as by default: a warm start makes them all
+    # While the reach of a segmentation's loss falls, a warm start strays a little; the local steps bring it back.
+    settings = quick(task, local_steps=40) if task == "segmentation" else quick(task)
     cold = fit(prior, observation, settings=settings)
     warm = fit(prior, observation, settings=settings, start=cold.state)
     assert warm.steps < cold.steps
