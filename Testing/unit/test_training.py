@@ -321,10 +321,21 @@ def test_the_plateau_schedule_halves_after_patience_down_to_the_minimum(
 
 
 def test_the_optimiser_takes_the_schedules_rate(meshes: list[TriangleMesh], tmp_path: Path) -> None:
-    trainer = _Trainer(meshes, settings=TINY.changed(schedule="plateau"), folder=tmp_path, device=CPU, time_limit=None)
+    settings = TINY.changed(schedule="plateau", warm_up=0)
+    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None)
     trainer.progress.learning_rate = 1.25e-4
     trainer._set_learning_rate()
     assert {group["lr"] for group in trainer.optimiser.param_groups} == {1.25e-4}
+
+
+def test_the_learning_rate_rises_first(meshes: list[TriangleMesh], tmp_path: Path) -> None:
+    trainer = _Trainer(meshes, settings=TINY.changed(warm_up=4), folder=tmp_path, device=CPU, time_limit=None)
+    rates = []
+    for step in range(6):
+        trainer.progress.step = step
+        trainer._set_learning_rate()
+        rates.append(trainer.optimiser.param_groups[0]["lr"] / trainer.progress.learning_rate)
+    assert rates == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0])
 
 
 # --- shapes and starting latents ----------------------------------------------------------------

@@ -6,13 +6,14 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.numbers import at_least
 from dals.cli.progress import Progress
-from dals.errors import DatasetError, InputError, OutputError
+from dals.errors import DalsWarning, DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if first:
         prior = _prior(options.out, shapes, settings, report, device, extra)
         save_prior(options.out, prior)
+        _warn_if_inside_out(prior)
         done = "finished" if report.finished else "time is up"
         print(
             f"{options.out}: {done} after {report.progress.epoch} epochs, {report.progress.step} steps, "
@@ -137,6 +139,20 @@ def _prior(
         card=card,
     )
     return prior.with_digest(prior_digest(prior))
+
+
+def _warn_if_inside_out(prior: Any) -> None:
+    """The Chamfer distance does not see it; volumes and normals of such a prior's surfaces are wrong."""
+    from dals.mesh import TriangleMesh
+    from dals.template import icosphere
+
+    template = icosphere(3)
+    if TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.facets).volume < 0:
+        warnings.warn(
+            "This prior has turned the sphere inside out; please train it again with another --seed.",
+            DalsWarning,
+            stacklevel=2,
+        )
 
 
 def _device(name: str) -> tuple[torch.device, bool]:

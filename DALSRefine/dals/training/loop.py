@@ -234,8 +234,9 @@ class _Trainer:
         if settings.schedule == "cosine":
             low, high = settings.min_learning_rate, settings.learning_rate
             self.progress.learning_rate = low + 0.5 * (high - low) * (1 + math.cos(math.pi * self._fraction()))
+        ramp = min(1.0, (self.progress.step + 1) / self.settings.warm_up) if self.settings.warm_up else 1.0
         for group in self.optimiser.param_groups:
-            group["lr"] = self.progress.learning_rate
+            group["lr"] = ramp * self.progress.learning_rate
 
     def _finish_epoch(self, totals: Tensor, on_epoch: Callable[[EpochStatus], None] | None) -> None:
         if self.processes > 1:

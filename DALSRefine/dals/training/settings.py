@@ -39,6 +39,9 @@ class TrainingSettings:
     batch_size : int
         Shapes in one step, over all processes.
     learning_rate, min_learning_rate : float
+    warm_up : int
+        Steps over which the learning rate first rises from nothing. Without it the first steps may turn
+        the sphere inside out, where it stays: the Chamfer distance does not see orientation.
     schedule : "cosine" or "plateau"
         Cosine decay over the whole budget, or halving after `patience` epochs without
         improvement of the epoch's loss.
@@ -64,6 +67,7 @@ class TrainingSettings:
     batch_size: int = 8
     learning_rate: float = 2e-3
     min_learning_rate: float = 1e-5
+    warm_up: int = 200
     schedule: Literal["cosine", "plateau"] = "cosine"
     patience: int = 100
     epochs: int = 1000
@@ -82,6 +86,7 @@ class TrainingSettings:
             points=10_000,
             lambda_reg=1e-4,
             lambda_norm=1e-3,
+            warm_up=0,
             schedule="plateau",
             precision="float32",
         )
