@@ -1,4 +1,4 @@
-"""Figures of the shipped liver prior on the 37 held-out livers: `python Testing/benchmarks/heldout.py`.
+"""Figures of a shipped prior on organs that it was not trained on: `python Testing/benchmarks/heldout.py liver`.
 
 Prints a table and stores it, with every case, under `Testing/benchmarks/results`. It is
 never used for tuning.
@@ -56,24 +56,26 @@ COLUMNS = (
 def main() -> int:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prior", default="liver")
+    parser.add_argument("organ", nargs="?", choices=tuple(protocol.HELD_OUT), default="liver")
+    parser.add_argument("--prior", help="another prior than the organ's shipped one")
     parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=tuple(TASKS))
     parser.add_argument("--cases", type=int, help="only the first N")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--name", default="heldout", help="of the result files")
+    parser.add_argument("--name", help="of the result files")
     options = parser.parse_args()
-    shapes = protocol.held_out_livers()[: options.cases]
-    prior = load_prior(options.prior)
-    jobs = [(options.prior, task, shape) for task in options.tasks for shape in shapes]
+    shapes = protocol.held_out(options.organ)[: options.cases]
+    named = options.prior or options.organ
+    prior = load_prior(named)
+    jobs = [(named, task, shape) for task in options.tasks for shape in shapes]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         rows = list(pool.map(_measure, jobs))
     title = (
-        f"prior {prior.name}, SHA-256 {prior.digest[:12]}, {len(shapes)} livers of msd_test, "
+        f"prior {prior.name}, SHA-256 {prior.digest[:12]}, {len(shapes)} {protocol.HELD_OUT[options.organ]}, "
         f"{date.today().isoformat()}, {platform.machine()}, one thread a fit"
     )
     table = _table(rows, title)
     print(table)
-    _store(options.name, rows, table)
+    _store(options.name or f"heldout-{options.organ}", rows, table)
     return 0
 
 
@@ -108,7 +110,7 @@ def _measure(job: tuple[str, str, Any]) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]], title: str) -> str:
-    lines = [f"Held-out livers: {title}", "", "| task | " + " | ".join(COLUMNS) + " |"]
+    lines = [f"Held out: {title}", "", "| task | " + " | ".join(COLUMNS) + " |"]
     lines.append("| --- " * (len(COLUMNS) + 1) + "|")
     for task in dict.fromkeys(row["task"] for row in rows):
         chosen = [row for row in rows if row["task"] == task]

@@ -32,14 +32,23 @@ CLICKS = 28
 TREMOR_MM = 0.5
 
 
-def held_out_livers() -> list[StandardShape]:
-    """The `msd_test` livers as standard shapes, prepared once and cached outside version control."""
-    splits = LIVERS / "splits.json"
+HELD_OUT = {"liver": "livers of msd_test", "hippocampus": "hippocampi of segmenter_test"}
+"""What no prior was trained on, by the name of the prior that it is for."""
+
+
+def held_out(organ: str) -> list[StandardShape]:
+    """Held-out organs as standard shapes, prepared once and cached outside version control."""
+    source = LIVERS if organ == "liver" else HIPPOCAMPI
+    splits = source / "splits.json"
     if not splits.is_file():
-        raise DatasetError(f"The held-out livers are not there: {LIVERS} is missing.")
-    names = json.loads(splits.read_text(encoding="utf-8"))["msd_test"]
-    folder = CACHE / "msd_test"
-    prepare([LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
+        raise DatasetError(f"The held-out shapes are not there: {source} is missing.")
+    split = HELD_OUT[organ].split()[-1]
+    names = json.loads(splits.read_text(encoding="utf-8"))[split]
+    folder = CACHE / split
+    if organ == "liver":
+        prepare([LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
+    else:
+        prepare([HIPPOCAMPI / "labels" / f"{name}.nii.gz" for name in names], folder, labels=(1, 2))
     return load_dataset(folder, names=names)
 
 

@@ -1,11 +1,12 @@
-"""Put held-out figures on the liver prior's card: `python Testing/benchmarks/write_card.py`.
+"""Put held-out figures on a shipped prior's card: `python Testing/benchmarks/write_card.py liver`.
 
-Takes them from `results/heldout.json`, which `heldout.py` wrote, and writes the card into the
-prior's metadata and beside it as `liver.md`. The weights stay as they are.
+Takes them from `results/heldout-ORGAN.json`, which `heldout.py` wrote, and writes the card into the
+prior's metadata and beside it as `ORGAN.md`. The weights stay as they are.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import replace
@@ -15,13 +16,14 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "DALSRefine")]
+sys.path[:0] = [str(ROOT / "DALSRefine"), str(ROOT / "Testing")]
 
+from benchmarks.protocol import HELD_OUT
 from dals.io.atomic import atomic_path
 from dals.prior import ShapePrior, load_prior, save_prior
 
-PRIOR = ROOT / "Resources" / "Priors" / "liver.safetensors"
-RESULTS = Path(__file__).resolve().parent / "results" / "heldout.json"
+PRIORS = ROOT / "Resources" / "Priors"
+RESULTS = Path(__file__).resolve().parent / "results"
 TITLES = {
     "points": "2,500 points, pose known",
     "planes": "3 orthogonal planes through the centre, pose known",
@@ -41,9 +43,13 @@ FIGURES = {
 
 def main() -> int:
     """Summarise and write."""
-    rows = json.loads(RESULTS.read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("organ", nargs="?", choices=tuple(HELD_OUT), default="liver")
+    organ: str = parser.parse_args().organ
+    rows = json.loads((RESULTS / f"heldout-{organ}.json").read_text(encoding="utf-8"))
     digests = {row["prior_sha256"] for row in rows}
-    prior = load_prior(PRIOR)
+    path = PRIORS / f"{organ}.safetensors"
+    prior = load_prior(path)
     if digests != {prior.digest}:
         print("The figures were measured with other weights; run heldout.py first.", file=sys.stderr)
         return 2
@@ -51,11 +57,11 @@ def main() -> int:
     cases = len({row["case"] for row in rows})
     card = {
         **prior.card,
-        "held_out": {"cases": f"{cases} livers of msd_test, never trained on or tuned to", **held_out},
+        "held_out": {"cases": f"{cases} {HELD_OUT[organ]}, never trained on or tuned to", **held_out},
     }
-    save_prior(PRIOR, replace(prior, card=card))
-    with atomic_path(PRIOR.with_suffix(".md")) as path:
-        path.write_text(_text(replace(prior, card=card), held_out, cases), encoding="utf-8")
+    save_prior(path, replace(prior, card=card))
+    with atomic_path(path.with_suffix(".md")) as beside:
+        beside.write_text(_text(replace(prior, card=card), held_out, cases), encoding="utf-8")
     return 0
 
 
@@ -69,7 +75,7 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, float]:
 def _text(prior: ShapePrior, held_out: dict[str, dict[str, float]], cases: int) -> str:
     card, training = prior.card, prior.card["training"]
     lines = [
-        "# Liver prior",
+        f"# {prior.name.capitalize()} prior",
         "",
         f"{card['intended_use']}",
         "",
@@ -82,14 +88,14 @@ def _text(prior: ShapePrior, held_out: dict[str, dict[str, float]], cases: int) 
         ),
         f"- Weights: {sum(p.numel() for p in prior.decoder.parameters())} parameters, SHA-256 `{prior.digest}`.",
         (
-            f"- Radius of the training livers' bounding spheres: {float(prior.scales_mm.min()):.0f} to "
+            f"- Radius of the training shapes' bounding spheres: {float(prior.scales_mm.min()):.0f} to "
             f"{float(prior.scales_mm.max()):.0f} mm."
         ),
         f"- Bias: {card['bias']}",
-        "- Made by `python Testing/benchmarks/make_prior.py liver`.",
+        f"- Made by `python Testing/benchmarks/make_prior.py {prior.name}`.",
         "",
         (
-            f"Held-out figures, means over {cases} livers that were neither trained on nor tuned to "
+            f"Held-out figures, means over {cases} {HELD_OUT[prior.name]} that were neither trained on nor tuned to "
             "(`Testing/benchmarks/heldout.py`; canonical units unless stated, 2,562 vertices, before remeshing):"
         ),
         "",
