@@ -46,8 +46,9 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel, kept in step with scenes that are opened and closed."""
 
     def __init__(self, parent=None):
-        self.logic = self.panel = None  # before `setup`, which the next line calls where there is no parent
-        ScriptedLoadableModuleWidget.__init__(self, parent)  # and with it VTKObservationMixin's
+        self.logic = self.panel = None
+        VTKObservationMixin.__init__(self)  # first: where there is no parent, the next line calls `setup`
+        ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self):
         """Called when the module is opened for the first time."""
