@@ -233,7 +233,7 @@ def test_a_segmentation_that_is_no_label_map(refused: Refused, tmp_path: Path) -
 
 def test_a_full_segmentation_given_as_a_sparse_one(refused: Refused, liver: LiverCase) -> None:
     error = refused("--sparse-segmentation", liver.segmentation, "--label", LIVER_LABEL)
-    assert "--segmentation" in error
+    assert "full segmentation" in error
 
 
 # --- priors and devices -------------------------------------------------------------------------
