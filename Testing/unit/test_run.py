@@ -71,7 +71,7 @@ def test_tests_after_a_demo_add_what_they_need(run: ModuleType, recorder: Record
     run.main(["test"])
     assert recorder.count("venv") == 1
     assert recorder.count("--editable") == 2
-    assert recorder.count(f"{run.ROOT}[lint,test]") == 1
+    assert recorder.count(f"{run.ROOT}[lint,slicer,test]") == 1
 
 
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])
@@ -80,7 +80,7 @@ def test_changed_requirements_are_installed(run: ModuleType, recorder: Recorder,
     (run.ROOT / name).write_text("changed\n")
     run.main(["demo"])
     assert recorder.count("venv") == 1
-    assert recorder.count(f"{run.ROOT}[lint,test]") == 2, "the extras of the tests were lost"
+    assert recorder.count(f"{run.ROOT}[lint,slicer,test]") == 2, "the extras of the tests were lost"
 
 
 def test_an_interrupted_installation_starts_afresh(run: ModuleType, recorder: Recorder) -> None:

@@ -80,3 +80,13 @@ def read_case(name: str) -> Case:
     if image.shape != labels.shape or not np.allclose(axes, np.diag(np.diag(axes))):
         raise DatasetError(f"The image and the labels of {name} are not on one grid along the body's axes.")
     return Case(name, (image - image.mean()) / image.std(), grid.with_array(labels))
+
+
+def label_path(backbone: str, name: str, *, folder: Path = FOLDER) -> Path:
+    """Of a predicted label map: 1 is hippocampus."""
+    return folder / "predictions" / backbone / f"{name}.nii.gz"
+
+
+def probability_path(backbone: str, name: str, *, folder: Path = FOLDER) -> Path:
+    """Of a predicted probability map: uint8, 255 is certain."""
+    return folder / "predictions" / backbone / f"{name}_probability.nii.gz"

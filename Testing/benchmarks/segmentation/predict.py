@@ -11,23 +11,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from benchmarks.segmentation.cases import FOLDER, image_path, names_of, read_case
+from benchmarks.segmentation.cases import FOLDER, image_path, label_path, names_of, probability_path, read_case
 from benchmarks.segmentation.networks import make_network
 from benchmarks.segmentation.train import canvas_margins, on_canvas
 from dals.io.atomic import atomic_path
 
 CERTAIN = 255
 """Probability one in the probability maps, which are uint8."""
-
-
-def label_path(backbone: str, name: str, *, folder: Path = FOLDER) -> Path:
-    """Of a predicted label map: 1 is hippocampus."""
-    return folder / "predictions" / backbone / f"{name}.nii.gz"
-
-
-def probability_path(backbone: str, name: str, *, folder: Path = FOLDER) -> Path:
-    """Of a predicted probability map: uint8, 255 is certain."""
-    return folder / "predictions" / backbone / f"{name}_probability.nii.gz"
 
 
 def predict(backbone: str, weights: Path, *, folder: Path = FOLDER) -> int:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.segmentation.cases import FOLDER, names_of, read_case
-from benchmarks.segmentation.predict import label_path
+from benchmarks.segmentation.cases import FOLDER, label_path, names_of, read_case
 from dals.io.label_maps import read_label_map
 from dals.label_map import LabelMap
 from dals.metrics import compare, dice
