@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -469,9 +468,8 @@ def test_ctrl_c_during_a_fit(liver: LiverCase, tmp_path: Path) -> None:
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stderr is not None
-        first = process.stderr.readline()  # the fit has begun
-        assert "Refining" in first
-        time.sleep(0.5)
+        told = [process.stderr.readline() for _ in range(2)]  # the second one when the fit is under way
+        assert all("Refining" in line for line in told)
         process.send_signal(signal.SIGINT)
         printed, error = process.communicate(timeout=60)
     assert process.returncode == 130
