@@ -147,16 +147,16 @@ class SourceSection:
 
     def _connect(self) -> None:
         ui, scene = self._ui, slicer.mrmlScene
-        actions: dict[Any, Callable[[], None]] = {
-            ui.addCurveButton: lambda: self.add_curve(ui.curveSelector.currentNode()),
-            ui.drawMoreButton: lambda: drawing.start_placing(scene, self._table.selected),
-            ui.jumpButton: lambda: drawing.jump_to(scene, self._table.selected),
-            ui.deleteContourButton: lambda: scene.RemoveNode(self._table.selected),
-            ui.axialButton: lambda: self._draw("axial"),
-            ui.sagittalButton: lambda: self._draw("sagittal"),
-            ui.coronalButton: lambda: self._draw("coronal"),
-        }
-        for button, action in actions.items():
+        actions: list[tuple[Any, Callable[[], None]]] = [
+            (ui.addCurveButton, lambda: self.add_curve(ui.curveSelector.currentNode())),
+            (ui.drawMoreButton, lambda: drawing.start_placing(scene, self._table.selected)),
+            (ui.jumpButton, lambda: drawing.jump_to(scene, self._table.selected)),
+            (ui.deleteContourButton, lambda: scene.RemoveNode(self._table.selected)),
+            (ui.axialButton, lambda: self._draw("axial")),
+            (ui.sagittalButton, lambda: self._draw("sagittal")),
+            (ui.coronalButton, lambda: self._draw("coronal")),
+        ]
+        for button, action in actions:
             button.connect("clicked(bool)", lambda _checked=False, action=action: self._guarded(action))
         ui.contourTable.connect("itemSelectionChanged()", self._enable_buttons)
         ui.sourceTabWidget.connect("currentChanged(int)", self._on_tab)

@@ -465,7 +465,14 @@ def test_ctrl_c_during_a_fit(liver: LiverCase, tmp_path: Path) -> None:
     arguments = ["refine", "-o", out, "--contours", *liver.contours, "--device", "cpu", "--level", "5"]
     command = [sys.executable, "-m", "dals", *map(str, [*arguments, "--report", tmp_path / "out.json"])]
     with subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # In a background job of a shell it is ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stderr is not None
         told = [process.stderr.readline() for _ in range(2)]  # the second one when the fit is under way
