@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from command import write_markups
+from liver_case import FLIP, LIVER_LABEL, OTHER_LABEL, LiverCase
 from scipy.spatial.transform import Rotation
 
 from dals.io.label_maps import write_label_map
@@ -17,23 +17,6 @@ from dals.label_map import LabelMap
 from dals.mesh import TriangleMesh
 from dals.synthetic import cut_contour, synthetic_liver
 from dals.voxelisation import mesh_to_label_map
-
-FLIP = np.array([-1.0, -1.0, 1.0])
-"""Between LPS and RAS."""
-LIVER_LABEL, OTHER_LABEL = 3, 7
-
-
-@dataclass(frozen=True)
-class LiverCase:
-    """The truth in RAS millimetres, and files of what a user could have of it."""
-
-    truth: TriangleMesh
-    contours: list[Path]
-    contours_ras: list[np.ndarray]
-    segmentation: Path  # oblique and anisotropic, with a second organ
-    sparse: Path
-    points: Path
-    mesh: Path
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
 from command import contents, environment, write_markups, write_table
-from conftest import FLIP, LIVER_LABEL, LiverCase
+from liver_case import FLIP, LIVER_LABEL, LiverCase
 from safetensors import safe_open
 from safetensors.torch import save_file
 

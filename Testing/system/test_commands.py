@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import contents, dals, write_table
-from conftest import LIVER_LABEL, LiverCase
+from liver_case import LIVER_LABEL, LiverCase
 
 from dals import __version__
 from dals.cli import main

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import contents, dals
-from conftest import FLIP, LIVER_LABEL, LiverCase
+from liver_case import FLIP, LIVER_LABEL, LiverCase
 
 from dals.cli import main
 from dals.fitting import FitSettings

@@ -303,6 +303,25 @@ def test_an_error_in_the_callback_ends_the_fit(prior: ShapePrior, truth: Triangl
         fit(prior, points_on(truth), settings=quick("points"), callback=fail)
 
 
+# --- what is wrong in a segmentation ------------------------------------------------------------
+
+
+def test_a_leak_is_left_out_of_account(prior: ShapePrior, truth: TriangleMesh) -> None:
+    clean = segmentation_of(truth).label_map
+    centre = truth.vertices[np.argmax(truth.vertices[:, 0])]
+    ijk = np.argwhere(np.ones(clean.array.shape, dtype=bool))[:, ::-1]
+    points = ijk @ clean.ijk_to_ras[:3, :3].T + clean.ijk_to_ras[:3, 3]
+    ball = (np.linalg.norm(points - centre, axis=1) < 25).reshape(clean.array.shape)
+    leaking = Segmentation(clean.with_array(clean.array | ball))
+
+    def error(given: Segmentation, **options: object) -> float:
+        return distance(fit(prior, given, settings=quick("segmentation", local_steps=40, **options)).mesh, truth)
+
+    undamaged, trusting = error(Segmentation(clean)), error(leaking, reach=10.0, final_reach=10.0)
+    assert trusting > undamaged + 0.3
+    assert error(leaking) < undamaged + 0.3 * (trusting - undamaged)
+
+
 # --- going on from an earlier fit ---------------------------------------------------------------
 
 

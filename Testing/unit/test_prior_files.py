@@ -72,7 +72,8 @@ def test_the_header_is_read_without_torch(saved: Path) -> None:
         [sys.executable, "-c", code, str(saved)], cwd=package, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("blob ['liver'")
+    assert done.stdout.startswith("blob ")
+    assert "'liver'" in done.stdout
 
 
 @pytest.mark.parametrize(
