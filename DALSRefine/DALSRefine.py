@@ -107,12 +107,12 @@ class DALSRefineLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        from DALSRefineLib.interpreter import worker_environment, worker_python
+        from DALSRefineLib.interpreter import worker_environment
         from DALSRefineLib.runner import ProcessRunner
         from DALSRefineLib.scripting import Refiner
         from DALSRefineLib.session import RefineSession
 
-        self.session = RefineSession(slicer.mrmlScene, ProcessRunner(worker_python(), worker_environment()))
+        self.session = RefineSession(slicer.mrmlScene, ProcessRunner(environment=worker_environment()))
         self._refiner = Refiner(self.session, breathe=slicer.app.processEvents)
 
     def getParameterNode(self):

@@ -5,8 +5,6 @@ Nothing here uses a thread: threads of Slicer stand still while Qt works.
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Protocol
 import dals.errors
 from dals.errors import DalsError, FitCancelledError
 from DALSRefineLib.child_process import ChildProcess
+from DALSRefineLib.interpreter import worker_python
 from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job
 from DALSRefineLib.messages import event_of, job_message
 from DALSRefineLib.wire import Message, WireError
@@ -62,7 +61,7 @@ class ProcessRunner:
     """
 
     def __init__(self, python: str | None = None, environment: Mapping[str, str] | None = None) -> None:
-        self._python = python or shutil.which("PythonSlicer") or sys.executable
+        self._python = python or worker_python()
         self._environment = environment
         self._child: ChildProcess | None = None
         self._number = 0

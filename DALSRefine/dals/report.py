@@ -47,15 +47,20 @@ def make_report(result: FitResult, observation: Observation, prior: ShapePrior, 
     pose = result.state.pose
     beyond: dict[str, Any] = {}
     if isinstance(observation, Segmentation):
-        beyond["overlap"] = _overlap(observation, mesh)
-    elif isinstance(observation, PlanarContours):
+        surface = label_map_to_mesh(observation.label_map)
+        given = [("segmentation", _thinned(surface.vertices))]
+        beyond["overlap"] = _overlap(observation, surface, mesh)
+    elif isinstance(observation, PointCloud):
+        given = [("points", _thinned(observation.points))]
+    else:
+        given = [(contour.name, contour.points) for contour in observation.contours]
         beyond["stray_mm"] = _stray(observation, mesh)
     return {
         "volume_ml": mesh.volume / 1e3,
         "surface_cm2": mesh.area / 1e2,
         "vertices": len(mesh.vertices),
         "facets": len(mesh.facets),
-        "residuals_mm": _residuals(observation, mesh),
+        "residuals_mm": [_residual(name, points, mesh) for name, points in given],
         **beyond,
         "task": task_of(observation),
         "task_loss_canonical": result.task_loss,
@@ -92,19 +97,10 @@ def warn_of_unusual_size(observation: Observation, prior: ShapePrior) -> None:
         )
 
 
-def _residuals(observation: Observation, mesh: TriangleMesh) -> list[dict[str, Any]]:
-    """Mean and largest distance from what was given to the surface."""
-    if isinstance(observation, PlanarContours):
-        given = [(contour.name, contour.points) for contour in observation.contours]
-    elif isinstance(observation, PointCloud):
-        given = [("points", _thinned(observation.points))]
-    else:
-        given = [("segmentation", _thinned(label_map_to_mesh(observation.label_map).vertices))]
-    rows = []
-    for name, points in given:
-        distance = surface_distances(points, mesh)
-        rows.append({"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())})
-    return rows
+def _residual(name: str, points: FloatArray, mesh: TriangleMesh) -> dict[str, Any]:
+    """Mean and largest distance from something that was given to the surface."""
+    distance = surface_distances(points, mesh)
+    return {"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())}
 
 
 def _stray(observation: PlanarContours, mesh: TriangleMesh) -> float:
@@ -120,10 +116,10 @@ def _stray(observation: PlanarContours, mesh: TriangleMesh) -> float:
     return max(strays)
 
 
-def _overlap(observation: Segmentation, mesh: TriangleMesh) -> dict[str, float]:
+def _overlap(observation: Segmentation, surface: TriangleMesh, mesh: TriangleMesh) -> dict[str, float]:
     """Dice of the result with the segmentation, and how far the result goes away from its surface at most."""
     label_map = observation.label_map
-    moved = surface_distances(mesh.vertices, label_map_to_mesh(label_map))
+    moved = surface_distances(mesh.vertices, surface)
     overlap = dice(mesh_to_label_map(mesh, label_map), label_map)
     return {"dice": overlap, "largest_displacement_mm": float(moved.max())}
 

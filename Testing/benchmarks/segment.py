@@ -32,7 +32,14 @@ def main() -> int:
     length.add_argument("--full", action="store_true", help="as for the stored figures")
     networks.add_argument("--minutes", type=float, help="for each network, of one core")
     networks.add_argument("--backbones", nargs="+", choices=BACKBONES, default=BACKBONES)
+    refining = commands.add_parser("refine", help="refine the predictions with the hippocampus prior, and compare")
+    refining.add_argument("--split", choices=("validation", "test"), default="validation")
+    refining.add_argument("--backbones", nargs="+", choices=BACKBONES, default=BACKBONES)
     options = parser.parse_args()
+    if options.command == "refine":
+        for backbone in options.backbones:
+            refine(backbone, options.split)
+        return 0
     for backbone in options.backbones:
         minutes = options.minutes or (FULL_MINUTES[backbone] if options.full else QUICK_MINUTES)
         make(backbone, minutes=minutes, folder=FOLDER if options.full else FOLDER / "quick")
@@ -63,6 +70,21 @@ def make(backbone: str, *, minutes: float, folder: Path) -> None:
             f"{backbone:7}{split:11} Dice {overlap['mean']:.3f} ± {overlap['std']:.3f}  "
             f"Hausdorff {distance['mean']:.2f} ± {distance['std']:.2f} mm"
         )
+
+
+def refine(backbone: str, split: str) -> None:
+    """Print what refining a network's predictions changes, if they are there."""
+    from benchmarks.segmentation.cases import label_path, names_of
+    from benchmarks.segmentation.refine import refined_case, summary
+    from dals.prior import load_prior
+
+    cases = [name for name in names_of(split) if label_path(backbone, name).is_file()]
+    if not cases:
+        print(f"{backbone:7}{split:11} no predictions yet")
+        return
+    prior = load_prior("hippocampus")
+    found = summary([refined_case(prior, backbone, case, folder=FOLDER) for case in cases])
+    print(f"{backbone:7}{split:11} " + "  ".join(f"{name} {value:.4g}" for name, value in found.items()))
 
 
 if __name__ == "__main__":

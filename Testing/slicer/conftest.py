@@ -51,3 +51,13 @@ def outputs(app):
     from DALSRefineLib import outputs
 
     return outputs
+
+
+@pytest.fixture(scope="session")
+def process():
+    """One fitting process for all tests that fit for real: torch is loaded once."""
+    from DALSRefineLib.runner import ProcessRunner
+
+    runner = ProcessRunner(sys.executable)
+    yield runner
+    runner.close()

@@ -369,9 +369,11 @@ def test_only_a_segment_at_the_border_warns(scene, inputs):
     outer = add_segment(node, rasterised(grid, sphere(radius=60.0)), name="big")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        inputs.segmentation_from_node(node, inner)
+        within = inputs.segmentation_from_node(node, inner)
+    assert not within.label_map.touches_border
     with pytest.warns(DalsWarning, match="'big' touches the image's border"):
-        inputs.segmentation_from_node(node, outer)
+        cut = inputs.segmentation_from_node(node, outer)
+    assert cut.label_map.touches_border
 
 
 def test_segments_that_are_not_there(scene, inputs):

@@ -352,13 +352,16 @@ def test_segments_that_cannot_be_written(scene, outputs):
     assert [each.GetSegmentation().GetNumberOfSegments() for each in (node, bare, odd)] == [0, 0, 0]
 
 
-def test_a_surface_that_reaches_beyond_the_image_warns(scene, outputs):
+def test_a_surface_that_reaches_beyond_the_image_warns(scene, inputs, outputs):
     node = segmentation_node(scene, oblique_grid())
     with pytest.warns(DalsWarning, match="beyond the image"):
-        outputs.write_segment(sphere(radius=45.0), node, name="liver", colour=RED)
+        cut = outputs.write_segment(sphere(radius=45.0), node, name="liver", colour=RED)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        outputs.write_segment(sphere(), node, name="liver", colour=RED)
+        whole = outputs.write_segment(sphere(), node, name="liver", colour=RED)
+    assert inputs.segment_label_map(node, cut).touches_border
+    assert not inputs.segment_label_map(node, whole).touches_border
+    assert inputs.segment_label_map(node, whole).volume == pytest.approx(sphere().volume, rel=0.03)
 
 
 @pytest.mark.parametrize("move", MOVES[:2])

@@ -22,7 +22,6 @@ from dals.metrics import compare
 from dals.surface_distance import surface_distances
 from dals.template import icosphere
 from DALSRefineLib.jobs import Failed, Progress
-from DALSRefineLib.runner import ProcessRunner
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
 SETTINGS = {"level": 3, "seed": 3}
@@ -37,13 +36,6 @@ def modules(app):
     from DALSRefineLib import scripting, session
 
     return scripting, session
-
-
-@pytest.fixture(scope="module")
-def process():
-    runner = ProcessRunner(sys.executable)
-    yield runner
-    runner.close()
 
 
 @pytest.fixture

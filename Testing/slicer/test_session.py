@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from dals.prior_files import find_prior
 from dals.template import icosphere
 from DALSRefineLib.jobs import Cancelled, Failed, Finished, Progress
 from DALSRefineLib.priors import organ_of
-from DALSRefineLib.runner import ProcessRunner
 
 LIVERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "livers" / "meshes"
 SPLITS = LIVERS.parent / "splits.json"
@@ -39,13 +37,6 @@ def sessions(app):
     from DALSRefineLib import session
 
     return session
-
-
-@pytest.fixture(scope="module")
-def process():
-    runner = ProcessRunner(sys.executable)
-    yield runner
-    runner.close()
 
 
 @pytest.fixture
