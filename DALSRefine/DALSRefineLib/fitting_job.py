@@ -10,16 +10,19 @@ from pathlib import Path
 
 import torch
 
+from dals.agreement import judged
 from dals.device import choose_device
 from dals.errors import DalsWarning, FitCancelledError, InputError
 from dals.fitting import FitResult, FitSettings, FitState, fit, task_of
 from dals.mesh import TriangleMesh
+from dals.observations import Segmentation
 from dals.pose import Pose
 from dals.prior import ShapePrior, load_prior
 from dals.remeshing import remesh
 from dals.report import make_report, warn_of_unusual_size
+from dals.segmentation_checks import check_segmentation
 from DALSRefineLib.fit_progress import StepTeller
-from DALSRefineLib.jobs import Event, Finished, Job, Started, StartState
+from DALSRefineLib.jobs import Event, Finished, Job, Observation, Started, StartState
 
 
 class Fitter:
@@ -60,7 +63,8 @@ class Fitter:
             times.append(time.monotonic())
             mesh = _surface(job, result, wanted)
             times.append(time.monotonic())
-            report = make_report(result, job.observation, prior, mesh)
+            found = judged(result, job.observation, prior, mesh)
+            report = make_report(result, job.observation, prior, mesh, judged=found)
             times.append(time.monotonic())
         names = ("prior", "fit", "remesh", "report")
         report["remeshed"] = mesh is not result.mesh
@@ -100,9 +104,28 @@ def fit_state(state: StartState, prior: ShapePrior) -> FitState:
 
 
 def _fit(job: Job, prior: ShapePrior, settings: FitSettings, steps: StepTeller) -> FitResult:
+    warn_of_parts(job.observation)
     warn_of_unusual_size(job.observation, prior)
     start = None if job.start is None else fit_state(job.start, prior)
     return fit(prior, job.observation, settings=settings, start=start, callback=steps)
+
+
+def warn_of_parts(observation: Observation) -> None:
+    """Warn of large separate parts of a segmentation; at the image's border its node has been looked at already.
+
+    Raises
+    ------
+    InputError
+        If every voxel is marked.
+    """
+    if not isinstance(observation, Segmentation):
+        return
+    for finding in check_segmentation(observation.label_map):
+        if finding.is_fatal:
+            raise InputError(finding.message)
+        if finding.kind != "cut":
+            advice = "Split them with the effect Islands of the Segment Editor to refine another one."
+            warnings.warn(f"{finding.message} {advice}", DalsWarning, stacklevel=2)
 
 
 def _surface(job: Job, result: FitResult, wanted: Callable[[], bool]) -> TriangleMesh:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from dals.wording import volume_text
 from DALSRefineLib.i18n import tr
 
 Row = tuple[str, str]
@@ -18,7 +19,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
     or tells in another form, is left out.
     """
     rows: list[Row] = []
-    for part in (_size, _residuals, _stray, _overlap, _fit):
+    for part in (_size, _residuals, _stray, _agreement, _fit):
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             rows += part(report)
     return rows
@@ -26,7 +27,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
 
 def _size(report: Mapping[str, Any]) -> list[Row]:
     return [
-        (tr("Volume"), f"{report['volume_ml']:.0f} ml"),
+        (tr("Volume"), f"{volume_text(report['volume_ml'])} ml"),
         (tr("Surface"), f"{report['surface_cm2']:.0f} cm²"),
     ]
 
@@ -45,12 +46,20 @@ def _stray(report: Mapping[str, Any]) -> list[Row]:
     return [(tr("Surface on the contours' planes"), words.format(stray=report["stray_mm"]))]
 
 
-def _overlap(report: Mapping[str, Any]) -> list[Row]:
+def _agreement(report: Mapping[str, Any]) -> list[Row]:
     """Only segmentations have it."""
-    overlap = report["overlap"]
+    found = report["agreement"]
+    confidences = {"high": tr("high"), "medium": tr("medium: please check"), "low": tr("low: do not use unseen")}
+    words = tr("{removed} ml removed, {added} ml added")
+    removed, added = volume_text(found["removed_ml"]), volume_text(found["added_ml"])
     return [
-        (tr("Dice with the segmentation"), f"{overlap['dice']:.3f}"),
-        (tr("Largest displacement"), f"{overlap['largest_displacement_mm']:.1f} mm"),
+        (tr("Confidence"), confidences[found["confidence"]]),
+        (tr("Dice with the segmentation"), f"{found['dice']:.3f}"),
+        (tr("Largest displacement"), f"{found['largest_displacement_mm']:.1f} mm"),
+        (
+            tr("Beyond 2 voxels"),
+            words.format(removed=removed, added=added),
+        ),
     ]
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dals.errors import InputError
 
-_MAX_VOXELS = 4_000_000
-_MARGIN = 0.35  # of the segmentation's extent, on every side
+_MAX_VOXELS = 2_300_000
+_MARGIN = 0.2  # of the segmentation's extent, on every side
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,10 @@ class FitSettings:
         Whether Adam works on latents in standard deviations; otherwise on the latents themselves,
         as in the paper.
     shared_level, level : int
-        Subdivision level of the template in the first two stages and of the result.
+        Subdivision level of the template in the first stage and of the result.
+    level_shares : tuple of float
+        Shares of the local steps on templates from coarse to fine, the last one that of the result, each with
+        a quarter of the vertices of the next: there steps are faster and reach further.
     starts : tuple of float
         Factors on the first guess of the scale that are tried where the pose is estimated.
     retrieved : int
@@ -53,13 +56,10 @@ class FitSettings:
     points_per_plane : int
         Points drawn on each plane for the slice Chamfer loss.
     reach : float
-        Canonical distance beyond which disagreement counts ever less: of the mesh's own section
-        from the contours in its plane (it may belong to a part that nobody outlined), and of
-        a segmentation's boundary from the mesh (it may be wrong). Infinite in the paper.
-    final_reach : float or None
-        To what `reach` falls during the first stage, geometrically, and where it then stays: at first a
-        shape is looked for that agrees in the large, in the end what still disagrees with it is left
-        out of account. None keeps `reach`.
+        Canonical distance beyond which disagreement counts less than its square: that of the mesh's own
+        section from the contours in its plane levels off (it may belong to a part that nobody outlined),
+        that of a segmentation's boundary and the mesh grows linearly (it may be wrong, but is not to be
+        forgotten). Infinite in the paper.
     coverage : float
         For segmentations: weight of the distance from the boundary to the mesh; 0 in the paper,
         whose loss looks from the mesh to the boundary only and so lets the mesh shrink.
@@ -82,13 +82,13 @@ class FitSettings:
     whitened: bool = True
     shared_level: int = 3
     level: int = 4
+    level_shares: tuple[float, ...] = (1.0,)
     starts: tuple[float, ...] = (1.0,)
     retrieved: int = 0
     rotating: bool = False
     points: int = 2_500
     points_per_plane: int = 1_000
     reach: float = math.inf
-    final_reach: float | None = None
     coverage: float = 0.0
     untangled: bool = True
     seed: int = 0
@@ -103,11 +103,12 @@ class FitSettings:
         """Steps of all stages together when there is one start."""
         return self.shared_steps + (0 if self.single_latent else self.local_steps)
 
-    def reach_at(self, fraction: float) -> float:
-        """The reach when a fraction (0 to 1) of the first stage is over."""
-        if self.final_reach is None:
-            return self.reach
-        return self.reach * (self.final_reach / self.reach) ** min(fraction, 1.0)
+    def local_schedule(self) -> list[tuple[int, int]]:
+        """Levels of the local stage from coarse to fine, and the steps on each."""
+        shares = self.level_shares[-(self.level + 1) :]
+        ends = [round(self.local_steps * sum(shares[: i + 1]) / sum(shares)) for i in range(len(shares))]
+        starts = [0, *ends[:-1]]
+        return [(self.level - len(shares) + 1 + i, ends[i] - starts[i]) for i in range(len(shares))]
 
     @classmethod
     def for_task(cls, task: Task) -> FitSettings:
@@ -159,8 +160,9 @@ _DEFAULTS: dict[Task, FitSettings] = {
         lambda_prior=1e-3,
         shared_steps=60,
         local_steps=40,
-        reach=0.1,
-        final_reach=0.03,
+        level_shares=(0.85, 0.15),
+        points=1_500,
+        reach=0.03,
         coverage=1.0,
     ),
 }

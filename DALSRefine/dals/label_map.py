@@ -81,8 +81,24 @@ class LabelMap:
     @property
     def marked_points(self) -> FloatArray:
         """Centres of the marked voxels in RAS millimetres, (N, 3)."""
-        ijk = np.argwhere(self.array)[:, ::-1].astype(np.float64)
-        return np.asarray(ijk @ self.ijk_to_ras[:3, :3].T + self.ijk_to_ras[:3, 3])
+        if self.is_empty:
+            return np.empty((0, 3))
+        part = self.cropped()
+        ijk = np.argwhere(part.array)[:, ::-1].astype(np.float64)
+        return np.asarray(ijk @ part.ijk_to_ras[:3, :3].T + part.ijk_to_ras[:3, 3])
+
+    @property
+    def marked_box(self) -> tuple[slice, slice, slice]:
+        """Smallest box of the array (K, J, I) with all marked voxels, of which there must be one."""
+        k, j, i = (np.flatnonzero(self.array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+        return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)
+
+    def cropped(self) -> LabelMap:
+        """The part in `marked_box`: an organ is a small part of a body scan."""
+        box = self.marked_box
+        matrix = self.ijk_to_ras.copy()
+        matrix[:3, 3] += matrix[:3, :3] @ [part.start for part in box[::-1]]
+        return LabelMap(self.array[box], matrix, self.name)
 
     def with_array(self, array: NDArray[Any], *, name: str | None = None) -> LabelMap:
         """Another mask, (K, J, I), on the same grid."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from dals.contour_agreement import check_agreement
@@ -102,29 +103,37 @@ class Segmentation:
     Attributes
     ----------
     label_map : LabelMap
+    probabilities : (K, J, I) float32, optional
+        How sure the network was that a voxel belongs to the organ, 0 to 1, on the label map's grid.
 
     Raises
     ------
     InputError
-        If no voxel is marked.
+        If no voxel is marked, or the probabilities are not between 0 and 1 or on another grid.
     """
 
     label_map: LabelMap
+    probabilities: NDArray[np.float32] | None = None
 
     @cached_property
     def solid(self) -> LabelMap:
-        """The label map without islands and cavities: its largest component, filled."""
-        marked = np.argwhere(self.label_map.array)
-        box = tuple(slice(low, high + 1) for low, high in zip(marked.min(axis=0), marked.max(axis=0), strict=True))
-        components, _ = ndimage.label(self.label_map.array[box])
+        """Its largest component without cavities, on the part of the grid that holds it."""
+        part = self.label_map.cropped()
+        components, _ = ndimage.label(part.array)
         largest = components == np.bincount(components.ravel())[1:].argmax() + 1
-        solid = np.zeros_like(self.label_map.array)
-        solid[box] = ndimage.binary_fill_holes(largest)
-        return self.label_map.with_array(solid)
+        return part.with_array(ndimage.binary_fill_holes(largest)).cropped()
 
     def __post_init__(self) -> None:
         if self.label_map.is_empty:
             raise InputError(f"The segmentation {self.label_map.name} is empty.")
+        if self.probabilities is None:
+            return
+        probabilities: NDArray[np.float32] = np.asarray(self.probabilities, dtype=np.float32)
+        if probabilities.shape != self.label_map.array.shape:
+            raise InputError(f"The probabilities are not on the grid of the segmentation {self.label_map.name}.")
+        if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # not-a-number fails, too
+            raise InputError("The probabilities must lie between 0 and 1.")
+        object.__setattr__(self, "probabilities", probabilities)
 
 
 def _check_planarity(contour: Contour) -> None:

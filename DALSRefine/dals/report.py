@@ -10,22 +10,30 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dals import __version__
+from dals.agreement import Agreement
 from dals.errors import DalsWarning
 from dals.fitting import FitResult, Observation, task_of
 from dals.mesh import FloatArray, TriangleMesh
-from dals.metrics import dice
 from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.prior import ShapePrior
 from dals.sections import section_loops
 from dals.surface_distance import surface_distances
-from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.voxelisation import label_map_to_mesh
 
+_JUDGED = ("dice", "prior_dice", "largest_displacement_mm", "removed_ml", "added_ml", "confidence", "reasons")
 _USUAL_DEVIATIONS = 4.0
 _MOST_POINTS = 10_000
 _TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen
 
 
-def make_report(result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh) -> dict[str, Any]:
+def make_report(
+    result: FitResult,
+    observation: Observation,
+    prior: ShapePrior,
+    mesh: TriangleMesh,
+    *,
+    judged: Agreement | None = None,
+) -> dict[str, Any]:
     """Describe a fit as plain values for JSON.
 
     Parameters
@@ -36,20 +44,23 @@ def make_report(result: FitResult, observation: Observation, prior: ShapePrior, 
     prior : ShapePrior
     mesh : TriangleMesh
         The surface as written (perhaps remeshed), RAS mm.
+    judged : Agreement, optional
+        For a segmentation: what `dals.agreement.agreement` says of that surface.
 
     Returns
     -------
     dict
         Volume in ml, surface in cm^2, residuals in mm, how the fit was made; for contours the largest
-        distance of the surface's own sections from them; for a segmentation its overlap with the
-        result and the largest distance between the two surfaces.
+        distance of the surface's own sections from them; for a segmentation how far it agrees with the
+        result and what confidence that deserves.
     """
     pose = result.state.pose
     beyond: dict[str, Any] = {}
     if isinstance(observation, Segmentation):
         surface = label_map_to_mesh(observation.label_map)
         given = [("segmentation", _thinned(surface.vertices))]
-        beyond["overlap"] = _overlap(observation, surface, mesh)
+        if judged is not None:
+            beyond["agreement"] = {name: _plain(getattr(judged, name)) for name in _JUDGED}
     elif isinstance(observation, PointCloud):
         given = [("points", _thinned(observation.points))]
     else:
@@ -114,14 +125,6 @@ def _stray(observation: PlanarContours, mesh: TriangleMesh) -> float:
         for loop in section_loops(mesh, *group[0].plane):
             strays.append(float(outlined.query(loop)[0].max()))
     return max(strays)
-
-
-def _overlap(observation: Segmentation, surface: TriangleMesh, mesh: TriangleMesh) -> dict[str, float]:
-    """Dice of the result with the segmentation, and how far the result goes away from its surface at most."""
-    label_map = observation.label_map
-    moved = surface_distances(mesh.vertices, surface)
-    overlap = dice(mesh_to_label_map(mesh, label_map), label_map)
-    return {"dice": overlap, "largest_displacement_mm": float(moved.max())}
 
 
 def _thinned(points: FloatArray) -> FloatArray:

@@ -76,6 +76,7 @@ def label_map_to_mesh(label_map: LabelMap) -> TriangleMesh:
     TriangleMesh
         RAS millimetres.
     """
+    label_map = label_map if label_map.is_empty else label_map.cropped()
     padded = np.pad(label_map.array, 1).astype(np.uint8)
     image = vtkImageData()
     image.SetDimensions(*padded.shape[::-1])

@@ -16,7 +16,14 @@ REPORT = {
         {"name": "Umriß {x}", "mean": 0.5, "maximum": 1.0},
     ],
     "stray_mm": 21.04,
-    "overlap": {"dice": 0.9512, "largest_displacement_mm": 12.34},
+    "agreement": {
+        "dice": 0.9512,
+        "largest_displacement_mm": 12.34,
+        "removed_ml": 3.21,
+        "added_ml": 0.0,
+        "confidence": "medium",
+        "reasons": ["3.2 ml of the segmentation were left out."],
+    },
     "iterations": 156,
     "seconds": 7.89,
     "device": "cpu",
@@ -30,17 +37,20 @@ def test_every_row_has_a_name_and_a_value_with_its_unit():
         ("Distance from axial contour", "mean 1.2 mm, at most 6.8 mm"),
         ("Distance from Umriß {x}", "mean 0.5 mm, at most 1.0 mm"),
         ("Surface on the contours' planes", "at most 21.0 mm from a contour"),
+        ("Confidence", "medium: please check"),
         ("Dice with the segmentation", "0.951"),
         ("Largest displacement", "12.3 mm"),
+        ("Beyond 2 voxels", "3.21 ml removed, 0 ml added"),
         ("Fit", "156 iterations in 7.9 s on cpu"),
     ]
 
 
-def test_only_segmentations_have_an_overlap():
-    rows = report_rows({key: value for key, value in REPORT.items() if key != "overlap"})
-    assert [name for name, _ in rows] == [
-        name for name, _ in report_rows(REPORT) if not name.startswith(("Dice", "La"))
-    ]
+AGREEMENT_ROWS = {"Confidence", "Dice with the segmentation", "Largest displacement", "Beyond 2 voxels"}
+
+
+def test_only_segmentations_have_a_confidence():
+    rows = report_rows({key: value for key, value in REPORT.items() if key != "agreement"})
+    assert [name for name, _ in rows] == [name for name, _ in report_rows(REPORT) if name not in AGREEMENT_ROWS]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +60,8 @@ def test_only_segmentations_have_an_overlap():
         ({"volume_ml": "much"}, {"Volume", "Surface"}),
         ({"residuals_mm": 3}, {"Distance from axial contour", "Distance from Umriß {x}"}),
         ({"residuals_mm": [{"name": "axial"}]}, {"Distance from axial contour", "Distance from Umriß {x}"}),
-        ({"overlap": [0.9]}, {"Dice with the segmentation", "Largest displacement"}),
+        ({"agreement": [0.9]}, AGREEMENT_ROWS),
+        ({"agreement": {"confidence": "unheard of"}}, AGREEMENT_ROWS),
         ({"seconds": None}, {"Fit"}),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 
 from dals.cli.batch import run_batch
 from dals.cli.cases import Case
-from dals.cli.numbers import at_least, label_of
+from dals.cli.numbers import at_least, component_of, label_of
 from dals.errors import InputError
 from dals.prior import ShapePrior
 
@@ -37,7 +37,8 @@ class Recorder:
 
 
 def options_of(table: Path, prior: object, **changed: Any) -> argparse.Namespace:
-    defaults = {"batch": table, "prior": str(prior), "label": None, "ras": False, "remesh": False}
+    defaults = {"batch": table, "prior": str(prior), "ras": False, "remesh": False}
+    defaults |= {"label": None, "component": None, "probabilities": None}
     return argparse.Namespace(**{**defaults, **changed})
 
 
@@ -58,7 +59,7 @@ def test_rows_become_cases(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
         "d.obj,,,points.csv,,,,",
     )
     recorder = Recorder()
-    assert run_batch(options_of(table, ellipsoid_prior_file, ras=True, label="9"), recorder, CPU) == 0
+    assert run_batch(options_of(table, ellipsoid_prior_file, ras=True, label=["9"]), recorder, CPU) == 0
     a, b, c, d = recorder.cases
     assert a.kind == "contours"
     assert a.sources == tuple(tmp_path / name for name in ("one.json", "two.json", "sub/three.json"))
@@ -69,6 +70,53 @@ def test_rows_become_cases(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
     assert (b.kind, b.label, c.label, d.label) == ("segmentation", 3, "liver", 9)
     assert (d.kind, d.sources) == ("points", (tmp_path / "points.csv",))
     assert {case.space for case in recorder.cases} == {"RAS"}
+
+
+def test_probabilities_and_components(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
+    table = table_of(
+        tmp_path,
+        "output,segmentation,points,component,probabilities",
+        "a.stl,a.nii,,right,sub/a.nrrd",
+        "b.stl,b.nii,,,",
+        "c.stl,,c.ply,,",
+    )
+    recorder = Recorder()
+    assert run_batch(options_of(table, ellipsoid_prior_file, component="2"), recorder, CPU) == 0
+    a, b, c = recorder.cases
+    assert (a.component, b.component, c.component) == ("right", 2, None)
+    assert (a.probabilities, b.probabilities) == (tmp_path / "sub" / "a.nrrd", None)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a.stl,a.nii,,1:liver,,", "A table holds one organ a row"),
+        ("a.stl,a.nii,,,up,", "must be largest, left, right"),
+        ("a.stl,,a.ply,,left,", "component can only be given with a full segmentation"),
+        ("a.stl,,a.ply,,,a.nii", "probabilities can only be given with a full segmentation"),
+    ],
+)
+def test_a_row_whose_columns_do_not_go_together(
+    row: str, words: str, tmp_path: Path, ellipsoid_prior_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = table_of(tmp_path, "output,segmentation,points,label,component,probabilities", row, "good.stl,g.nii,,,,")
+    recorder = Recorder()
+    assert run_batch(options_of(table, ellipsoid_prior_file), recorder, CPU) == 2
+    assert [case.output.name for case in recorder.cases] == ["good.stl"]
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"label": ["1:liver"]}, "one organ a row"),
+        ({"label": ["1", "2"]}, "a prior each"),
+        ({"probabilities": Path("a.nii")}, "column probabilities"),
+    ],
+)
+def test_options_that_a_table_does_not_take(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        run_batch(options_of(table_of(tmp_path, "output,points", "a.stl,a.ply"), "x", **changed), Recorder(), CPU)
 
 
 def test_a_failing_case_does_not_stop_the_others(
@@ -149,3 +197,16 @@ def test_numbers_have_a_least_value() -> None:
     for text in ("1", "two", "2.5"):
         with pytest.raises(argparse.ArgumentTypeError):
             at_least(2)(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "component"), [("largest", "largest"), ("left", "left"), ("right", "right"), ("2", 2), ("", None)]
+)
+def test_components(text: str, component: int | str | None) -> None:
+    assert component_of(text) == component
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "Left", "two", "²"])
+def test_components_there_cannot_be(text: str) -> None:
+    with pytest.raises(InputError, match="rank by volume"):
+        component_of(text)

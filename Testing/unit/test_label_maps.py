@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from known_shapes import grid, inside_ellipsoid
 
 from dals.errors import DalsError, DalsWarning, InputError, OutputError
-from dals.io.label_maps import check_label_map_writable, read_grid, read_label_map, write_label_map
+from dals.io.label_maps import (
+    Labelled,
+    check_label_map_writable,
+    read_grid,
+    read_label_map,
+    read_label_maps,
+    write_label_map,
+    write_label_maps,
+)
 from dals.label_map import LabelMap
 
 FORMATS = ("nii", "nii.gz", "nrrd", "seg.nrrd", "mha")
@@ -247,3 +255,41 @@ def test_a_cut_nifti_file_is_refused(suffix: str, kept: float, tmp_path: Path) -
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(InputError, match="truncated or damaged"):
         read_label_map(path)
+
+
+def test_several_labels_at_once(tmp_path):
+    path = _layered(tmp_path)
+    read = read_label_maps(path, ["tumour", 2])
+    assert [(label.value, label.name, int(label.label_map.array.sum())) for label in read] == [
+        (1, "tumour", 18),
+        (2, "vessel", 1),
+    ]
+    with pytest.raises(InputError, match="'vessel' and 2 are the same"):
+        read_label_maps(path, ["liver", "vessel", 2])
+    with pytest.raises(InputError, match="no segment 'spleen'"):
+        read_label_maps(path, ["liver", "spleen"])
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_several_labels_are_written_with_their_values(tmp_path, suffix):
+    empty = grid((9, 8, 7), (1.0, 2.0, 3.0))
+    masks = [np.zeros((7, 8, 9), bool) for _ in range(3)]
+    values = (300, 5, 7)
+    masks[0][:3], masks[1][2:5], masks[2][6:] = True, True, True
+    labels = [
+        Labelled(empty.with_array(mask), value, f"organ {value}") for mask, value in zip(masks, values, strict=True)
+    ]
+    path = tmp_path / f"a.{suffix}"
+    write_label_maps(path, labels)
+    masks[1] &= ~masks[0]  # the first one keeps what two claim
+    for mask, label in zip(masks, labels, strict=True):
+        np.testing.assert_array_equal(read_label_map(path, label=label.value).array, mask)
+        if suffix == "seg.nrrd":
+            np.testing.assert_array_equal(read_label_map(path, label=label.name).array, mask)
+
+
+def test_values_that_no_file_holds(tmp_path):
+    check_label_map_writable(tmp_path / "a.nii", values=[1, 65_535])
+    for value in (0, -2, 65_536):
+        with pytest.raises(OutputError, match="between 1 and 65535"):
+            check_label_map_writable(tmp_path / "a.nii", values=[3, value])

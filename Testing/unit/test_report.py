@@ -11,6 +11,7 @@ import pytest
 import torch
 from known_shapes import ellipse_contour, ellipsoid, grid, inside_ellipsoid
 
+from dals.agreement import Agreement
 from dals.errors import DalsWarning
 from dals.fitting import FitResult, FitSettings, FitState
 from dals.mesh import TriangleMesh
@@ -73,18 +74,27 @@ def test_a_report_of_points_and_of_a_segmentation(mesh: TriangleMesh, ellipsoid_
     (row,) = report["residuals_mm"]
     assert row["name"] == "segmentation"
     assert row["maximum"] < 2.5  # a voxel: the boundary is a staircase
-    assert report["overlap"]["dice"] > 0.99
-    assert report["overlap"]["largest_displacement_mm"] < 2.5
+    assert "agreement" not in report
 
 
-def test_overlap_and_displacement_of_a_surface_that_moved(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:
+def test_a_report_tells_how_far_a_result_agrees_with_the_segmentation(
+    mesh: TriangleMesh, ellipsoid_prior: ShapePrior
+) -> None:
     empty = grid((70, 50, 40), (2, 2, 2.5))
     segmentation = Segmentation(empty.with_array(inside_ellipsoid(empty)))
-    moved = TriangleMesh(mesh.vertices + np.array([12.0, 0, 0]), mesh.facets)
-    overlap = make_report(result_of(moved), segmentation, ellipsoid_prior, moved)["overlap"]
-    assert overlap["largest_displacement_mm"] == pytest.approx(12, abs=2)
-    u = 6 / RADII[0]  # half the shift in radii: the common part of two unit balls 2u apart
-    assert overlap["dice"] == pytest.approx(1 - 1.5 * u + 0.5 * u**3, abs=0.02)
+    regions = np.zeros(empty.array.shape, dtype=np.uint8)
+    judged = Agreement(0.93, 0.9, 12.5, 3.0, 0.5, regions, "medium", ("3 ml were left out.",))
+    report = make_report(result_of(mesh), segmentation, ellipsoid_prior, mesh, judged=judged)
+    assert report["agreement"] == {
+        "dice": 0.93,
+        "prior_dice": 0.9,
+        "largest_displacement_mm": 12.5,
+        "removed_ml": 3.0,
+        "added_ml": 0.5,
+        "confidence": "medium",
+        "reasons": ["3 ml were left out."],
+    }
+    assert json.loads(json.dumps(report)) == report
 
 
 def test_the_report_is_that_of_the_surface_as_written(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:

@@ -218,10 +218,43 @@ def test_coverage_counts_boundary_that_the_mesh_leaves_out() -> None:
     alone = SegmentationLoss(field, boundary, count=50)(triangle, facets, generator())
     covering = SegmentationLoss(field, boundary, count=50, coverage=2.0)
     covered = covering(triangle, facets, generator())
-    forgiven = covering(triangle, facets, generator(), reach=0.5)
+    forgiving = SegmentationLoss(field, boundary, count=50, coverage=2.0, reach=0.05)
+    forgiven = forgiving(triangle, facets, generator())
     assert alone.item() == pytest.approx(0.0, abs=1e-9)
     assert covered.item() == pytest.approx(2.0 * 0.25, rel=1e-2)
-    assert forgiven.item() == pytest.approx(2.0 * 0.125, rel=1e-2)  # half at a distance of `reach`
+    # Far beyond the reach r, a distance d costs 2 r d instead of d squared.
+    assert forgiven.item() == pytest.approx(2.0 * 2 * 0.05 * (0.5 - 0.05), rel=2e-2)
+
+
+def test_near_distances_are_squared_whatever_the_reach() -> None:
+    values = torch.zeros(4, 2, 2, 2)
+    values[0] = 0.01
+    losses = [
+        SegmentationLoss(DistanceField(values, torch.zeros(3), 1.0), torch.zeros(1, 3), count=10, reach=reach)(
+            torch.rand(10, 3, generator=generator()), torch.zeros(1, 3).long(), generator()
+        ).item()
+        for reach in (1.0, math.inf)
+    ]
+    assert losses[0] == pytest.approx(1e-4, rel=1e-3)
+    assert losses[1] == pytest.approx(1e-4, rel=1e-6)
+
+
+def test_certainty_weighs_both_directions() -> None:
+    ramp = torch.zeros(4, 2, 2, 2)
+    ramp[0] = torch.tensor([1.0, 3.0]).expand(2, 2, 2)  # the distance at x = 0 and x = 1
+    boundary = torch.tensor([[0.0, 0, 0.5], [1.0, 0, 0.6]])
+    vertices = torch.tensor([[0.0, 0, 0], [1.0, 0, 0], [0.0, 1e-3, 0], [1.0, 1e-3, 0]])
+    facets = torch.tensor([[0, 1, 2], [1, 3, 2]])
+    field, certainty = DistanceField(ramp, torch.zeros(3), 1.0), torch.tensor([0.2, 0.6])
+
+    def loss(coverage: float, weights: torch.Tensor | None) -> float:
+        task = SegmentationLoss(field, boundary, count=4000, certainty=weights, coverage=coverage)
+        return task(vertices, facets, generator()).item()
+
+    assert loss(0.0, None) == pytest.approx((1 + 9) / 2)
+    assert loss(0.0, certainty) == pytest.approx((0.2 * 1 + 0.6 * 9) / 0.8)
+    assert loss(1.0, None) - loss(0.0, None) == pytest.approx((0.25 + 0.36) / 2, rel=0.05)
+    assert loss(1.0, certainty) - loss(0.0, certainty) == pytest.approx((0.2 * 0.25 + 0.6 * 0.36) / 0.8, rel=0.05)
 
 
 # --- resampling ---------------------------------------------------------------------------------

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.cases import KINDS, Case
-from dals.cli.numbers import label_of
+from dals.cli.labels import plain_label
+from dals.cli.numbers import component_of
 from dals.errors import DalsError, InputError
+from dals.wording import volume_text
 
 if TYPE_CHECKING:
     import torch
 
     from dals.prior import ShapePrior
 
-_OPTIONAL = ("label", "prior", "output_segmentation", "reference", "report")
+_OPTIONAL = (
+    *("label", "component", "probabilities", "prior"),
+    *("output_segmentation", "reference", "report"),
+)
 
 
 def run_batch(
@@ -28,11 +33,15 @@ def run_batch(
 
     The table has a header with `output`, exactly one of `contours` (several files separated
     by semicolons), `sparse_segmentation`, `segmentation` or `points` filled in each row, and
-    optionally `label`, `prior`, `output_segmentation`, `reference` and `report`. Paths are
-    relative to the table's folder.
+    optionally `label`, `component`, `probabilities`, `prior`, `output_segmentation`, `reference`
+    and `report`; what is empty there is what the command line says of labels, components and
+    priors. Paths are relative to the table's folder.
     """
     from dals.prior import load_prior
 
+    if options.probabilities is not None:
+        raise InputError("A table names the probabilities of each case in its column probabilities.")
+    plain_label(options.label)  # complain once, and not in every row
     priors: dict[str, ShapePrior] = {}
     failed = 0
     rows = _read_rows(options.batch)
@@ -43,7 +52,7 @@ def run_batch(
             if name not in priors:
                 priors[name] = load_prior(name).to(device)
             report = refine(case, priors[name])
-            print(f"{case.output}: {report['volume_ml']:.0f} ml, {report['seconds']:.1f} s", flush=True)
+            print(f"{case.output}: {volume_text(report['volume_ml'])} ml, {report['seconds']:.1f} s", flush=True)
         except DalsError as error:
             failed += 1
             print(f"dals refine: case {number} ({row.get('output') or 'no output'}): {error}", file=sys.stderr)
@@ -75,6 +84,7 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
     if len(kinds) != 1 or not row.get("output"):
         raise InputError(f"Row {number} must name an output and exactly one of {', '.join(KINDS)}.")
     kind = kinds[0]
+    label = [row["label"]] if row.get("label") else options.label
     sources = row[kind].split(";") if kind == "contours" else [row[kind]]
 
     def optional(column: str) -> Path | None:
@@ -84,7 +94,9 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         kind=kind,
         sources=tuple(folder / source.strip() for source in sources if source.strip()),
         output=folder / row["output"],
-        label=label_of(row.get("label") or options.label),
+        label=plain_label(label),
+        component=component_of(row.get("component") or (options.component if kind == "segmentation" else None)),
+        probabilities=optional("probabilities"),
         space="RAS" if options.ras else "LPS",
         output_segmentation=optional("output_segmentation"),
         reference=optional("reference"),

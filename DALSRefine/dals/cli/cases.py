@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dals.errors import DalsWarning, InputError
+from dals.cli.segmentations import checked_segmentation
+from dals.errors import InputError
 from dals.io.atomic import atomic_path, check_writable
 
 if TYPE_CHECKING:
+    from dals.agreement import Agreement
+    from dals.components import ComponentChoice
     from dals.fitting import FitResult, FitSettings, FitStatus, Observation, Task
     from dals.label_map import LabelMap
+    from dals.mesh import TriangleMesh
     from dals.prior import ShapePrior
 
 Kind = Literal["contours", "sparse_segmentation", "segmentation", "points"]
@@ -35,22 +38,41 @@ class Case:
         The mesh.
     label : int or str or None
         Label or segment in a label map.
+    component : "largest", "left", "right", int or None
+        Which separate part of a full segmentation.
+    probabilities : Path or None
+        How sure a network was of a full segmentation.
     space : "LPS" or "RAS"
         Of the mesh that is written, and of points that do not state theirs.
     output_segmentation, reference, report : Path or None
         The result as a label map, the image that gives its grid, the report.
     remesh : bool
+
+    Raises
+    ------
+    InputError
+        If something is given that does not go with the kind of sources.
     """
 
     kind: Kind
     sources: tuple[Path, ...]
     output: Path
     label: int | str | None = None
+    component: ComponentChoice | None = None
+    probabilities: Path | None = None
     space: Literal["LPS", "RAS"] = "LPS"
     output_segmentation: Path | None = None
     reference: Path | None = None
     report: Path | None = None
+    disagreement: Path | None = None
     remesh: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("component", "probabilities", "disagreement"):
+            if getattr(self, name) is not None and self.kind != "segmentation":
+                raise InputError(
+                    f"--{name} can only be given with a full segmentation, not with {self.kind.replace('_', ' ')}."
+                )
 
 
 def check_outputs(case: Case) -> None:
@@ -67,6 +89,8 @@ def check_outputs(case: Case) -> None:
             )
     if case.report is not None:
         check_writable(case.report)
+    if case.disagreement is not None:
+        check_label_map_writable(case.disagreement)
 
 
 def read_observation(case: Case) -> tuple[Observation, LabelMap | None]:
@@ -74,7 +98,7 @@ def read_observation(case: Case) -> tuple[Observation, LabelMap | None]:
     from dals.io.label_maps import read_grid, read_label_map
     from dals.io.markups import read_contours
     from dals.io.points import read_points
-    from dals.observations import PlanarContours, PointCloud, Segmentation
+    from dals.observations import PlanarContours, PointCloud
     from dals.sparse_segmentation import contours_from_sparse_label_map
 
     grid = None if case.reference is None else read_grid(case.reference)
@@ -88,13 +112,7 @@ def read_observation(case: Case) -> tuple[Observation, LabelMap | None]:
     grid = grid or label_map.empty_like()
     if case.kind == "sparse_segmentation":
         return contours_from_sparse_label_map(label_map), grid
-    if label_map.touches_border:
-        warnings.warn(
-            f"The segmentation {label_map.name} touches the image's border; the organ may be cut off there.",
-            DalsWarning,
-            stacklevel=2,
-        )
-    return Segmentation(label_map), grid
+    return checked_segmentation(label_map, component=case.component, probabilities=case.probabilities), grid
 
 
 def run_case(
@@ -105,26 +123,65 @@ def run_case(
     on_step: Callable[[FitStatus], bool | None] | None = None,
 ) -> dict[str, Any]:
     """Refine one case, write what was asked for and return its report."""
-    from dals.fitting import fit, task_of
-    from dals.report import make_report, warn_of_unusual_size
-
     check_outputs(case)
     observation, grid = read_observation(case)
-    warn_of_unusual_size(observation, prior)
-    result = fit(prior, observation, settings=settings(task_of(observation)), callback=on_step)
-    mesh = _remeshed(result) if case.remesh else result.mesh
-    report = make_report(result, observation, prior, mesh)
+    result, mesh = fitted(observation, prior, settings=settings, on_step=on_step, remeshing=case.remesh)
+    report, judged = reported(result, observation, prior, mesh)
+    if case.disagreement is not None and judged is not None:
+        _write_disagreement(case.disagreement, judged, observation)
     _write(case, mesh, grid, report)
     return report
 
 
-def _remeshed(result: FitResult) -> Any:
+def fitted(
+    observation: Observation,
+    prior: ShapePrior,
+    *,
+    settings: Callable[[Task], FitSettings],
+    on_step: Callable[[FitStatus], bool | None] | None = None,
+    remeshing: bool = False,
+) -> tuple[FitResult, TriangleMesh]:
+    """What a fit came to, and its surface as it is written."""
+    from dals.fitting import fit, task_of
     from dals.remeshing import remesh
+    from dals.report import warn_of_unusual_size
 
-    return remesh(result.mesh)
+    warn_of_unusual_size(observation, prior)
+    result = fit(prior, observation, settings=settings(task_of(observation)), callback=on_step)
+    return result, remesh(result.mesh) if remeshing else result.mesh
 
 
-def _write(case: Case, mesh: Any, grid: LabelMap | None, report: dict[str, Any]) -> None:
+def reported(
+    result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh
+) -> tuple[dict[str, Any], Agreement | None]:
+    """The report of a surface as it is written, and how far it agrees with the segmentation if there was one."""
+    from dals.agreement import judged
+    from dals.report import make_report
+
+    found = judged(result, observation, prior, mesh)
+    return make_report(result, observation, prior, mesh, judged=found), found
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Write a report as JSON."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_disagreement(path: Path, judged: Agreement, observation: Observation) -> None:
+    from dals.agreement import ADDED, REMOVED
+    from dals.io.label_maps import Labelled, write_label_maps
+    from dals.observations import Segmentation
+
+    assert isinstance(observation, Segmentation)
+    names = {REMOVED: "removed", ADDED: "added"}
+    write_label_maps(
+        path,
+        [Labelled(observation.label_map.with_array(judged.map == value), value, name) for value, name in names.items()],
+    )
+
+
+def _write(case: Case, mesh: TriangleMesh, grid: LabelMap | None, report: dict[str, Any]) -> None:
     from dals.io.label_maps import write_label_map
     from dals.io.meshes import write_mesh
     from dals.voxelisation import mesh_to_label_map
@@ -133,6 +190,5 @@ def _write(case: Case, mesh: Any, grid: LabelMap | None, report: dict[str, Any])
         assert grid is not None
         write_label_map(case.output_segmentation, mesh_to_label_map(mesh, grid))
     if case.report is not None:
-        with atomic_path(case.report) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_report(case.report, report)
     write_mesh(case.output, mesh, space=case.space)  # last: where it is, everything is

@@ -1,9 +1,15 @@
-"""Numbers on the command line."""
+"""Numbers, labels and components on the command line."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from dals.errors import InputError
+
+if TYPE_CHECKING:
+    from dals.components import ComponentChoice
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
@@ -29,3 +35,20 @@ def label_of(text: str | None) -> int | str | None:
         return int(text)
     except ValueError:
         return text
+
+
+def component_of(text: str | None) -> ComponentChoice | None:
+    """What `--component` means.
+
+    Raises
+    ------
+    InputError
+        If it is neither largest, left or right nor a rank from 1 on.
+    """
+    if not text:
+        return None
+    if text in ("largest", "left", "right"):
+        return cast("ComponentChoice", text)
+    if text.isascii() and text.isdigit() and int(text) >= 1:
+        return int(text)
+    raise InputError(f"The component must be largest, left, right or a rank by volume (1, 2, ...), not '{text}'.")

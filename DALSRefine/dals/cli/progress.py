@@ -80,7 +80,7 @@ class _Bar:
 
     def __init__(self, title: str, stream: TextIO) -> None:
         self._rich = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),

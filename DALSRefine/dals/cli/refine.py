@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.batch import run_batch
 from dals.cli.cases import KINDS, Case, run_case
-from dals.cli.numbers import at_least, label_of
+from dals.cli.labels import organs_of, plain_label, run_labels
+from dals.cli.numbers import at_least, component_of
 from dals.cli.progress import Progress
 from dals.errors import InputError
+from dals.wording import volume_text
 
 if TYPE_CHECKING:
     from dals.fitting import FitSettings
@@ -31,11 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--segmentation", type=Path, metavar="FILE", help="full label map")
     source.add_argument("--points", type=Path, metavar="FILE", help="points on the surface")
     source.add_argument("--batch", type=Path, metavar="CSV", help="a table of cases (see the README)")
-    parser.add_argument("--label", metavar="N", help="label or segment name in a label map")
+    parser.add_argument(
+        "--label",
+        action="append",
+        metavar="N[:PRIOR]",
+        help="label or segment name in a label map; with a colon and a prior for each, several organs at once",
+    )
+    parser.add_argument("--component", metavar="C", help="largest, left, right or rank by volume, of a full label map")
+    parser.add_argument("--probabilities", type=Path, metavar="FILE", help="how sure a network was of that label map")
     parser.add_argument("--ras", action="store_true", help="write RAS; read points without stated axes as RAS")
     parser.add_argument("--output-segmentation", type=Path, metavar="FILE", help="the result as a label map")
     parser.add_argument("--reference", type=Path, metavar="IMAGE", help="image whose grid that label map has")
     parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with volume, residuals and settings")
+    parser.add_argument(
+        "--disagreement",
+        type=Path,
+        metavar="FILE",
+        help="label map of where the result is over 2 voxels from a full label map: 1 left out, 2 added",
+    )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
@@ -55,15 +72,27 @@ def run(options: argparse.Namespace) -> int:
         return run_batch(options, partial(_refine, options), device)
     if options.output is None:
         raise InputError("Name the mesh to write with -o OUT.stl.")
-    case = _case(options)
+    organs = organs_of(options.label)
+    case = _case(options, label=None if organs else plain_label(options.label))
+    if organs:
+        settings, steps = partial(_settings, options), partial(_steps, options)
+        for path, report in run_labels(case, organs, device=device, settings=settings, steps=steps).items():
+            _print_summary(path, report)
+        return 0
     prior = load_prior(options.prior).to(device)
-    report = _refine(options, case, prior)
-    _print_summary(case, report)
+    _print_summary(case.output, _refine(options, case, prior))
     return 0
 
 
 def _refine(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[str, Any]:
-    with Progress(f"Refining {prior.name} ({prior.latent_mean.device})", quiet=options.quiet) as progress:
+    with _steps(options, f"Refining {prior.name} ({prior.latent_mean.device})") as on_step:
+        return run_case(case, prior, settings=partial(_settings, options), on_step=on_step)
+
+
+@contextmanager
+def _steps(options: argparse.Namespace, title: str) -> Iterator[Callable[[Any], bool]]:
+    """What shows the steps of a fit under a title."""
+    with Progress(title, quiet=options.quiet) as progress:
 
         def on_step(status: Any) -> bool:
             # The loss is asked for rarely: it makes an accelerator wait.
@@ -71,7 +100,7 @@ def _refine(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[
                 progress.update(status.step, status.total, f"{status.stage}, {status.loss_mm():.1f} mm")
             return True
 
-        return run_case(case, prior, settings=partial(_settings, options), on_step=on_step)
+        yield on_step
 
 
 def _settings(options: argparse.Namespace, task: Any) -> FitSettings:
@@ -81,27 +110,33 @@ def _settings(options: argparse.Namespace, task: Any) -> FitSettings:
     return settings.changed(seed=options.seed, level=options.level, rotating=options.rotate or None)
 
 
-def _case(options: argparse.Namespace) -> Case:
+def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
     kind = next(kind for kind in KINDS if getattr(options, kind) is not None)
     given = getattr(options, kind)
     return Case(
         kind=kind,
         sources=tuple(given) if isinstance(given, list) else (given,),
         output=options.output,
-        label=label_of(options.label),
+        label=label,
+        component=component_of(options.component),
+        probabilities=options.probabilities,
         space="RAS" if options.ras else "LPS",
         output_segmentation=options.output_segmentation,
         reference=options.reference,
         report=options.report,
+        disagreement=options.disagreement,
         remesh=options.remesh,
     )
 
 
-def _print_summary(case: Case, report: dict[str, Any]) -> None:
+def _print_summary(output: Path, report: dict[str, Any]) -> None:
     print(
-        f"{case.output}: {report['volume_ml']:.0f} ml, {report['surface_cm2']:.0f} cm2, "
+        f"{output}: {volume_text(report['volume_ml'])} ml, {report['surface_cm2']:.0f} cm2, "
         f"{report['iterations']} iterations in {report['seconds']:.1f} s."
     )
     for row in report["residuals_mm"]:
         print(f"  {row['name']}: {row['mean']:.1f} mm from the surface on average, {row['maximum']:.1f} mm at most")
+    if "agreement" in report:
+        found = report["agreement"]
+        print(f"  Confidence: {found['confidence']} (Dice with the segmentation {found['dice']:.3f})")
     sys.stdout.flush()

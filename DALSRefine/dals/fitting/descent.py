@@ -46,7 +46,7 @@ class Descent:
         groups: list[ParameterGroup],
         *,
         vertices: Callable[[], Tensor],
-        task: Callable[[Tensor, float], Tensor],
+        task: Callable[[Tensor], Tensor],
         penalty: Callable[[Tensor], Tensor],
         template: Template,
         pose: Pose,
@@ -62,7 +62,7 @@ class Descent:
         vertices
             Canonical vertices (V, 3) from the present parameters.
         task, penalty
-            Scalars of those vertices; `task` is told the fraction of the steps that are done.
+            Scalars of those vertices.
         template, pose
             Facets and frame of the vertices, for the callback.
 
@@ -75,7 +75,7 @@ class Descent:
         for step in range(steps):
             optimiser.clear_gradients()
             positions = vertices()
-            loss = task(positions, step / steps)
+            loss = task(positions)
             (loss + penalty(positions)).backward()
             optimiser.step(factor=self._decay(step / steps))
             self.done += 1

@@ -15,6 +15,7 @@ from dals.fitting.adam import ParameterGroup
 from dals.fitting.descent import Descent
 from dals.fitting.first_guess import first_guess
 from dals.fitting.result import Callback, FitResult, FitState, Stage
+from dals.fitting.retrieval import retrieve
 from dals.fitting.tasks import Observation, TaskLoss, task_loss, task_of
 from dals.losses import dirichlet_energy, quality_loss
 from dals.mesh import TriangleMesh
@@ -23,7 +24,6 @@ from dals.prior import ShapePrior
 from dals.template import Template, icosphere, uniform_laplacian
 from dals.untangling import untangle
 
-_RETRIEVAL_LEVEL = 2
 _STRANGE_SIZE = 5.0  # standard deviations
 
 
@@ -88,7 +88,6 @@ class _Variables:
     shared: Tensor  # (k,)
     local: Tensor | None = None  # (V, k)
     level: int = 0
-    settled: int = 0  # steps of the first stage that it has behind it
 
 
 class _Solver:
@@ -136,41 +135,26 @@ class _Solver:
         self.shared_stage(best, settings.shared_steps - self._trial_steps())
         return best
 
-    @torch.no_grad()
     def _retrieve(self, count: int) -> list[_Variables]:
-        """Starts from the training shapes whose task loss is least, each at its own first guess of the pose."""
-        if count == 0:
-            return []
-        template = icosphere(_RETRIEVAL_LEVEL)
-        sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
-        halfway = 0.5 * (self.prior.latents + self.prior.latent_mean)
-        shapes = self.prior.decoder(halfway[:, None], sphere).cpu().double().numpy()
-        frame = first_guess(self.observation, shapes.mean(axis=0))
-        rough = self.settings.changed(points=500, points_per_plane=250)
-        task = task_loss(self.observation, frame, rough, self.device)  # one frame, so that losses compare
-        ranked = []
-        for index, shape in enumerate(shapes):
-            pose = first_guess(self.observation, shape)
-            vertices = torch.as_tensor(frame.to_canonical(pose.to_patient(shape)), dtype=torch.float32)
-            loss = task(vertices.to(self.device), facets, self.generator, reach=self.settings.reach)
-            ranked.append((float(loss), index, pose))
+        """Starts half way between the mean shape and the training shapes that agree best."""
         starts = []
-        for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]:
-            variables = self.variables(pose)
-            variables.shared = self._coordinates(0.5 * (self.prior.latents[index] - self.prior.latent_mean))
+        for start in retrieve(self.prior, self.observation, self.settings, count, generator=self.generator):
+            variables = self.variables(start.pose)
+            variables.shared = self._coordinates(start.latent - self.prior.latent_mean)
             starts.append(variables)
         return starts
 
     def resume(self, start: FitState) -> _Variables:
         """Set up from the end of an earlier fit, and bring pose and shared latent up to date."""
         settings = self.settings
+        local_steps = settings.total_steps - settings.shared_steps
         variables = self.variables(start.pose)
-        variables.settled = settings.shared_steps - self._trial_steps()  # as if it had only the last steps to go
         variables.shared = self._coordinates(start.shared.to(self.device) - self.prior.latent_mean)
         if start.local is not None and not settings.single_latent:
             variables.local, variables.level = self._coordinates(start.local.to(self.device)), start.level
-            self._prolong(variables)
-        self.descent.total = self._trial_steps() + settings.total_steps - settings.shared_steps
+            self._prolong(variables, settings.level)
+            local_steps = settings.local_schedule()[-1][1]
+        self.descent.total = self._trial_steps() + local_steps
         self.shared_stage(variables, self._trial_steps())
         return variables
 
@@ -187,32 +171,40 @@ class _Solver:
             return settings.lambda_reg * quality_loss(vertices, facets) + prior + self._scale_penalty(variables)
 
         self._run("shared", steps, groups, penalty, variables, template)
-        variables.settled += steps
         variables.shared.requires_grad_(False)
 
     def local_stage(self, variables: _Variables) -> None:
-        """One latent for every vertex of the fine template; the pose stays unless this is the only stage."""
+        """One latent for every vertex, coarse templates first; the pose stays unless this is the only stage."""
+        # What an earlier fit made of the fine template would be lost on a coarse one.
+        schedule = self.settings.local_schedule()[0 if variables.local is None else -1 :]
+        for level, steps in schedule:
+            if variables.local is not None:
+                self._prolong(variables, level)
+            self._local_steps(variables, level, steps)
+
+    def _local_steps(self, variables: _Variables, level: int, steps: int) -> None:
         settings = self.settings
-        template = icosphere(settings.level)
+        template = icosphere(level)
         sphere = self.prior.sphere(template)
         facets = torch.as_tensor(template.facets, device=self.device)
         laplacian = uniform_laplacian(template).to(self.device)
         if variables.local is None:
             variables.local = torch.zeros(len(sphere), self.basis.shape[1], device=self.device)
-            variables.level = settings.level
+        variables.level = level
         variables.local.requires_grad_(True)
         groups = [ParameterGroup([variables.local], settings.local_rate)]
         if settings.shared_steps == 0:
             groups += self._pose_groups(variables)
+        # Of one smooth field, L z falls to a quarter with each subdivision and the vertices become four times as many.
+        weight = settings.lambda_dir / 4.0 ** ((settings.power - 1) * (settings.level - level))
 
         def penalty(vertices: Tensor) -> Tensor:
             assert variables.local is not None
             # The Laplacian of a constant is zero: the shared latent adds nothing to the energy.
             energy = dirichlet_energy(variables.local @ self.basis.T, laplacian, power=settings.power)
-            return settings.lambda_reg * quality_loss(vertices, facets) + settings.lambda_dir * energy
+            return settings.lambda_reg * quality_loss(vertices, facets) + weight * energy
 
-        variables.settled = settings.shared_steps
-        self._run("local", settings.local_steps, groups, penalty, variables, template)
+        self._run("local", steps, groups, penalty, variables, template)
         variables.local.requires_grad_(False)
 
     def _run(
@@ -226,15 +218,12 @@ class _Solver:
     ) -> None:
         sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
 
-        def task(vertices: Tensor, fraction: float) -> Tensor:
-            return variables.task(vertices, facets, self.generator, reach=self._reach(variables, fraction * steps))
-
         self.descent.run(
             stage,
             steps,
             groups,
             vertices=lambda: self._decode(variables, sphere),
-            task=task,
+            task=lambda vertices: variables.task(vertices, facets, self.generator),
             penalty=penalty,
             template=template,
             pose=variables.pose,
@@ -276,7 +265,7 @@ class _Solver:
         vertices = self._decode(variables, self.prior.sphere(template))
         facets = torch.as_tensor(template.facets, device=self.device)
         generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
-        loss = float(variables.task(vertices, facets, generator, reach=self._reach(variables)))
+        loss = float(variables.task(vertices, facets, generator))
         return loss / float(variables.correction.log_scale.detach().exp()) ** 2
 
     @torch.no_grad()
@@ -286,13 +275,9 @@ class _Solver:
         vertices = self._decode(variables, self.prior.sphere(template))
         facets = torch.as_tensor(template.facets, device=self.device)
         generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
-        task = variables.task(vertices, facets, generator, reach=self._reach(variables))
+        task = variables.task(vertices, facets, generator)
         prior = self.settings.lambda_prior * variables.shared.square().mean() + self._scale_penalty(variables)
         return float(task + prior) * variables.pose.scale**2
-
-    def _reach(self, variables: _Variables, more: float = 0.0) -> float:
-        """How far disagreement counts in full, some steps further in the first stage."""
-        return self.settings.reach_at((variables.settled + more) / max(self.settings.shared_steps, 1))
 
     def _coordinates(self, offsets: Tensor) -> Tensor:
         """Coordinates (..., k) along `basis` of offsets (..., d) from the mean latent."""
@@ -316,12 +301,12 @@ class _Solver:
             return torch.zeros((), device=self.device)
         return self.settings.lambda_scale * ((variables.correction.log_scale + guess) / deviation).square()
 
-    def _prolong(self, variables: _Variables) -> None:
-        """Bring per-vertex latents of a coarser template to the level of the result."""
+    def _prolong(self, variables: _Variables, level: int) -> None:
+        """Bring per-vertex latents of another template to a level."""
         assert variables.local is not None
-        if variables.level > self.settings.level:
-            count = len(icosphere(self.settings.level).vertices)
+        if variables.level > level:
+            count = len(icosphere(level).vertices)
             variables.local = variables.local[:count].clone()  # coarse vertices come first
-        for level in range(variables.level + 1, self.settings.level + 1):
-            variables.local = icosphere(level).prolong(variables.local)
-        variables.level = self.settings.level
+        for coarse in range(variables.level + 1, level + 1):
+            variables.local = icosphere(coarse).prolong(variables.local)
+        variables.level = level

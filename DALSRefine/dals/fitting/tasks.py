@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dals.certainty import boundary_certainty
 from dals.distance_field import DistanceField, distance_field
 from dals.fit_settings import FitSettings, Task
 from dals.losses import chamfer_to_fixed, squared_distance
@@ -28,10 +29,8 @@ Observation = PointCloud | PlanarContours | Segmentation
 class TaskLoss(Protocol):
     """A loss of canonical vertices (V, 3) with facets (F, 3); scalar, canonical units squared."""
 
-    def __call__(
-        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
-    ) -> Tensor:
-        """The loss of a mesh; distances count ever less beyond `reach` (canonical)."""
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a mesh; what is drawn at random comes from `generator`."""
         ...
 
 
@@ -58,10 +57,8 @@ class PointsLoss:
         self.points, self.count = points, count
         self._index = PointIndex(points)
 
-    def __call__(
-        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
-    ) -> Tensor:
-        """The loss of a mesh, on freshly drawn samples of it; points are trusted at any distance."""
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a mesh, on freshly drawn samples of it."""
         samples = sample_surface(vertices, facets, self.count, generator=generator)
         target = self.points
         if len(target) > self.count:
@@ -83,35 +80,37 @@ class SliceLoss:
         Points along the contours of each plane.
     count : int
         Points drawn along each cut.
+    reach : float
+        Canonical distance of a cut from the contours beyond which it levels off.
     """
 
-    def __init__(self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int) -> None:
+    def __init__(
+        self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int, reach: float = math.inf
+    ) -> None:
         self.origins, self.normals, self.targets = origins, normals, targets
-        self.count = count
+        self.count, self.reach = count, reach
         self._index = PointIndex(targets)
 
-    def __call__(
-        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
-    ) -> Tensor:
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a mesh, on freshly drawn samples of its cuts; only these, not the contours, are forgiven."""
         cuts = cut_mesh(vertices, facets, self.origins, self.normals)
         met = planes_met(cuts)
         samples = sample_cuts(vertices, facets, cuts, self.count, generator=generator)
         anywhere = vertices[torch.arange(self.count, device=vertices.device) % len(vertices)]
         samples = torch.where(met[:, None, None], samples, anywhere)
-        to_contour = self._forgiving_distance(samples, reach)
+        to_contour = self._forgiving_distance(samples)
         to_mesh = squared_distance(self.targets, samples, nearest(self.targets, samples))
         return (to_mesh + torch.where(met, to_contour, 0.0)).mean()
 
-    def _forgiving_distance(self, samples: Tensor, reach: float) -> Tensor:
-        """Mean squared distance (P,) of samples (P, N, 3) to the contours, growing slower beyond `reach`.
+    def _forgiving_distance(self, samples: Tensor) -> Tensor:
+        """Mean squared distance (P,) of samples (P, N, 3) to the contours, levelling off beyond `reach`.
 
         A section through two parts of an organ of which only one was outlined must not drag
         the other part away.
         """
         index = self._index.nearest(samples)
         picked = torch.gather(self.targets, -2, index[..., None].expand(*index.shape, 3))
-        return _forgiving((samples - picked).square().sum(dim=-1), reach).mean(dim=-1)
+        return _levelling_off((samples - picked).square().sum(dim=-1), self.reach).mean(dim=-1)
 
 
 class SegmentationLoss:
@@ -120,7 +119,7 @@ class SegmentationLoss:
     Distances alone are content with a mesh that covers a part of the boundary; `coverage`
     adds the mean squared distance from boundary points to the mesh, taken along the normal of
     the facet that holds the nearest sample: the gaps between samples do not count. Either grows
-    slower beyond a reach, so that leaks and missing parts do not drag a plausible shape along.
+    linearly beyond a reach, so that leaks and missing parts do not outweigh all else.
 
     Parameters
     ----------
@@ -128,21 +127,34 @@ class SegmentationLoss:
         Canonical.
     boundary : (N, 3)
         Points on the boundary.
+    certainty : (N,), optional
+        Weights of the squared distances there; all alike unless given.
     count : int
         Points drawn from mesh and boundary.
     coverage : float
         0 in the paper.
+    reach : float
+        Canonical; infinite in the paper.
     """
 
-    def __init__(self, field: DistanceField, boundary: Tensor, *, count: int, coverage: float = 0.0) -> None:
-        self.field, self.boundary, self.count = field, boundary, count
-        self.coverage = coverage
+    def __init__(
+        self,
+        field: DistanceField,
+        boundary: Tensor,
+        *,
+        count: int,
+        certainty: Tensor | None = None,
+        coverage: float = 0.0,
+        reach: float = math.inf,
+    ) -> None:
+        self.field, self.boundary, self.certainty = field, boundary, certainty
+        self.count, self.coverage, self.reach = count, coverage, reach
+        self._index = None if certainty is None else PointIndex(boundary)
 
-    def __call__(
-        self, vertices: Tensor, facets: Tensor, generator: torch.Generator, *, reach: float = math.inf
-    ) -> Tensor:
+    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a mesh, on freshly drawn samples of it and of the boundary."""
-        loss = _forgiving(self.field(vertices).square(), reach).mean()
+        nearest_point = None if self._index is None else self._index.nearest(vertices)
+        loss = self._mean(self.field(vertices).square(), nearest_point)
         if self.coverage == 0:
             return loss
         chosen = torch.randint(len(self.boundary), (self.count,), generator=generator, device=vertices.device)
@@ -152,7 +164,15 @@ class SegmentationLoss:
         samples = (corners * weights[0, ..., None]).sum(dim=-2)
         index = nearest(target, samples)
         squared = ((target - samples[index]) * _normals(corners.detach()[index])).sum(dim=-1).square()
-        return loss + self.coverage * _forgiving(squared, reach).mean()
+        return loss + self.coverage * self._mean(squared, chosen)
+
+    def _mean(self, squared: Tensor, boundary_point: Tensor | None) -> Tensor:
+        """Mean of squared distances (N,), weighted by the certainty at a boundary point of each, (N,)."""
+        costs = _growing_linearly(squared, self.reach)
+        if self.certainty is None or boundary_point is None:
+            return costs.mean()
+        certainty = self.certainty[boundary_point]
+        return (certainty * costs).sum() / certainty.sum()
 
 
 def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
@@ -181,6 +201,7 @@ def _slice_loss(observation: PlanarContours, pose: Pose, settings: FitSettings, 
         _tensor(np.stack(normals), device),
         _tensor(np.stack(targets), device),
         count=settings.points_per_plane,
+        reach=settings.reach,
     )
 
 
@@ -197,17 +218,29 @@ def _segmentation_loss(
     generator = torch.Generator().manual_seed(settings.seed)
     vertices = _tensor(pose.to_canonical(surface.vertices), torch.device("cpu"))
     boundary = sample_surface(vertices, torch.as_tensor(surface.facets), _BOUNDARY_POINTS, generator=generator)
+    certainty = None
+    if observation.probabilities is not None:
+        points = pose.to_patient(boundary.double().numpy())
+        weights = boundary_certainty(observation.probabilities, observation.label_map, points)
+        certainty = torch.from_numpy(weights).to(device)
     return SegmentationLoss(
         field.to(device),
         boundary.to(device),
         count=settings.points,
+        certainty=certainty,
         coverage=settings.coverage,
+        reach=settings.reach,
     )
 
 
-def _forgiving(squared: Tensor, reach: float) -> Tensor:
+def _levelling_off(squared: Tensor, reach: float) -> Tensor:
     """Squared distances that level off beyond `reach` (Geman and McClure)."""
     return squared / (1 + squared / reach**2) if math.isfinite(reach) else squared
+
+
+def _growing_linearly(squared: Tensor, reach: float) -> Tensor:
+    """Squared distances that grow linearly with the distance beyond `reach` (pseudo-Huber)."""
+    return 2 * squared / (1 + (1 + squared / reach**2).sqrt())
 
 
 def _normals(corners: Tensor) -> Tensor:

@@ -5,30 +5,43 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from dals.errors import DalsWarning, InputError, OutputError
-from dals.io import nifti
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import swap_lps_ras_matrix
+from dals.io.images import ijk_to_ras, open_image, quiet_itk, read_image
 from dals.io.segments import Segment, segment_metadata, segments_in
 from dals.label_map import LabelMap
-from dals.mesh import FloatArray
 
-__all__ = ["LabelMap", "check_label_map_writable", "read_grid", "read_label_map", "write_label_map"]
+__all__ = [
+    "LabelMap",
+    "Labelled",
+    "check_label_map_writable",
+    "read_grid",
+    "read_label_map",
+    "read_label_maps",
+    "write_label_map",
+    "write_label_maps",
+]
 
-READABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".mhd")
 WRITABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")
-MAXIMUM_VOXELS = 2_000_000_000
-_MAXIMUM_COMPRESSION = 1_100
-"""Deflate cannot do better: a file that promises more per byte is truncated or damaged."""
+_LARGEST_VALUE = int(np.iinfo(np.uint16).max)
+_COLOURS = ("0.87 0.51 0.40", "0.56 0.68 0.86", "0.50 0.68 0.50", "0.95 0.84 0.57", "0.72 0.55 0.76")
+
+
+class Labelled(NamedTuple):
+    """One of several organs of a label map: its voxels, its value in the file and its name."""
+
+    label_map: LabelMap
+    value: int
+    name: str
 
 
 def read_label_map(path: str | os.PathLike[str], *, label: int | str | None = None) -> LabelMap:
@@ -54,32 +67,30 @@ def read_label_map(path: str | os.PathLike[str], *, label: int | str | None = No
         If the file is missing, unreadable, not three-dimensional, empty or not a label map, or the
         label is not in it.
     """
-    path = Path(path)
-    reader = _reader(path)
-    with _as_input_error(path):
-        image = reader.Execute()
-    segments = segments_in(image)
-    layers = _layers(image, path)
-    chosen = _segments_for(label, segments, path)
-    present = [np.unique(layer[layer != 0]) for layer in layers]
-    if not any(values.size for values in present):
-        raise InputError(f"{path} is empty: no voxel is labelled.")
-    mask = np.zeros(layers[0].shape, dtype=np.bool_)
-    if label is None:
-        _warn_of_several(present, segments, path)
-        for layer in layers:
-            mask |= layer != 0
-    elif chosen:
-        for segment in chosen:
-            if segment.layer >= len(layers):
-                raise InputError(f"{path} names a layer {segment.layer} that it does not hold.")
-            mask |= layers[segment.layer] == segment.value
-    else:
-        for layer in layers:
-            mask |= layer == int(label)
-    if not mask.any():
-        raise InputError(f"{path} does not hold the label {label!r}; it holds {_listed(present, segments)}.")
-    return LabelMap(mask, _ijk_to_ras(image), path.name)
+    file = _read_file(Path(path))
+    if label is not None:
+        return _labelled(file, label).label_map
+    _warn_of_several(file)
+    mask = np.any([layer != 0 for layer in file.layers], axis=0)
+    return LabelMap(mask, ijk_to_ras(file.image), file.path.name)
+
+
+def read_label_maps(path: str | os.PathLike[str], labels: Sequence[int | str]) -> list[Labelled]:
+    """Read several organs of one label map, in the order of `labels`.
+
+    Raises
+    ------
+    InputError
+        As `read_label_map`, and if two of the labels stand for the same voxels.
+    """
+    file = _read_file(Path(path))
+    found: list[Labelled] = []
+    for label in labels:
+        found.append(_labelled(file, label))
+        for earlier, name in zip(found[:-1], labels, strict=False):
+            if np.array_equal(earlier.label_map.array, found[-1].label_map.array):
+                raise InputError(f"The labels {name!r} and {label!r} are the same in {path}; name each organ once.")
+    return found
 
 
 def read_grid(path: str | os.PathLike[str]) -> LabelMap:
@@ -91,23 +102,23 @@ def read_grid(path: str | os.PathLike[str]) -> LabelMap:
         If the file is missing, unreadable or not three-dimensional.
     """
     path = Path(path)
-    reader = _reader(path)
-    dimension = reader.GetDimension()
-    direction = np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3]
-    matrix = _geometry(reader.GetOrigin(), reader.GetSpacing(), direction)
-    return LabelMap(np.zeros(reader.GetSize()[2::-1], dtype=np.bool_), matrix, path.name)
+    reader = open_image(path)
+    return LabelMap(np.zeros(reader.GetSize()[2::-1], dtype=np.bool_), ijk_to_ras(reader), path.name)
 
 
-def check_label_map_writable(path: str | os.PathLike[str]) -> None:
-    """Make sure that `write_label_map` can write to `path`; to be called before a long computation.
+def check_label_map_writable(path: str | os.PathLike[str], *, values: Iterable[int] = ()) -> None:
+    """Make sure that a label map can be written to `path`; to be called before a long computation.
 
     Raises
     ------
     OutputError
-        For an unknown extension, or a folder that is missing or not writable.
+        For an unknown extension, a folder that is missing or not writable, or values that a file cannot hold.
     """
     if not Path(path).name.lower().endswith(WRITABLE_SUFFIXES):
         raise OutputError(f"Cannot write {path}: the name must end in one of {', '.join(WRITABLE_SUFFIXES)}.")
+    for value in values:
+        if not 1 <= value <= _LARGEST_VALUE:
+            raise OutputError(f"Cannot write {path}: the label must be between 1 and {_LARGEST_VALUE}, not {value}.")
     check_writable(path)
 
 
@@ -128,21 +139,42 @@ def write_label_map(path: str | os.PathLike[str], label_map: LabelMap, *, label:
     OutputError
         For an unknown extension, or a place where nothing can be written.
     """
+    name = Path(path).name.partition(".seg.nrrd")[0] or "organ"
+    write_label_maps(path, [Labelled(label_map, label, name)])
+
+
+def write_label_maps(path: str | os.PathLike[str], labels: Sequence[Labelled]) -> None:
+    """Write several organs as one label map, each with its own value; where two overlap the first one stays.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `write_label_map`.
+    labels : sequence of Labelled
+        On one grid, at least one, each with a value of its own.
+
+    Raises
+    ------
+    OutputError
+        As `write_label_map`.
+    """
     path = Path(path)
-    check_label_map_writable(path)
-    if not 1 <= label <= np.iinfo(np.uint16).max:
-        raise OutputError(f"Cannot write {path}: the label must be between 1 and 65535, not {label}.")
-    values = label_map.array.astype(np.uint8 if label < 256 else np.uint16) * label
-    image = sitk.GetImageFromArray(values.astype(np.uint8 if label < 256 else np.uint16))
-    ijk_to_lps = swap_lps_ras_matrix(label_map.ijk_to_ras)
+    check_label_map_writable(path, values=[label.value for label in labels])
+    grid = labels[0].label_map
+    small = all(label.value < 256 for label in labels)
+    values = np.zeros(grid.array.shape, dtype=np.uint8 if small else np.uint16)
+    for label_map, value, _ in reversed(labels):
+        values[label_map.array] = value
+    image = sitk.GetImageFromArray(values)
+    ijk_to_lps = swap_lps_ras_matrix(grid.ijk_to_ras)
     try:
         image.SetOrigin(ijk_to_lps[:3, 3].tolist())
-        image.SetSpacing(label_map.spacing.tolist())
-        image.SetDirection((ijk_to_lps[:3, :3] / label_map.spacing).ravel().tolist())
+        image.SetSpacing(grid.spacing.tolist())
+        image.SetDirection((ijk_to_lps[:3, :3] / grid.spacing).ravel().tolist())
         if path.name.lower().endswith(".seg.nrrd"):
-            for key, value in segment_metadata(path, label_map, label).items():
-                image.SetMetaData(key, value)
-        with atomic_path(path) as temporary, _quiet_itk():
+            for key, text in _metadata(labels).items():
+                image.SetMetaData(key, text)
+        with atomic_path(path) as temporary, quiet_itk():
             sitk.WriteImage(image, str(temporary), useCompression=True)
     except RuntimeError as error:
         raise OutputError(
@@ -150,37 +182,55 @@ def write_label_map(path: str | os.PathLike[str], label_map: LabelMap, *, label:
         ) from error
 
 
-def _reader(path: Path) -> Any:
-    """An image reader that knows the header, after all checks that the header allows."""
-    if not path.name.lower().endswith(READABLE_SUFFIXES):
-        raise InputError(f"{path} is no label map that can be read; these are: {', '.join(READABLE_SUFFIXES)}.")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist or is not a file.")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with _as_input_error(path):
-        reader.ReadImageInformation()
-    size = reader.GetSize()
-    if len(size) < 3 or any(extent != 1 for extent in size[3:]) or min(size) < 1:
-        raise InputError(f"{path} is not a three-dimensional image (its size is {' x '.join(map(str, size))}).")
-    voxels = int(np.prod([int(extent) for extent in size], dtype=object))
-    if voxels > MAXIMUM_VOXELS:
-        raise InputError(f"{path} has {voxels:,} voxels, more than can be read.")
-    detached = path.suffix.lower() == ".mhd" or _is_detached_nrrd(path)
-    if not detached and voxels > _MAXIMUM_COMPRESSION * path.stat().st_size:
-        raise InputError(f"{path} is truncated or damaged: it is too short for {voxels:,} voxels.")
-    if path.name.lower().endswith(nifti.SUFFIXES):
-        component = sitk.Image(1, 1, 1, reader.GetPixelID()).GetSizeOfPixelComponent()
-        nifti.check_complete(path, voxel_bytes=voxels * component * reader.GetNumberOfComponents())
-    return reader
+def _metadata(labels: Sequence[Labelled]) -> dict[str, str]:
+    """Header entries that make Slicer open a label map as a segmentation."""
+    entries: dict[str, str] = {}
+    for number, (label_map, value, name) in enumerate(labels):
+        described = segment_metadata(Path(f"{name}.seg.nrrd"), label_map, value) | {
+            "Segment0_ID": f"Segment_{number + 1}",
+            "Segment0_Name": name,
+            "Segment0_Color": _COLOURS[number % len(_COLOURS)],
+        }
+        entries |= {key.replace("Segment0_", f"Segment{number}_"): text for key, text in described.items()}
+    return entries
 
 
-def _is_detached_nrrd(path: Path) -> bool:
-    if path.suffix.lower() != ".nrrd":
-        return False
-    with path.open("rb") as file:
-        header = file.read(65_536).partition(b"\n\n")[0].lower()
-    return b"data file:" in header or b"datafile:" in header
+class _File(NamedTuple):
+    """What a label map's file holds."""
+
+    path: Path
+    image: Any
+    layers: list[NDArray[Any]]
+    segments: tuple[Segment, ...]
+    present: list[NDArray[Any]]  # the values in each layer but zero
+
+
+def _read_file(path: Path) -> _File:
+    image = read_image(open_image(path))
+    layers = _layers(image, path)
+    present = [np.unique(layer[layer != 0]) for layer in layers]
+    if not any(values.size for values in present):
+        raise InputError(f"{path} is empty: no voxel is labelled.")
+    return _File(path, image, layers, segments_in(image), present)
+
+
+def _labelled(file: _File, label: int | str) -> Labelled:
+    """The voxels of one label, never empty."""
+    chosen = _segments_for(label, file.segments, file.path)
+    value = chosen[0].value if chosen else int(label)
+    mask = np.zeros(file.layers[0].shape, dtype=np.bool_)
+    for segment in chosen:
+        if segment.layer >= len(file.layers):
+            raise InputError(f"{file.path} names a layer {segment.layer} that it does not hold.")
+        mask |= file.layers[segment.layer] == segment.value
+    if not chosen:
+        for layer in file.layers:
+            mask |= layer == value
+    if not mask.any():
+        listed = _listed(file.present, file.segments)
+        raise InputError(f"{file.path} does not hold the label {label!r}; it holds {listed}.")
+    name = chosen[0].name if chosen else str(label)
+    return Labelled(LabelMap(mask, ijk_to_ras(file.image), file.path.name), value, name)
 
 
 def _layers(image: Any, path: Path) -> list[NDArray[Any]]:
@@ -205,10 +255,8 @@ def _layers(image: Any, path: Path) -> list[NDArray[Any]]:
     return [array[..., index].copy() for index in range(count)]
 
 
-def _segments_for(label: int | str | None, segments: tuple[Segment, ...], path: Path) -> list[Segment]:
+def _segments_for(label: int | str, segments: tuple[Segment, ...], path: Path) -> list[Segment]:
     """The segments that a label means; none if the file describes no segments or the label is a bare value."""
-    if label is None:
-        return []
     if isinstance(label, str):
         named = [segment for segment in segments if label in (segment.name, segment.identifier)]
         if named:
@@ -223,11 +271,11 @@ def _segments_for(label: int | str | None, segments: tuple[Segment, ...], path: 
     return chosen
 
 
-def _warn_of_several(present: list[NDArray[Any]], segments: tuple[Segment, ...], path: Path) -> None:
-    if sum(values.size for values in present) > 1:
+def _warn_of_several(file: _File) -> None:
+    if sum(values.size for values in file.present) > 1:
         warnings.warn(
-            f"{path} holds several labels ({_listed(present, segments)}); their union is used. Name one with --label "
-            "if only one of them is the organ.",
+            f"{file.path} holds several labels ({_listed(file.present, file.segments)}); their union is used. Name one "
+            "with --label if only one of them is the organ.",
             DalsWarning,
             stacklevel=3,
         )
@@ -240,40 +288,3 @@ def _listed(present: list[NDArray[Any]], segments: tuple[Segment, ...]) -> str:
             names = [f" ({s.name})" for s in segments if s.layer == layer and s.value == value]
             parts.append(f"{value}{names[0] if names else ''}")
     return ", ".join(parts[:20]) + (" and more" if len(parts) > 20 else "")
-
-
-def _ijk_to_ras(image: Any) -> FloatArray:
-    dimension = image.GetDimension()
-    direction = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3]
-    return _geometry(image.GetOrigin(), image.GetSpacing(), direction)
-
-
-def _geometry(origin: tuple[float, ...], spacing: tuple[float, ...], direction: FloatArray) -> FloatArray:
-    matrix = np.eye(4)
-    matrix[:3, :3] = direction * np.asarray(spacing[:3])
-    matrix[:3, 3] = origin[:3]
-    return swap_lps_ras_matrix(matrix)
-
-
-@contextmanager
-def _as_input_error(path: Path) -> Iterator[None]:
-    try:
-        with _quiet_itk():
-            yield
-    except (RuntimeError, MemoryError, UnicodeError) as error:
-        if "orthonormal" in str(error):
-            raise InputError(
-                f"{path} has axes that are not at right angles, which this format's reader refuses."
-            ) from error
-        raise InputError(f"{path} cannot be read as an image: it is damaged, truncated or of another kind.") from error
-
-
-@contextmanager
-def _quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings off the terminal."""
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)

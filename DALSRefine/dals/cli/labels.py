@@ -1,0 +1,238 @@
+"""Several organs of one label map, each with its own prior: `dals refine --label 1:liver --label 2:spleen`."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dals.cli.cases import Case, fitted, reported, write_report
+from dals.cli.numbers import label_of
+from dals.cli.segmentations import checked_segmentation
+from dals.errors import DalsWarning, InputError, PriorError
+from dals.io.atomic import check_writable
+
+if TYPE_CHECKING:
+    import torch
+
+    from dals.fitting import FitSettings, FitStatus, Task
+    from dals.io.label_maps import Labelled
+    from dals.mesh import FloatArray, TriangleMesh
+    from dals.prior import ShapePrior
+
+    OnStep: TypeAlias = Callable[[FitStatus], bool | None]
+
+_COLON = (
+    "what follows the first colon of --label is a prior; a segment whose own name has a colon is given by its value"
+)
+
+
+@dataclass(frozen=True)
+class Organ:
+    """What `--label LABEL:PRIOR` says.
+
+    Attributes
+    ----------
+    label : int or str
+        Value or name of a segment.
+    prior : str
+        Name of a prior, or its file.
+    """
+
+    label: int | str
+    prior: str
+
+
+def is_with_prior(text: str) -> bool:
+    """Whether a label comes with a prior of its own."""
+    return ":" in text
+
+
+def plain_label(texts: Sequence[str] | None) -> int | str | None:
+    """The one label, which has no prior of its own, if there is one.
+
+    Raises
+    ------
+    InputError
+        If there are several, or it has a prior.
+    """
+    texts = texts or ()
+    if any(map(is_with_prior, texts)):
+        raise InputError(f"A table holds one organ a row, without a prior in its label ({_COLON}).")
+    if len(texts) > 1:
+        raise InputError("Several labels need a prior each: --label 1:liver --label 2:spleen, for instance.")
+    return label_of(texts[0]) if texts else None
+
+
+def organs_of(texts: Sequence[str] | None) -> tuple[Organ, ...]:
+    """The labels that come with priors of their own; empty if none does.
+
+    Only the first colon divides, so that a prior's path may have a drive letter.
+
+    Raises
+    ------
+    InputError
+        If only some labels have a prior, one is empty, or one comes twice.
+    """
+    texts = texts or ()
+    if not any(map(is_with_prior, texts)):
+        return ()
+    organs: list[Organ] = []
+    for text in texts:
+        name, _, prior = (part.strip() for part in text.partition(":"))
+        label = label_of(name)
+        if label is None or not prior:
+            raise InputError(f"--label {text} must be a label, a colon and a prior, as every other label: 1:liver.")
+        if label in [organ.label for organ in organs]:
+            raise InputError(f"The label {label} is named twice; name each organ once.")
+        organs.append(Organ(label, prior))
+    return tuple(organs)
+
+
+def run_labels(
+    case: Case,
+    organs: Sequence[Organ],
+    *,
+    device: torch.device,
+    settings: Callable[[Task], FitSettings],
+    steps: Callable[[str], AbstractContextManager[OnStep]],
+) -> dict[Path, dict[str, Any]]:
+    """Refine several organs, part them, and write everything once all are done.
+
+    Parameters
+    ----------
+    case : Case
+        A full segmentation; its output names the meshes, of which there is one a label.
+    organs : sequence of Organ
+    device : torch.device
+    settings : callable
+        From a task to the settings of a fit.
+    steps : callable
+        From a title to a context whose value is told of each step of a fit.
+
+    Returns
+    -------
+    dict
+        The report of each mesh that was written.
+    """
+    from dals.io.label_maps import read_grid, read_label_maps
+    from dals.separation import separate
+
+    paths = output_paths(case.output, organs)
+    _check_outputs(case, paths)
+    labels = read_label_maps(case.sources[0], [organ.label for organ in organs])
+    labels = labels if case.output_segmentation is None else _distinct(labels, case.output_segmentation)
+    grid = labels[0].label_map.empty_like() if case.reference is None else read_grid(case.reference)
+    observations = [_observation(organ, label, case) for organ, label in zip(organs, labels, strict=True)]
+    priors = _priors(organs, device)
+    fits = []
+    for number, (organ, observation) in enumerate(zip(organs, observations, strict=True), start=1):
+        prior = priors[organ.prior]
+        with steps(f"Label {organ.label}, {number} of {len(organs)}: refining {prior.name} ({device})") as on_step:
+            fits.append(fitted(observation, prior, settings=settings, on_step=on_step, remeshing=case.remesh))
+    meshes = separate([mesh for _, mesh in fits], names=[f"label {organ.label}" for organ in organs])
+    reports = {
+        str(organ.label): {
+            **reported(result, observation, priors[organ.prior], mesh)[0],
+            "gave_way_mm": _largest_shift(before.vertices, mesh.vertices),
+        }
+        for organ, observation, (result, before), mesh in zip(organs, observations, fits, meshes, strict=True)
+    }
+    _write(case, paths, meshes, [label._replace(label_map=grid) for label in labels], reports)
+    return dict(zip(paths, reports.values(), strict=True))
+
+
+def output_paths(output: Path, organs: Sequence[Organ]) -> list[Path]:
+    """One mesh a label: out_1.stl, out_spleen.stl; different even where upper and lower case are the same."""
+    paths: list[Path] = []
+    for organ in organs:
+        safe = re.sub(r"[^\w-]+", "_", str(organ.label)).strip("_")
+        name = stem = f"{output.stem}_{safe or 'label'}"
+        number = 1
+        while f"{name}{output.suffix}".casefold() in [path.name.casefold() for path in paths]:
+            number += 1
+            name = f"{stem}_{number}"
+        paths.append(output.with_name(name + output.suffix))
+    return paths
+
+
+def _check_outputs(case: Case, paths: Sequence[Path]) -> None:
+    """Raise before the work begins if something could not be written after it."""
+    from dals.io.label_maps import check_label_map_writable
+    from dals.io.meshes import check_mesh_writable
+
+    if case.kind != "segmentation":
+        raise InputError(f"Labels with priors of their own need --segmentation ({_COLON}).")
+    if case.probabilities is not None:
+        raise InputError("Probabilities are those of one organ; refine labels with probabilities one at a time.")
+    if case.disagreement is not None:
+        raise InputError("A map of disagreement is that of one organ; refine labels with --disagreement one at a time.")
+    for path in paths:
+        check_mesh_writable(path)
+    if case.output_segmentation is not None:
+        check_label_map_writable(case.output_segmentation)
+    if case.report is not None:
+        check_writable(case.report)
+
+
+def _distinct(labels: list[Labelled], path: Path) -> list[Labelled]:
+    """The labels with values that a file can hold side by side; their own, if these differ."""
+    from dals.io.label_maps import check_label_map_writable
+
+    if len({label.value for label in labels}) < len(labels):
+        labels = [label._replace(value=number) for number, label in enumerate(labels, start=1)]
+        listed = ", ".join(f"{label.name} is {label.value}" for label in labels)
+        warnings.warn(
+            f"Several segments have the same label value, so that {path} gets others: {listed}.",
+            DalsWarning,
+            stacklevel=2,
+        )
+    check_label_map_writable(path, values=[label.value for label in labels])
+    return labels
+
+
+def _observation(organ: Organ, label: Labelled, case: Case) -> Any:
+    label_map = label.label_map
+    named = label_map.with_array(label_map.array, name=f"{label_map.name} (label {organ.label})")
+    return checked_segmentation(named, component=case.component)
+
+
+def _priors(organs: Sequence[Organ], device: torch.device) -> dict[str, ShapePrior]:
+    from dals.prior import load_prior
+
+    try:
+        return {name: load_prior(name).to(device) for name in dict.fromkeys(organ.prior for organ in organs)}
+    except PriorError as error:
+        raise PriorError(f"{str(error).removesuffix('.')} ({_COLON}).") from error
+
+
+def _largest_shift(before: FloatArray, after: FloatArray) -> float:
+    """How far a mesh gave way to another one, millimetres."""
+    return float(((after - before) ** 2).sum(axis=1).max() ** 0.5)
+
+
+def _write(
+    case: Case,
+    paths: Sequence[Path],
+    meshes: Sequence[TriangleMesh],
+    labels: Sequence[Labelled],
+    reports: dict[str, dict[str, Any]],
+) -> None:
+    from dals.io.label_maps import write_label_maps
+    from dals.io.meshes import write_mesh
+    from dals.voxelisation import mesh_to_label_map
+
+    if case.output_segmentation is not None:
+        filled = [
+            label._replace(label_map=mesh_to_label_map(mesh, label.label_map))
+            for mesh, label in zip(meshes, labels, strict=True)
+        ]
+        write_label_maps(case.output_segmentation, filled)
+    if case.report is not None:
+        write_report(case.report, {"labels": reports})
+    for path, mesh in zip(paths, meshes, strict=True):
+        write_mesh(path, mesh, space=case.space)

@@ -1,0 +1,70 @@
+"""Training shapes that agree with an observation, from which a fit can start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dals.fit_settings import FitSettings
+from dals.fitting.first_guess import first_guess
+from dals.fitting.tasks import Observation, task_loss
+from dals.pose import Pose
+from dals.prior import ShapePrior
+from dals.template import icosphere
+
+_LEVEL = 2
+_POINTS, _POINTS_PER_PLANE = 500, 250
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a fit can start.
+
+    Attributes
+    ----------
+    pose : Pose
+        Canonical frame to RAS mm.
+    latent : (d,)
+        Half way between the mean latent and a training shape's.
+    """
+
+    pose: Pose
+    latent: Tensor
+
+
+@torch.no_grad()
+def retrieve(
+    prior: ShapePrior, observation: Observation, settings: FitSettings, count: int, *, generator: torch.Generator
+) -> list[Start]:
+    """The starts whose task loss is least, best first.
+
+    Each shape is judged at its own first guess of the pose, drawn half way to the mean shape.
+
+    Parameters
+    ----------
+    prior : ShapePrior
+    observation : PointCloud, PlanarContours or Segmentation
+        RAS mm.
+    settings : FitSettings
+    count : int
+        How many.
+    generator : torch.Generator
+        Of the prior's device.
+    """
+    if count == 0:
+        return []
+    template, device = icosphere(_LEVEL), prior.latent_mean.device
+    facets = torch.as_tensor(template.facets, device=device)
+    halfway = 0.5 * (prior.latents + prior.latent_mean)
+    shapes = prior.decoder(halfway[:, None], prior.sphere(template)).cpu().double().numpy()
+    frame = first_guess(observation, shapes.mean(axis=0))
+    rough = settings.changed(points=_POINTS, points_per_plane=_POINTS_PER_PLANE)
+    task = task_loss(observation, frame, rough, device)  # one frame, so that losses compare
+    ranked = []
+    for index, shape in enumerate(shapes):
+        pose = first_guess(observation, shape)
+        vertices = torch.as_tensor(frame.to_canonical(pose.to_patient(shape)), dtype=torch.float32, device=device)
+        ranked.append((float(task(vertices, facets, generator)), index, pose))
+    return [Start(pose, halfway[index]) for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]]

@@ -1,0 +1,130 @@
+"""Probability maps of an organ, as a network's softmax or sigmoid leaves them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+from numpy.typing import NDArray
+
+from dals.errors import DalsWarning, InputError
+from dals.io.images import ijk_to_ras, open_image, read_image
+from dals.label_map import LabelMap
+from dals.mesh import FloatArray
+
+TOLERANCE_VOXELS = 1e-3
+_ROUNDING = 1e-3  # half precision and interpolation leave the range by a little
+_DOUBTFUL = 0.5
+_OWN_CHANNEL = "hand over the organ's own channel as a three-dimensional image"
+
+
+def read_probabilities(path: str | os.PathLike[str], grid: LabelMap) -> NDArray[np.float32]:
+    """Read how sure a network was that each voxel belongs to the organ.
+
+    Warns (`DalsWarning`) if the file holds no value between 0 and 1, or if most of the segmentation
+    is improbable by it.
+
+    Parameters
+    ----------
+    path : path-like
+        A three-dimensional image of any kind that a label map may have, values 0 to 1.
+    grid : LabelMap
+        The segmentation that the probabilities belong to.
+
+    Returns
+    -------
+    (K, J, I) float32
+        On the grid's voxels, within 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, not three-dimensional or has several values a voxel; if a value
+        is not finite or not a probability; if its grid is another one.
+    """
+    path = Path(path)
+    reader = open_image(path, kind="probability map", advice=f"; {_OWN_CHANNEL}")
+    channels = reader.GetNumberOfComponents()
+    if channels != 1:
+        raise InputError(f"{path} holds {channels} values for each voxel; {_OWN_CHANNEL}.")
+    differences = _differences(reader, grid)
+    if differences:
+        raise InputError(
+            f"{path} is on another grid than the segmentation {grid.name}: {'; '.join(differences)}. Resample it to "
+            "the segmentation's grid, or take the one of the same image."
+        )
+    image = read_image(reader)
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise InputError(f"{path} holds complex numbers and no probabilities.")
+    # The view, and not the reader's fourth axis of one, gives the shape.
+    values: NDArray[Any] = sitk.GetArrayViewFromImage(image).reshape(grid.array.shape)
+    _check_range(path, values)
+    probabilities: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
+    _warn_of_doubts(path, probabilities, grid)
+    return probabilities
+
+
+def _check_range(path: Path, values: NDArray[Any]) -> None:
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):  # not-a-number is both the least and the largest
+        raise InputError(f"{path} holds values that are not finite numbers.")
+    if low >= -_ROUNDING and high <= 1 + _ROUNDING:
+        return
+    if low < -_ROUNDING:
+        hint = "they look like a network's raw output, to which softmax or sigmoid has to be applied first"
+    elif high <= 100:
+        hint = "they look like percentages; divide them by 100"
+    elif high <= 255:
+        hint = "they look like grey values; divide them by 255"
+    else:
+        hint = "this is no probability map"
+    raise InputError(f"{path} holds values from {low:g} to {high:g}, but probabilities lie between 0 and 1; {hint}.")
+
+
+def _warn_of_doubts(path: Path, probabilities: NDArray[np.float32], grid: LabelMap) -> None:
+    if not ((probabilities > 0) & (probabilities < 1)).any():
+        warnings.warn(
+            f"{path} holds nothing but 0 and 1: it looks like a segmentation and says nothing of how sure it is.",
+            DalsWarning,
+            stacklevel=3,
+        )
+    inside = float(probabilities[grid.array].mean()) if not grid.is_empty else 1.0
+    if inside < _DOUBTFUL:
+        warnings.warn(
+            f"Within the segmentation {grid.name} the probabilities of {path} are {inside:.2f} on average; "
+            "perhaps they are another organ's.",
+            DalsWarning,
+            stacklevel=3,
+        )
+
+
+def _differences(reader: Any, grid: LabelMap) -> list[str]:
+    """What tells two grids apart, in words; empty if they are the same."""
+    found = []
+    size, wanted_size = reader.GetSize()[:3], grid.array.shape[::-1]
+    if size != wanted_size:
+        found.append(f"it has {_times(size)} voxels instead of {_times(wanted_size)}")
+    matrix, wanted = ijk_to_ras(reader)[:3], grid.ijk_to_ras[:3]
+    spacing, wanted_spacing = (np.linalg.norm(m[:, :3], axis=0) for m in (matrix, wanted))
+    if np.abs(spacing / wanted_spacing - 1).max() > TOLERANCE_VOXELS:
+        found.append(f"its voxels measure {_times(spacing)} mm instead of {_times(wanted_spacing)} mm")
+    axes, wanted_axes = matrix[:, :3] / spacing, wanted[:, :3] / wanted_spacing
+    if np.abs(axes - wanted_axes).max() > TOLERANCE_VOXELS:
+        found.append(f"its axes are turned by up to {_largest_angle(axes, wanted_axes):.2g} degrees")
+    shift = matrix[:, 3] - wanted[:, 3]
+    if np.abs(np.linalg.solve(wanted[:, :3], shift)).max() > TOLERANCE_VOXELS:
+        found.append(f"its first voxel lies {np.linalg.norm(shift):.3g} mm away")
+    return found
+
+
+def _largest_angle(axes: FloatArray, others: FloatArray) -> float:
+    """Of the columns with each other, in degrees."""
+    return float(np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(axes - others, axis=0) / 2, 0, 1))).max())
+
+
+def _times(numbers: Any) -> str:
+    return " x ".join(f"{number:.6g}" for number in numbers)
