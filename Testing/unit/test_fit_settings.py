@@ -1,8 +1,7 @@
-"""How far disagreement counts, step by step; the other settings are tested with the fits."""
+"""The steps on each level of the template; the other settings are tested with the fits."""
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,19 +12,32 @@ from dals import fit_settings
 from dals.fit_settings import FitSettings
 
 
-def test_the_reach_falls_geometrically_during_the_first_stage() -> None:
-    settings = FitSettings(reach=0.16, final_reach=0.04)
-    assert [settings.reach_at(f) for f in (0.0, 0.5, 1.0, 1.7)] == pytest.approx([0.16, 0.08, 0.04, 0.04])
+@pytest.mark.parametrize(
+    ("shares", "level", "expected"),
+    [
+        ((1.0,), 4, [(4, 40)]),
+        ((0.7, 0.3), 4, [(3, 28), (4, 12)]),
+        ((2.0, 1.0, 1.0), 4, [(2, 20), (3, 10), (4, 10)]),
+        ((0.5, 0.25, 0.25), 1, [(0, 20), (1, 20)]),  # there is nothing coarser than level 0
+    ],
+)
+def test_local_steps_are_shared_among_levels(
+    shares: tuple[float, ...], level: int, expected: list[tuple[int, int]]
+) -> None:
+    assert FitSettings(local_steps=40, level_shares=shares, level=level).local_schedule() == expected
 
 
-@pytest.mark.parametrize("reach", [0.1, math.inf])
-def test_without_a_final_one_the_reach_stays(reach: float) -> None:
-    assert {FitSettings(reach=reach).reach_at(f) for f in (0.0, 0.3, 1.0)} == {reach}
+@pytest.mark.parametrize("steps", [0, 1, 7, 33])
+def test_no_local_step_is_lost(steps: int) -> None:
+    schedule = FitSettings(local_steps=steps, level_shares=(0.85, 0.15)).local_schedule()
+    assert sum(count for _, count in schedule) == steps
 
 
-def test_only_segmentations_narrow_their_reach_by_default() -> None:
-    narrowing = [task for task in ("points", "planes", "segmentation") if FitSettings.for_task(task).final_reach]
-    assert narrowing == ["segmentation"]
+def test_only_segmentations_go_from_coarse_to_fine_by_default() -> None:
+    several = [
+        task for task in ("points", "planes", "segmentation") if len(FitSettings.for_task(task).level_shares) > 1
+    ]
+    assert several == ["segmentation"]
 
 
 def test_the_settings_need_no_torch() -> None:

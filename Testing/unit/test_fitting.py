@@ -339,6 +339,28 @@ def test_uncertain_boundaries_weigh_less(prior: ShapePrior, truth: TriangleMesh)
     assert error(unsure) < error(sure)
 
 
+def test_coarse_templates_bring_the_fine_one_nearer_in_as_many_steps(prior: ShapePrior, truth: TriangleMesh) -> None:
+    given, rough = segmentation_of(truth), {"level": 3, "local_steps": 16, "shared_steps": 5}
+    fine = fit(prior, given, settings=quick("segmentation", level_shares=(1.0,), **rough))
+    both = fit(prior, given, settings=quick("segmentation", level_shares=(0.75, 0.25), **rough))
+    assert both.steps == fine.steps == 21
+    assert len(both.mesh.vertices) == len(fine.mesh.vertices)
+    assert both.state.local is not None
+    assert both.state.local.shape == fine.state.local.shape
+    assert both.task_loss < fine.task_loss
+
+
+def test_a_smooth_field_has_about_a_quarter_of_the_energy_on_the_next_level() -> None:
+    # What `lambda_dir` is divided by on coarse levels: L z falls to a quarter, the vertices become four times as many.
+    energies = []
+    for level in (3, 4):
+        template = icosphere(level)
+        x, y, z = torch.as_tensor(template.vertices).unbind(dim=1)
+        field = torch.stack([x * y, z**2, x + y * z], dim=1)
+        energies.append(dirichlet_energy(field, uniform_laplacian(template).double()).item())
+    assert energies[0] / energies[1] == pytest.approx(4.0, rel=0.3)  # facets are not all alike
+
+
 # --- going on from an earlier fit ---------------------------------------------------------------
 
 
