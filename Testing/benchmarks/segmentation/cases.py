@@ -19,6 +19,8 @@ from dals.label_map import LabelMap
 FOLDER = CACHE / "segmentation"
 VALIDATION = 4
 """Images of the training split that no network learns from."""
+CERTAIN = 255
+"""Probability one in the probability maps, which are uint8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,11 @@ def names_of(split: str) -> list[str]:
     return [name for name in names if (name in kept) == (split == "validation")]
 
 
+def predicted(backbone: str, split: str, *, folder: Path = FOLDER) -> list[str]:
+    """The cases of a split that a network has segmented."""
+    return [name for name in names_of(split) if label_path(backbone, name, folder=folder).is_file()]
+
+
 def image_path(name: str) -> Path:
     """Where the image of a case lies."""
     return HIPPOCAMPI / "images" / f"{name}.nii.gz"
@@ -88,5 +95,19 @@ def label_path(backbone: str, name: str, *, folder: Path = FOLDER) -> Path:
 
 
 def probability_path(backbone: str, name: str, *, folder: Path = FOLDER) -> Path:
-    """Of a predicted probability map: uint8, 255 is certain."""
+    """Of a predicted probability map: uint8, `CERTAIN` is one."""
     return folder / "predictions" / backbone / f"{name}_probability.nii.gz"
+
+
+def read_prediction(backbone: str, name: str, *, folder: Path = FOLDER) -> LabelMap:
+    """A predicted label map; empty if the network found nothing."""
+    path = label_path(backbone, name, folder=folder)
+    labels: NDArray[Any] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path))
+    return read_grid(path).with_array(labels > 0)
+
+
+def read_probabilities(backbone: str, name: str, *, folder: Path = FOLDER) -> NDArray[np.float32]:
+    """A predicted probability map, (K, J, I), 0 to 1."""
+    path = probability_path(backbone, name, folder=folder)
+    stored: NDArray[Any] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path))
+    return np.asarray(stored / CERTAIN, dtype=np.float32)

@@ -11,13 +11,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from benchmarks.segmentation.cases import FOLDER, image_path, label_path, names_of, probability_path, read_case
+from benchmarks.segmentation.cases import CERTAIN, FOLDER, image_path, label_path, names_of, probability_path, read_case
 from benchmarks.segmentation.networks import make_network
 from benchmarks.segmentation.train import canvas_margins, on_canvas
 from dals.io.atomic import atomic_path
-
-CERTAIN = 255
-"""Probability one in the probability maps, which are uint8."""
 
 
 def predict(backbone: str, weights: Path, *, folder: Path = FOLDER) -> int:

@@ -1,73 +1,99 @@
-"""Networks' predictions refined with the hippocampus prior, and what that changes."""
+"""Networks' predictions of the hippocampus, refined with its prior in several ways."""
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from benchmarks.protocol import HIPPOCAMPI
-from benchmarks.segmentation.cases import label_path
+from benchmarks.segmentation.cases import label_path, probability_path, read_case, read_prediction, read_probabilities
+from benchmarks.segmentation.provenance import code_digest
+from benchmarks.segmentation.rows import RAW, Job, Row, digest_of, key_of, row_of
+from benchmarks.segmentation.scores import NOTHING, SAMPLES, Truth, score, score_of_label_map
+from dals.agreement import agreement
 from dals.fitting import FitSettings, fit
-from dals.io.label_maps import read_label_map
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.metrics import bounding_radius, compare, dice
 from dals.observations import Segmentation
-from dals.prior import ShapePrior
-from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
-
-SAMPLES = 30_000
+from dals.prior import ShapePrior, load_prior
+from dals.voxelisation import mesh_to_label_map
 
 
-def refined_case(
-    prior: ShapePrior, backbone: str, case: str, *, folder: Path, settings: FitSettings | None = None
-) -> dict[str, Any]:
-    """Raw and refined figures of one case: Dice, Hausdorff and mean distance in mm, canonical Chamfer."""
-    truth = _whole(HIPPOCAMPI / "labels" / f"{case}.nii.gz")
-    raw = _whole(label_path(backbone, case, folder=folder))
-    result = fit(prior, Segmentation(raw), settings=settings)
-    row: dict[str, Any] = {"backbone": backbone, "case": case, "seconds": result.seconds}
-    row |= _figures("raw", label_map_to_mesh(raw), raw, truth)
-    row |= _figures("refined", result.mesh, mesh_to_label_map(result.mesh, truth), truth)
-    row["overlap"] = dice(mesh_to_label_map(result.mesh, raw), raw)
-    return row
+@dataclass(frozen=True)
+class Variant:
+    """A way to refine.
+
+    Attributes
+    ----------
+    title : str
+        For the table.
+    settings : FitSettings
+    probabilities : bool
+        Whether the fit is told how sure the network was of each voxel.
+    """
+
+    title: str
+    settings: FitSettings
+    probabilities: bool = False
 
 
-def _whole(path: Path) -> LabelMap:
-    """Both parts of the hippocampus together."""
-    label_map = read_label_map(path, label=1)
-    if path.parent.name != "labels":
-        return label_map
-    return label_map.with_array(label_map.array | read_label_map(path, label=2).array)
+VARIANTS = {
+    # One latent makes the same shape on any template; the coarse one is several times faster to fit.
+    "paper": Variant("the paper's loss, weights and steps", FitSettings.paper("segmentation").changed(shared_level=3)),
+    "defaults": Variant("defaults", FitSettings.for_task("segmentation")),
+    "probabilities": Variant("defaults, with probabilities", FitSettings.for_task("segmentation"), probabilities=True),
+}
+"""In all of them the pose is found from the raw segmentation: its centre and scale."""
+SHOWN = "defaults"
+"""The variant that is drawn."""
 
 
-def _figures(name: str, mesh: TriangleMesh, label_map: LabelMap, truth: LabelMap) -> dict[str, float]:
-    surface = label_map_to_mesh(truth)
-    found = compare(mesh, surface, samples=SAMPLES, self_intersections=False)
-    return {
-        f"{name}_dice": dice(label_map, truth),
-        f"{name}_hausdorff_mm": found.hausdorff,
-        f"{name}_mean_mm": found.mean_distance,
-        f"{name}_chamfer": found.scaled(1.0 / bounding_radius(surface)).chamfer,
-    }
+def jobs_of(backbone: str, cases: list[str]) -> list[Job]:
+    """The raw predictions and all variants of refining them."""
+    return [Job(backbone, case, method) for case in cases for method in (RAW, *VARIANTS)]
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Means, and the ratios and differences that are asked for."""
+def key_of_job(job: Job, *, prior: ShapePrior, folder: Path) -> str:
+    """Changes with the prediction, the truth, the prior, the settings and the code."""
+    case = digest_of(HIPPOCAMPI / "labels" / f"{job.case}.nii.gz", label_path(job.group, job.case, folder=folder))
+    if job.method == RAW:
+        return key_of(job, case, SAMPLES, code_digest())
+    variant, sureness = VARIANTS[job.method], ""
+    if variant.probabilities:
+        sureness = digest_of(probability_path(job.group, job.case, folder=folder))
+    return key_of(job, case, sureness, variant, prior.digest, SAMPLES, code_digest())
 
-    def mean(name: str) -> float:
-        return float(np.mean([row[name] for row in rows]))
 
-    gains = [row["refined_dice"] - row["raw_dice"] for row in rows]
-    return {
-        "raw_dice": mean("raw_dice"),
-        "refined_dice": mean("refined_dice"),
-        "dice_gain": float(np.mean(gains)),
-        "worst_gain": float(np.min(gains)),
-        "hausdorff_ratio": mean("refined_hausdorff_mm") / mean("raw_hausdorff_mm"),
-        "chamfer_ratio": mean("refined_chamfer") / mean("raw_chamfer"),
-        "mean_mm": mean("refined_mean_mm"),
-        "seconds": mean("seconds"),
-    }
+def measure(job: Job, *, prior_name: str, folder: Path) -> Row:
+    """Score a prediction as it is, or refine it and score that."""
+    truth = Truth.of(read_case(job.case).truth)
+    raw = read_prediction(job.group, job.case, folder=folder)
+    if raw.is_empty:
+        return row_of(job, NOTHING, confidence="" if job.method == RAW else "none", reasons="nothing was segmented")
+    if job.method == RAW:
+        return row_of(job, score_of_label_map(raw, truth))
+    settings, given = VARIANTS[job.method].settings, observation(job, folder=folder)
+    return refined_row(job, cached_prior(prior_name), given, truth, settings)
+
+
+def refined_row(
+    job: Job, prior: ShapePrior, segmentation: Segmentation, truth: Truth, settings: FitSettings | None = None
+) -> Row:
+    """Refine a segmentation, score the result, and ask what its user would be told."""
+    result = fit(prior, segmentation, settings=settings)
+    found = score(result.mesh, mesh_to_label_map(result.mesh, truth.label_map), truth)
+    told = agreement(result, segmentation, prior)
+    return row_of(job, found, seconds=result.seconds, confidence=told.confidence, reasons=" ".join(told.reasons))
+
+
+def observation(job: Job, *, folder: Path) -> Segmentation:
+    """What the fit of a job is given."""
+    raw = read_prediction(job.group, job.case, folder=folder)
+    if not VARIANTS[job.method].probabilities:
+        return Segmentation(raw)
+    return Segmentation(raw, read_probabilities(job.group, job.case, folder=folder))
+
+
+@functools.cache
+def cached_prior(name: str) -> ShapePrior:
+    """Read once in each worker."""
+    return load_prior(name)

@@ -1,21 +1,36 @@
-"""What the networks' own segmentations are worth, before any refinement."""
+"""How good a segmentation is: the same for a network's, a smoothed and a refined one."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
-
-from benchmarks.segmentation.cases import FOLDER, label_path, names_of, read_case
-from dals.io.label_maps import read_label_map
 from dals.label_map import LabelMap
-from dals.metrics import compare, dice
+from dals.mesh import TriangleMesh
+from dals.metrics import SAMPLES, compare, dice
 from dals.voxelisation import label_map_to_mesh
 
-SAMPLES = 30_000
-"""On each surface, for the distances: 15 a square millimetre."""
+__all__ = ["SAMPLES", "Score", "Truth", "score", "score_of_label_map"]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The true organ.
+
+    Attributes
+    ----------
+    label_map : LabelMap
+        On the grid on which overlap is measured.
+    surface : TriangleMesh
+        From which distances are measured, RAS mm.
+    """
+
+    label_map: LabelMap
+    surface: TriangleMesh
+
+    @classmethod
+    def of(cls, label_map: LabelMap) -> Truth:
+        """A label map and the surface half way between its marked and unmarked voxels."""
+        return cls(label_map, label_map_to_mesh(label_map))
 
 
 @dataclass(frozen=True)
@@ -24,38 +39,32 @@ class Score:
 
     Attributes
     ----------
-    name : str
-        Of the case.
     dice : float
-    hausdorff_mm, mean_distance_mm : float
-        Between the surfaces; infinite where nothing was segmented.
+        Overlap on the truth's grid.
+    hausdorff_mm, mean_mm : float
+        Largest distance, and average of the two directed mean distances; not a number where nothing is segmented.
+    chamfer : float
+        Canonical units (squared): sum of the mean squared distances in both directions.
     """
 
-    name: str
     dice: float
     hausdorff_mm: float
-    mean_distance_mm: float
+    chamfer: float
+    mean_mm: float
 
 
-def score(label_map: LabelMap, truth: LabelMap, name: str) -> Score:
-    """Overlap and distances of a segmentation and the truth, on one grid."""
-    if label_map.is_empty:
-        return Score(name, 0.0, float("inf"), float("inf"))
-    surfaces = label_map_to_mesh(label_map), label_map_to_mesh(truth)
-    distances = compare(*surfaces, samples=SAMPLES, self_intersections=False)
-    return Score(name, dice(label_map, truth), distances.hausdorff, distances.mean_distance)
+NOTHING = Score(0.0, float("nan"), float("nan"), float("nan"))
+"""Of an empty segmentation."""
 
 
-def scores(backbone: str, split: str, *, folder: Path = FOLDER) -> list[Score]:
-    """Of all predictions of a backbone on "validation" or "test"."""
-    return [
-        score(read_label_map(label_path(backbone, name, folder=folder), label=1), read_case(name).truth, name)
-        for name in names_of(split)
-    ]
+def score(mesh: TriangleMesh, label_map: LabelMap, truth: Truth) -> Score:
+    """Measure a surface (RAS mm) and its voxels on the truth's grid; surfaces are sampled at `SAMPLES` points each."""
+    if len(mesh.facets) == 0:
+        return NOTHING
+    found = compare(mesh, truth.surface, samples=SAMPLES, self_intersections=False)
+    return Score(dice(label_map, truth.label_map), found.hausdorff, found.canonical.chamfer, found.mean_distance)
 
 
-def summary(found: list[Score]) -> dict[str, Any]:
-    """Means and standard deviations over the cases."""
-    values = {key: [getattr(s, key) for s in found] for key in ("dice", "hausdorff_mm", "mean_distance_mm")}
-    figures = {key: {"mean": float(np.mean(v)), "std": float(np.std(v))} for key, v in values.items()}
-    return {**figures, "cases": [asdict(s) for s in found]}
+def score_of_label_map(label_map: LabelMap, truth: Truth) -> Score:
+    """Measure a label map on the truth's grid, its surface being what `Truth.of` takes it for."""
+    return score(label_map_to_mesh(label_map), label_map, truth)

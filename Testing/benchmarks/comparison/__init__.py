@@ -1,0 +1,1 @@
+"""What `tables.py` is made of."""

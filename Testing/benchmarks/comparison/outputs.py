@@ -1,0 +1,170 @@
+"""What each table leaves in the results folder: CSV of all cases, Markdown, PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import protocol
+from benchmarks.comparison import learnt, plots, registry
+from benchmarks.comparison.observations import observation_of
+from benchmarks.comparison.pictures import Exhibit, draw
+from benchmarks.comparison.plans import SWEEP_LABEL, Plan
+from benchmarks.comparison.registry import Context
+from benchmarks.comparison.report import COLUMNS, RESOURCES, Row, markdown, provenance, write_rows, write_text
+from benchmarks.comparison.runner import Job, mesh_path
+from dals.io.meshes import read_mesh
+from dals.observations import PlanarContours
+from dals.standardise import StandardShape
+
+TITLES = {
+    "table1": "Livers from 2,500 points",
+    "table2": "Hippocampi from 2,500 points",
+    "table3": "Livers from three orthogonal planes",
+    "figure6": "Livers from one to ten planes",
+    "table5": "What the parts of the method are worth",
+    "pictures": "Surfaces from 2,500 points and from three planes",
+    "beyond": "Observations worse than the paper's",
+}
+_FOOTNOTE = (
+    "Mean ± standard deviation over the cases, canonical units; 100,000 samples of each surface. "
+    "Peak memory is that of the whole process, libraries included."
+)
+
+
+def write(
+    table: str,
+    plan: Plan,
+    rows: Sequence[Row],
+    shapes: Sequence[StandardShape],
+    context: Context,
+    *,
+    folder: Path,
+    name: str,
+    meshes: Path | None = None,
+) -> str:
+    """Write a table's files and return its Markdown."""
+    shown = {job.shown["system"]: job.system for job in plan.jobs}
+    sizes = {label: registry.model_megabytes(system, context) for label, system in shown.items()}
+    commit = provenance(protocol.ROOT).split("; ")[1]
+    rows = [{**row, "model_mb": sizes.get(str(row["system"])), "commit": commit} for row in rows]
+    about = provenance(
+        protocol.ROOT,
+        shapes=f"{len(shapes)} of {context.organ}, split {context.split}",
+        prior=f"{context.prior}, {registry.model_identity('DALS', context)}",
+        training_budget=_budgets(context),
+        size="quick: short models and few cases, not to be quoted" if context.quick else "full",
+    )
+    parts = [f"# {TITLES[table]}\n", about, _tables(table, plan, rows), _FOOTNOTE + "\n"]
+    parts += [f"![{image.stem}]({image.name})\n" for image in _images(table, plan, rows, shapes, folder, name, meshes)]
+    text = "\n".join(parts)
+    write_rows(folder / f"{name}.csv", rows)
+    write_text(folder / f"{name}.md", text)
+    return text
+
+
+def _budgets(context: Context) -> str:
+    """How long the models were trained."""
+    training = registry.the_prior(context.prior).card.get("training", {})
+    ours = f"prior {training['minutes']:g} min on {training['device']}, " if "minutes" in training else ""
+    return ours + learnt.budgets(quick=context.quick)
+
+
+def _tables(table: str, plan: Plan, rows: Sequence[Row]) -> str:
+    columns = {**COLUMNS, **RESOURCES}
+    labels = [label for label in dict.fromkeys(str(row["system"]) for row in rows) if label.startswith(SWEEP_LABEL)]
+    text = markdown(rows, systems=plan.systems, columns=columns)
+    if labels:
+        text += "\n" + markdown(rows, systems=labels, columns=columns)
+    return text
+
+
+def _images(
+    table: str,
+    plan: Plan,
+    rows: Sequence[Row],
+    shapes: Sequence[StandardShape],
+    folder: Path,
+    name: str,
+    meshes: Path | None,
+) -> list[Path]:
+    if table == "figure6":
+        image = folder / f"{name}.png"
+        plots.draw_curves(
+            image, rows, systems=plan.systems, position=_amount("planes"), label="planes", title=TITLES[table]
+        )
+        return [image]
+    if table == "table5":
+        return _sweep_plots(rows, folder, name)
+    if table == "beyond":
+        image = folder / f"{name}-points.png"
+        chosen = [row for row in rows if str(row["condition"]).startswith("points:")]
+        position = _amount("points")
+        plots.draw_curves(
+            image, chosen, systems=plan.systems, position=position, label="points", logarithmic=True, title="Few points"
+        )
+        return [image] if chosen else []
+    return _pictures(plan, rows, shapes, folder, name, meshes) if meshes is not None else []
+
+
+def _sweep_plots(rows: Sequence[Row], folder: Path, name: str) -> list[Path]:
+    """The metrics against lambda_dir: zero and infinity have places a decade beyond the others."""
+    images = []
+    values = {float(str(row["system"])[len(SWEEP_LABEL) :]) for row in rows if _is_sweep(row)}
+    finite = sorted(value for value in values if 0 < value < float("inf"))
+    for condition in dict.fromkeys(str(row["condition"]) for row in rows if _is_sweep(row)):
+        chosen = [
+            {**row, "system": "DALS", "lambda_dir": float(str(row["system"])[len(SWEEP_LABEL) :])}
+            for row in rows
+            if _is_sweep(row) and row["condition"] == condition
+        ]
+
+        def position(row: Row) -> float:
+            return float(min(max(row["lambda_dir"], finite[0] / 10), finite[-1] * 10))
+
+        image = folder / f"{name}-lambda-dir-{condition}.png"
+        label = f"lambda_dir (0 at {finite[0] / 10:g}, infinity at {finite[-1] * 10:g})"
+        title = f"lambda_dir, {condition}"
+        plots.draw_curves(
+            image, chosen, systems=["DALS"], position=position, label=label, logarithmic=True, title=title
+        )
+        images.append(image)
+    return images
+
+
+def _is_sweep(row: Row) -> bool:
+    return str(row["system"]).startswith(SWEEP_LABEL)
+
+
+def _amount(kind: str) -> Callable[[Row], float]:
+    """How many planes or points a row's observation has."""
+
+    def amount(row: Row) -> float:
+        return float(str(row["condition"]).removeprefix(f"{kind}:"))
+
+    return amount
+
+
+def _pictures(
+    plan: Plan, rows: Sequence[Row], shapes: Sequence[StandardShape], folder: Path, name: str, meshes: Path | None
+) -> list[Path]:
+    assert meshes is not None
+    errors = {(row["system"], row["condition"], row["case"]): str(row["error"]) for row in rows}
+    images = []
+    for shape in shapes:
+        for condition in dict.fromkeys(job.condition for job in plan.jobs):
+            jobs = [job for job in plan.jobs if job.condition == condition and job.case == shape.name]
+            exhibits = [_exhibit(job, meshes, errors) for job in jobs]
+            observation = observation_of(shape, condition)
+            planes = isinstance(observation, PlanarContours)
+            given = [contour.points for contour in observation.contours] if planes else []  # type: ignore[union-attr]
+            image = folder / f"{name}-{condition}-{shape.name}.png"
+            draw(image, shape.patient_mesh, exhibits, given=given)
+            images.append(image)
+    return images
+
+
+def _exhibit(job: Job, meshes: Path, errors: dict[tuple[str, str, str], str]) -> Exhibit:
+    path = mesh_path(meshes, job)
+    error = errors.get((job.shown["system"], job.shown["condition"], job.case), "")
+    return Exhibit(job.shown["system"], None if error else read_mesh(path), "not applicable" if error else "")

@@ -1,0 +1,150 @@
+"""Surfaces through the observation without knowledge of organs: screened Poisson and radial basis functions.
+
+Both need to know on which side the organ is: from normals, estimated for points and exact within their
+plane for contours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+from scipy.ndimage import zoom
+from scipy.spatial import cKDTree
+
+from benchmarks.systems.base import Observation, canonical_points, canonical_sections, in_patient
+from benchmarks.systems.normals import loop_normals, point_normals
+from benchmarks.systems.outlines import is_hole
+from benchmarks.systems.voxel_surface import largest_component, zero_surface
+from dals.errors import DalsError
+from dals.fitting.tasks import resample_closed
+from dals.mesh import FloatArray, TriangleMesh
+from dals.observations import PlanarContours
+from dals.pose import Pose
+
+EXTENT = 1.1
+"""The grid for radial basis functions reaches so far from the origin: an organ in canonical units has radius 1."""
+
+
+@dataclass(frozen=True)
+class PoissonSystem:
+    """Screened Poisson reconstruction (Kazhdan and Hoppe 2013), its authors' code as gpytoolbox has it.
+
+    Attributes
+    ----------
+    screening : float
+        How much the surface keeps to the points.
+    depth : int
+        Of the octree; for points and for contours.
+    per_plane : int
+        Points along the outlines of a plane.
+    """
+
+    screening: float = 10.0
+    depth: tuple[int, int] = (7, 5)
+    per_plane: int = 400
+    name: str = "Poisson"
+
+    def fit(self, observation: Observation, *, pose: Pose) -> TriangleMesh:
+        """Reconstruct, RAS mm."""
+        from gpytoolbox import point_cloud_to_mesh
+
+        points, normals = oriented_points(observation, pose, per_plane=self.per_plane)
+        depth = self.depth[isinstance(observation, PlanarContours)]
+        vertices, facets = point_cloud_to_mesh(points, normals, psr_screening_weight=self.screening, psr_depth=depth)
+        if len(facets) == 0:
+            raise DalsError("The surface is empty.")
+        return in_patient(largest_component(TriangleMesh(vertices, facets)), pose)
+
+
+@dataclass(frozen=True)
+class RbfSystem:
+    """The zero set of radial basis functions at the points and at others off the surface (Carr et al. 2001).
+
+    Attributes
+    ----------
+    offset : float
+        Of the points off the surface, canonical units.
+    kernel : str
+    smoothing : float
+        0 interpolates.
+    per_plane, most : int
+        Points along the outlines of a plane, and in all.
+    cells : int
+        Of the grid on which the functions are evaluated, along each axis.
+    """
+
+    offset: float = 0.02
+    kernel: str = "cubic"
+    smoothing: float = 1e-6
+    per_plane: int = 300
+    most: int = 2_500
+    cells: int = 96
+    name: str = "RBF"
+
+    def fit(self, observation: Observation, *, pose: Pose) -> TriangleMesh:
+        """Reconstruct, RAS mm."""
+        points, normals = oriented_points(observation, pose, per_plane=self.per_plane)
+        if len(points) > self.most:
+            chosen = np.random.default_rng(0).choice(len(points), self.most, replace=False)
+            points, normals = points[chosen], normals[chosen]
+        # Off the surface on one side in turn: half as many functions, a quarter of the memory.
+        side = np.where(np.arange(len(points)) % 2, 1.0, -1.0) * self.offset
+        off, distances = off_surface(points, normals, side)
+        centres = np.concatenate([points, off])
+        values = np.concatenate([np.zeros(len(points)), -distances])
+        centres, first = np.unique(np.round(centres, 9), axis=0, return_index=True)
+        function = RBFInterpolator(centres, values[first], kernel=self.kernel, smoothing=self.smoothing, degree=1)
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2
+        reach = max(EXTENT, 1.1 * float(np.ptp(points, axis=0).max()) / 2)
+        spacing = 2 * reach / (self.cells - 1)
+        origin = middle - reach
+        return in_patient(zero_surface(_near_zero(function, origin, spacing, self.cells), origin, spacing), pose)
+
+
+def oriented_points(observation: Observation, pose: Pose, *, per_plane: int) -> tuple[FloatArray, FloatArray]:
+    """Points and outward unit normals, each (N, 3), canonical."""
+    if not isinstance(observation, PlanarContours):
+        points = np.unique(canonical_points(observation, pose), axis=0)
+        return points, point_normals(points)
+    parts = []
+    for section in canonical_sections(observation, pose):
+        lengths = [float(np.linalg.norm(loop - np.roll(loop, 1, axis=0), axis=1).sum()) for loop in section.loops]
+        for index, (loop, length) in enumerate(zip(section.loops, lengths, strict=True)):
+            even = resample_closed([loop], max(8, round(per_plane * length / sum(lengths))))
+            parts.append((even, loop_normals(even, section.normal, hole=is_hole(section, index))))
+    return np.concatenate([p for p, _ in parts]), np.concatenate([n for _, n in parts])
+
+
+def off_surface(points: FloatArray, normals: FloatArray, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points (M, 3) along the normals and their signed distances (M,), none beyond the middle of a thin part.
+
+    Where another point of the surface is clearly nearer than the one that it was made from, the distance is halved,
+    three times at most; then the point is left out.
+    """
+    tree = cKDTree(points)
+    keep, distances = np.zeros(len(points), dtype=bool), distances.copy()
+    for _ in range(4):
+        nearest, _ = tree.query(points + distances[:, None] * normals)
+        keep = nearest >= 0.8 * np.abs(distances)
+        distances[~keep] /= 2
+    return (points + distances[:, None] * normals)[keep], distances[keep]
+
+
+def _near_zero(function: Any, origin: FloatArray, spacing: float, cells: int, *, factor: int = 4) -> FloatArray:
+    """A function on a grid, exact near its zeros only: elsewhere interpolated from a coarser grid."""
+    coarse_cells = (cells - 1) // factor + 2
+    coarse = function(_grid(origin, factor * spacing, coarse_cells)).reshape([coarse_cells] * 3)
+    steepness = max(float(np.abs(part).max()) for part in (np.diff(coarse, axis=axis) for axis in range(3)))
+    fine_cells = (coarse_cells - 1) * factor + 1
+    field = zoom(coarse, fine_cells / coarse_cells, order=1, grid_mode=False)[:cells, :cells, :cells]
+    near = np.abs(field) < min(steepness, 1.5 * factor * spacing)
+    field[near] = function(_grid(origin, spacing, cells)[near.ravel()])
+    return np.asarray(field)
+
+
+def _grid(origin: FloatArray, spacing: float, cells: int) -> FloatArray:
+    ticks = np.arange(cells) * spacing
+    return np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 3) + origin

@@ -1,0 +1,174 @@
+"""The learnt implicit systems by name: how each is trained and fitted, and its weights on disk.
+
+Few settings were tried, in trainings of 40 to 90 seconds, on one to three livers of msd_train that these trainings
+did not see; never on test shapes. No system was tried with warped copies of its training shapes, with which the
+project's method is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from benchmarks import protocol
+from benchmarks.systems.auto_decoder import ImplicitDecoder, Status, TrainingSettings, train
+from benchmarks.systems.deepsdf import DeepSdf
+from benchmarks.systems.dual_mlp import DualMlp
+from benchmarks.systems.implicit import FitSettings, ImplicitSystem
+from benchmarks.systems.sdf_samples import SampleSettings, sample_bank
+from benchmarks.systems.siren import Siren
+from dals.errors import DatasetError
+from dals.io.atomic import atomic_path
+from dals.standardise import StandardShape
+
+WEIGHTS = protocol.CACHE / "systems"
+SAMPLES = protocol.CACHE / "sdf"
+FULL_MINUTES = 30.0
+QUICK_MINUTES = 1.0
+_FORMAT = "implicit-system-1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is particular to a system.
+
+    Attributes
+    ----------
+    decoder : callable
+        Makes the network.
+    training : TrainingSettings
+    samples : SampleSettings
+    for_points, for_planes : FitSettings
+    """
+
+    decoder: Callable[[], ImplicitDecoder]
+    training: TrainingSettings
+    samples: SampleSettings
+    for_points: FitSettings
+    for_planes: FitSettings
+
+
+_SMALL_STEPS = TrainingSettings(points=64)
+"""With a quarter of the samples DeepSDF's training error was lower after equal time (37 s, one run each)."""
+
+RECIPES = {
+    # Not as published. After 40 s of training (one run each, one liver left out), Chamfer in canonical units with
+    # points and with planes was 8.2e-3 and 1.5e-2 as published (dropout, Torch's start), 3.2e-3 and 4.5e-3 without
+    # dropout, 1.2e-3 and 2.7e-3 without it and with the sphere start. Nothing was compared in the full time, in which
+    # dropout may do better.
+    "DeepSDF": Recipe(
+        lambda: DeepSdf(dropout=0.0, sphere_start=True), _SMALL_STEPS, SampleSettings(), FitSettings(), FitSettings()
+    ),
+    "SIREN": Recipe(Siren, replace(_SMALL_STEPS, learning_rate=1e-4), SampleSettings(), FitSettings(), FitSettings()),
+    "DUAL-MLP global": Recipe(
+        DualMlp,
+        TrainingSettings(points=128, learning_rate=2e-4),
+        SampleSettings(),
+        FitSettings(),
+        FitSettings(),
+    ),
+    "DUAL-MLP local": Recipe(
+        lambda: DualMlp(latent_size=32, grid=5),
+        TrainingSettings(points=128, learning_rate=5e-4, latent_learning_rate=5e-3),
+        SampleSettings(),
+        FitSettings(),
+        FitSettings(),
+    ),
+}
+NAMES = tuple(RECIPES)
+
+
+def weights_path(name: str, *, organ: str, split: str, quick: bool, folder: Path = WEIGHTS) -> Path:
+    """Where the weights for measuring a split are: those for "validation" saw the other training shapes only."""
+    kind = "-".join([organ, *(["validation"] if split != "test" else []), *(["quick"] if quick else [])])
+    return folder / kind / f"{name.lower().replace(' ', '_')}.safetensors"
+
+
+def train_system(
+    name: str,
+    shapes: Sequence[StandardShape],
+    path: Path,
+    *,
+    minutes: float,
+    samples: Path | None = SAMPLES,
+    seed: int = 0,
+    on_shape: Callable[[str], None] | None = None,
+    on_status: Callable[[Status], None] | None = None,
+) -> None:
+    """Train a system on shapes and write its weights; a run that was killed goes on where it was.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    shapes
+        Standard shapes.
+    path : Path
+        Of the weights; the checkpoint lies beside it until they are written.
+    minutes : float
+        Processor time on one core, without the signed distances of the samples.
+    samples : Path, optional
+        Folder in which the signed distances are kept.
+    seed : int
+    on_shape, on_status
+        Told of each shape whose signed distances were computed, and of the progress.
+    """
+    recipe = RECIPES[name]
+    torch.manual_seed(seed)
+    decoder = recipe.decoder()
+    bank = sample_bank(shapes, recipe.samples, folder=samples, on_shape=on_shape)
+    checkpoint = path.with_name(f"{path.stem}.checkpoint.safetensors")
+    settings = replace(recipe.training, seed=seed)
+    latents = train(decoder, bank, settings, seconds=60 * minutes, checkpoint=checkpoint, on_status=on_status)
+    about = {
+        "format": _FORMAT,
+        "system": name,
+        "minutes": repr(minutes),
+        "training": json.dumps(asdict(settings)),
+        "samples": json.dumps(asdict(recipe.samples)),
+        "shapes": json.dumps([shape.name for shape in shapes]),
+    }
+    tensors = {f"decoder.{key}": value.detach().contiguous() for key, value in decoder.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file({**tensors, "latents": latents[: bank.real].contiguous()}, temporary, metadata=about)
+    checkpoint.unlink()
+
+
+def load_system(name: str, path: Path) -> ImplicitSystem:
+    """A trained system from its weights.
+
+    Raises
+    ------
+    DatasetError
+        If they are missing, damaged or another system's.
+    """
+    recipe = RECIPES[name]
+    decoder = recipe.decoder()
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        if about.get("format") != _FORMAT or about.get("system") != name:
+            raise ValueError("they are those of another system")
+        latents = tensors.pop("latents")
+        decoder.load_state_dict({key.removeprefix("decoder."): value for key, value in tensors.items()})
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise DatasetError(f"The weights of {name} cannot be read from {path}: {error}.") from None
+    return ImplicitSystem(name, decoder, latents, for_points=recipe.for_points, for_planes=recipe.for_planes)
+
+
+def megabytes(name: str) -> float:
+    """Size of a system's network, MB (10^6 bytes) of float32."""
+    return 4e-6 * sum(parameter.numel() for parameter in RECIPES[name].decoder().parameters())
+
+
+def identity(path: Path) -> str:
+    """Changes whenever the weights do."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

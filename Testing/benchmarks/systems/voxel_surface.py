@@ -1,0 +1,58 @@
+"""The closed surface at which a field on a grid of voxels is zero."""
+
+from __future__ import annotations
+
+import numpy as np
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonDataModel import vtkImageData
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataConnectivityFilter
+
+from dals.errors import DalsError
+from dals.mesh import FloatArray, TriangleMesh
+from dals.vtk_bridge import mesh_of, polydata_of
+
+
+def zero_surface(field: FloatArray, origin: FloatArray, spacing: float) -> TriangleMesh:
+    """Largest component of the surface around the positive values of a field.
+
+    Parameters
+    ----------
+    field : (X, Y, Z)
+        Positive inside; what lies beyond the grid is outside.
+    origin : (3,)
+        Position of the first sample.
+    spacing : float
+
+    Raises
+    ------
+    DalsError
+        If nothing is inside.
+    """
+    padded = np.pad(field, 1, constant_values=-float(np.abs(field).mean()))
+    image = vtkImageData()
+    image.SetDimensions(*padded.shape)
+    image.SetSpacing(spacing, spacing, spacing)
+    image.SetOrigin(*(np.asarray(origin) - spacing))
+    image.GetPointData().SetScalars(numpy_to_vtk(padded.transpose(2, 1, 0).ravel().astype(np.float64), deep=True))
+    contour = vtkFlyingEdges3D()
+    contour.SetInputData(image)
+    contour.SetValue(0, 0.0)
+    contour.ComputeNormalsOff()
+    contour.ComputeScalarsOff()
+    contour.Update()
+    mesh = mesh_of(contour.GetOutput())
+    if len(mesh.facets) == 0:
+        raise DalsError("The surface is empty.")
+    return largest_component(mesh)
+
+
+def largest_component(mesh: TriangleMesh) -> TriangleMesh:
+    """The component with most facets, without the vertices of the others, its facets pointing outwards."""
+    connectivity = vtkPolyDataConnectivityFilter()
+    connectivity.SetInputData(polydata_of(mesh))
+    connectivity.SetExtractionModeToLargestRegion()
+    connectivity.Update()
+    largest = mesh_of(connectivity.GetOutput())
+    used, facets = np.unique(largest.facets, return_inverse=True)
+    result = TriangleMesh(largest.vertices[used], facets.reshape(-1, 3))
+    return result if result.volume >= 0 else TriangleMesh(result.vertices, result.facets[:, ::-1])

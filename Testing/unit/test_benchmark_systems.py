@@ -1,0 +1,260 @@
+"""The baselines of the benchmarks on ellipsoids, and the functions that make tables of their results."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.comparison import observations, plans, report
+from benchmarks.comparison.runner import Job, mesh_path
+from benchmarks.systems.base import Observation, Section, System
+from benchmarks.systems.dals_system import DalsSystem
+from benchmarks.systems.dasm import DasmSettings, DasmSystem, graph_laplacian, regularised_share
+from benchmarks.systems.hull import HullSystem
+from benchmarks.systems.interpolation import InterpolationSystem
+from benchmarks.systems.normals import loop_normals, point_normals
+from benchmarks.systems.outlines import inside, is_hole
+from benchmarks.systems.pca import PcaSystem, learn
+from benchmarks.systems.poisson_rbf import PoissonSystem, RbfSystem
+from benchmarks.systems.voxel_surface import zero_surface
+
+from dals.contours import Contour
+from dals.errors import InputError
+from dals.mesh import TriangleMesh
+from dals.metrics import compare, sample_points
+from dals.observations import PlanarContours
+from dals.pose import Pose
+from dals.prior import ShapePrior
+from dals.sections import section_loops
+from dals.standardise import StandardShape, canonical
+from dals.template import icosphere
+
+SEMI_AXES_MM = np.array([90.0, 70.0, 60.0])
+CENTRE_MM = np.array([20.0, -35.0, 110.0])
+FEW = DasmSettings(steps=(40, 30, 10), points=1_500, points_per_plane=300)
+
+
+def ellipsoid_mesh(semi_axes: np.ndarray = SEMI_AXES_MM, centre: np.ndarray = CENTRE_MM) -> TriangleMesh:
+    template = icosphere(4)
+    return TriangleMesh(centre + semi_axes * template.vertices, template.facets)
+
+
+@pytest.fixture(scope="module")
+def shape() -> StandardShape:
+    return canonical(ellipsoid_mesh(), name="ellipsoid")
+
+
+@pytest.fixture(scope="module")
+def ellipsoids() -> PcaSystem:
+    """A point distribution model of ellipsoids of many proportions, canonical."""
+    rng = np.random.default_rng(0)
+    axes = np.exp(0.2 * rng.standard_normal((30, 3))) * np.array([0.95, 0.75, 0.65])
+    return PcaSystem(learn(axes[:, None] * icosphere(4).vertices))
+
+
+def pose_of(shape: StandardShape) -> Pose:
+    return Pose(shape.scale_mm, np.asarray(shape.centre_mm))
+
+
+def parallel_planes(shape: StandardShape) -> Observation:
+    """Seven axial outlines."""
+    heights = np.linspace(-0.95, 0.95, 7) * SEMI_AXES_MM[2]
+    loops = [
+        section_loops(shape.patient_mesh, CENTRE_MM + np.array([0.0, 0, h]), np.array([0.0, 0, 1]))[0] for h in heights
+    ]
+    return PlanarContours(tuple(Contour(loop, None, f"axial {k}") for k, loop in enumerate(loops)))
+
+
+def mean_distance(system: System, shape: StandardShape, observation: Observation) -> float:
+    """Mean distance of a system's surface to the truth, mm; also checks that it can be measured."""
+    mesh = system.fit(observation, pose=pose_of(shape))
+    found = compare(mesh, shape.patient_mesh, samples=4_000, self_intersections=False)
+    assert mesh.volume > 0
+    return found.mean_distance
+
+
+# Two samplings of 4,000 points of the same ellipsoid are 1.9 mm apart in the mean.
+@pytest.mark.parametrize(
+    ("system", "tolerance_mm"),
+    [
+        (HullSystem(), 2.2),
+        (PoissonSystem(), 2.2),
+        (RbfSystem(cells=48, most=500), 2.2),
+        (DasmSystem(settings=FEW), 2.3),
+        (DasmSystem(remeshed=True, settings=FEW, name="DASM+R"), 2.3),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_points_on_an_ellipsoid_give_it_back(system: System, tolerance_mm: float, shape: StandardShape) -> None:
+    assert mean_distance(system, shape, observations.observation_of(shape, "points:1500")) < tolerance_mm
+
+
+@pytest.mark.parametrize(
+    ("system", "tolerance_mm"),
+    [
+        (HullSystem(), 8.0),
+        (PoissonSystem(), 6.0),
+        (RbfSystem(cells=48, per_plane=100), 3.5),
+        (DasmSystem(settings=FEW), 3.5),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_three_planes_give_an_ellipsoid_roughly(system: System, tolerance_mm: float, shape: StandardShape) -> None:
+    assert mean_distance(system, shape, observations.observation_of(shape, "planes")) < tolerance_mm
+
+
+@pytest.mark.parametrize("condition", ["points:1500", "planes"])
+def test_pca_finds_the_proportions(condition: str, shape: StandardShape, ellipsoids: PcaSystem) -> None:
+    observation = observations.observation_of(shape, condition)
+    mesh = ellipsoids.fit(observation, pose=pose_of(shape))
+    assert np.allclose(np.ptp(mesh.vertices, axis=0), 2 * SEMI_AXES_MM, rtol=0.02)
+    assert np.allclose(mesh.vertices.mean(axis=0), CENTRE_MM, atol=1.0)
+
+
+def test_pca_keeps_the_variance_that_is_asked_for(ellipsoids: PcaSystem) -> None:
+    assert ellipsoids.model.modes.shape == (2562, 3, 3)  # three proportions
+    deviations = np.linalg.norm(ellipsoids.model.modes, axis=(0, 1))
+    assert np.all(np.diff(deviations) <= 0)
+
+
+def test_contours_are_interpolated_between_parallel_planes(shape: StandardShape) -> None:
+    if find_spec("itk") is None:  # not imported here: see `itk_interpolation`
+        pytest.skip("itk-morphologicalcontourinterpolation is not installed")
+    assert mean_distance(InterpolationSystem(cells=48), shape, parallel_planes(shape)) < 3.0
+
+
+def test_contours_on_crossing_planes_cannot_be_interpolated(shape: StandardShape) -> None:
+    with pytest.raises(InputError, match="parallel"):
+        InterpolationSystem().fit(observations.observation_of(shape, "planes"), pose=pose_of(shape))
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_the_method_itself_as_a_system(single: bool, shape: StandardShape, ellipsoid_prior: ShapePrior) -> None:
+    system = DalsSystem(ellipsoid_prior, single=single, changes=(("level", 3), ("local_steps", 10)))
+    assert mean_distance(system, shape, observations.observation_of(shape, "points:500")) < 3.0
+
+
+def test_normals_point_outwards(shape: StandardShape) -> None:
+    points = sample_points(shape.mesh, 800, np.random.default_rng(1))
+    truth = points / (SEMI_AXES_MM / shape.scale_mm) ** 2
+    truth /= np.linalg.norm(truth, axis=1, keepdims=True)
+    assert np.einsum("ij,ij->i", point_normals(points), truth).min() > 0.85
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_normals_of_outlines_point_out_of_the_organ(turned: bool) -> None:
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle), np.zeros(60)], axis=1)[:: -1 if turned else 1]
+    normal = np.array([0.0, 0, 1])
+    assert np.allclose(loop_normals(circle, normal), circle, atol=1e-6)
+    assert np.allclose(loop_normals(circle, normal, hole=True), -circle, atol=1e-6)
+
+
+def test_a_hole_is_outside() -> None:
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    circle = np.stack([np.cos(angle), np.zeros(60), np.sin(angle)], axis=1)
+    section = Section(np.zeros(3), np.array([0.0, 1, 0]), (2 * circle, circle))
+    assert inside(section, np.array([[0.0, 0, 0], [1.5, 0, 0], [0, 0, -1.5], [3, 0, 0]])).tolist() == [0, 1, 1, 0]
+    assert [is_hole(section, index) for index in range(2)] == [False, True]
+
+
+def test_surface_of_a_field_is_closed_at_the_grid_s_border() -> None:
+    mesh = zero_surface(np.ones((5, 6, 7)), np.zeros(3), 0.5)
+    assert mesh.is_closed
+    assert mesh.volume > 2.0 * 2.5 * 3.0
+
+
+def test_the_laplacian_of_a_constant_is_zero() -> None:
+    laplacian = graph_laplacian(icosphere(2).facets)
+    assert np.abs(laplacian @ np.ones(laplacian.shape[0])).max() < 1e-12
+
+
+def test_conspicuous_vertices_are_regularised_in_full() -> None:
+    template = icosphere(3)
+    vertices = template.vertices.copy()
+    vertices[5] *= 3
+    share = regularised_share(TriangleMesh(vertices, template.facets), DasmSettings(adaptive_share=0.1))
+    assert share[5] == 1.0
+    assert (share == 0.1).mean() > 0.9
+
+
+def test_conditions_are_the_same_each_time_and_differ_from_each_other(shape: StandardShape) -> None:
+    for condition in ("planes/noise=2", "planes/tilted", "planes/missing=0.3", "points:100"):
+        first, again = (observations.observation_of(shape, condition).points for _ in range(2))
+        assert np.array_equal(first, again)
+    plain, noisy = (observations.observation_of(shape, c).points for c in ("planes", "planes/noise=2"))
+    deviation = np.sqrt(((noisy - plain) ** 2).sum(axis=1).mean())
+    assert 1.5 < deviation < 5.0
+
+
+def test_planes_are_added_one_by_one(shape: StandardShape) -> None:
+    contours = [observations.planes_of(shape, count) for count in range(1, 11)]
+    assert [len(observations.unchecked(found).by_plane) for found in contours] == list(range(1, 11))
+    normals = [np.abs(contour.plane.normal).argmax() for contour in contours[2]]
+    assert sorted(normals) == [0, 1, 2]
+    assert np.array_equal(contours[9][0].points, contours[0][0].points)
+
+
+def rows() -> list[report.Row]:
+    good = [
+        {"system": "A", "condition": "points", "case": str(k), "error": "", "chamfer": 1e-3 * k, "quality": 0.5}
+        for k in (1, 3)
+    ]
+    return [*good, {"system": "A", "condition": "points", "case": "5", "error": "It was empty."}]
+
+
+def test_means_leave_out_what_failed_and_say_so() -> None:
+    assert report.summary(rows(), "chamfer") == (2e-3, 1e-3, 2)
+    columns = {"chamfer": ("Chamfer", "{:.1f}"), "hausdorff": ("Hausdorff", "{:.1f}")}
+    lines = report.markdown(rows(), systems=["A", "B"], columns=columns).splitlines()
+    assert lines[2] == "| A | 2.0 ± 1.0 | – | 2 (1 failed) |"
+    assert len(lines) == 3
+
+
+def test_a_system_that_cannot_do_it_is_not_applicable() -> None:
+    text = report.markdown(rows()[2:], systems=["A"])
+    assert "not applicable" in text
+    assert "It was empty." in text
+
+
+def test_curves_are_sorted_by_position() -> None:
+    places, means, deviations = report.curve(rows(), "A", "chamfer", lambda row: -float(row["case"]))
+    assert places == [-3.0, -1.0]
+    assert means == [3e-3, 1e-3]
+    assert deviations == [0.0, 0.0]
+
+
+def test_a_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(rows()[0]) + "\n" + '{"system": "A", "ca', encoding="utf-8")
+    assert report.read_rows(path) == rows()[:1]
+    assert report.read_rows(tmp_path / "none.jsonl") == []
+
+
+def test_csv_has_every_column(tmp_path: Path) -> None:
+    report.write_rows(tmp_path / "t.csv", rows())
+    head, *lines = (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()
+    assert head == "system,condition,case,error,chamfer,quality"
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize("table", plans.TABLES)
+def test_no_fit_is_planned_twice_and_every_line_has_fits(table: str) -> None:
+    plan = plans.plan_of(table, ["a", "b"])
+    assert len(set(plan.jobs)) == len(plan.jobs)
+    assert len({mesh_path(Path(), job) for job in plan.jobs}) == len(plan.jobs)
+    assert {job.shown["system"] for job in plan.jobs} >= set(plan.systems)
+    assert all({job.case for job in plan.jobs if job.shown["system"] == name} == {"a", "b"} for name in plan.systems)
+
+
+def test_a_plan_of_some_systems_has_only_these() -> None:
+    plan = plans.plan_of("table3", ["a"], systems=["RBF", "DALS"])
+    assert plan.jobs == (Job("RBF", "planes", "a"), Job("DALS", "planes", "a"))
+    assert plan.systems == ("RBF", "DALS")
