@@ -154,7 +154,7 @@ def test_probabilities_of_another_place(files: Files, refused: Refused) -> None:
 @pytest.mark.parametrize("kind", ["points", "contours", "sparse-segmentation"])
 def test_probabilities_of_something_else(kind: str, files: Files, refused: Refused) -> None:
     error = refused(f"--{kind}", files.organ, "--probabilities", files.probabilities("sure.nii.gz"))
-    assert "The probabilities can only be given with a full segmentation" in error
+    assert "--probabilities can only be given with a full segmentation" in error
 
 
 # --- several organs -----------------------------------------------------------------------------
