@@ -10,6 +10,7 @@ from slicer import vtkOrientedImageData, vtkSegmentation, vtkSegmentationConvert
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
+from dals import label_map
 from dals.label_map import BoolArray, LabelMap
 from dals.mesh import FloatArray
 from DALSRefineLib.transforms import array_of, vtk_matrix_of
@@ -84,12 +85,8 @@ def marked_voxels(image: vtkOrientedImageData, label: int) -> tuple[BoolArray, B
 
 def marked_box(mask: BoolArray) -> Box | None:
     """The smallest box around the marked voxels of a mask (K, J, I); None if there is none."""
-    slices = np.flatnonzero(mask.any(axis=(1, 2)))
-    if not len(slices):
-        return None
-    flat: BoolArray = np.asarray(mask[slices[0] : slices[-1] + 1].any(axis=0))
-    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
-    return np.array([[found[0], found[-1]] for found in (columns, rows, slices)], dtype=np.int64)
+    parts = label_map.marked_box(mask)
+    return None if parts is None else np.array([[p.start, p.stop - 1] for p in parts[::-1]], dtype=np.int64)
 
 
 def grown(box: Box) -> Box:

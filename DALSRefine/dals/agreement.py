@@ -20,7 +20,7 @@ from dals.observations import Segmentation
 from dals.prior import ShapePrior
 from dals.surface_distance import surface_distances
 from dals.template import icosphere
-from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.voxelisation import mesh_to_label_map
 
 Confidence = Literal["high", "medium", "low"]
 
@@ -92,7 +92,7 @@ def agreement(
     return Agreement(
         dice=overlap,
         prior_dice=reconstructed,
-        largest_displacement_mm=float(surface_distances(mesh.vertices, label_map_to_mesh(given)).max()),
+        largest_displacement_mm=float(surface_distances(mesh.vertices, segmentation.surface).max()),
         removed_ml=removed,
         added_ml=added,
         map=regions,

@@ -90,8 +90,9 @@ class LabelMap:
     @property
     def marked_box(self) -> tuple[slice, slice, slice]:
         """Smallest box of the array (K, J, I) with all marked voxels, of which there must be one."""
-        k, j, i = (np.flatnonzero(self.array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-        return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)
+        box = marked_box(self.array)
+        assert box is not None
+        return box
 
     def cropped(self) -> LabelMap:
         """The part in `marked_box`: an organ is a small part of a body scan."""
@@ -109,3 +110,13 @@ class LabelMap:
     def empty_like(self) -> LabelMap:
         """The same grid with no voxel marked."""
         return self.with_array(np.zeros(self.array.shape, dtype=np.bool_))
+
+
+def marked_box(mask: BoolArray) -> tuple[slice, slice, slice] | None:
+    """Smallest box of a mask (K, J, I) with all marked voxels; None if there is none."""
+    k = np.flatnonzero(mask.any(axis=(1, 2)))
+    if not len(k):
+        return None
+    flat: BoolArray = np.asarray(mask[k[0] : k[-1] + 1].any(axis=0))
+    j, i = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+    return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)

@@ -13,7 +13,8 @@ from dals.contour_agreement import check_agreement
 from dals.contours import Contour, Plane, checked_points
 from dals.errors import InputError
 from dals.label_map import LabelMap
-from dals.mesh import FloatArray
+from dals.mesh import FloatArray, TriangleMesh
+from dals.voxelisation import label_map_to_mesh
 
 __all__ = ["Contour", "PlanarContours", "Plane", "PointCloud", "Segmentation"]
 
@@ -122,6 +123,11 @@ class Segmentation:
         components, _ = ndimage.label(part.array)
         largest = components == np.bincount(components.ravel())[1:].argmax() + 1
         return part.with_array(ndimage.binary_fill_holes(largest)).cropped()
+
+    @cached_property
+    def surface(self) -> TriangleMesh:
+        """Its surface with all islands and cavities, RAS mm."""
+        return label_map_to_mesh(self.label_map)
 
     def __post_init__(self) -> None:
         if self.label_map.is_empty:

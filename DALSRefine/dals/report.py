@@ -18,7 +18,6 @@ from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.prior import ShapePrior
 from dals.sections import section_loops
 from dals.surface_distance import surface_distances
-from dals.voxelisation import label_map_to_mesh
 
 _JUDGED = ("dice", "prior_dice", "largest_displacement_mm", "removed_ml", "added_ml", "confidence", "reasons")
 _USUAL_DEVIATIONS = 4.0
@@ -57,8 +56,7 @@ def make_report(
     pose = result.state.pose
     beyond: dict[str, Any] = {}
     if isinstance(observation, Segmentation):
-        surface = label_map_to_mesh(observation.label_map)
-        given = [("segmentation", _thinned(surface.vertices))]
+        given = [("segmentation", _thinned(observation.surface.vertices))]
         if judged is not None:
             beyond["agreement"] = {name: _plain(getattr(judged, name)) for name in _JUDGED}
     elif isinstance(observation, PointCloud):

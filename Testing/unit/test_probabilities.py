@@ -116,9 +116,11 @@ def test_another_size(tmp_path: Path) -> None:
 
 def test_doubts_are_told(tmp_path: Path) -> None:
     with pytest.warns(DalsWarning, match="nothing but 0 and 1"):
-        read_probabilities(write(tmp_path / "a.nrrd", ORGAN.array.astype(np.uint8)), ORGAN)
+        binary = read_probabilities(write(tmp_path / "a.nrrd", ORGAN.array.astype(np.uint8)), ORGAN)
+    assert np.array_equal(binary, ORGAN.array)
     with pytest.warns(DalsWarning, match=r"0\.20 on average; perhaps they are another organ's"):
-        read_probabilities(write(tmp_path / "a.nrrd", 1 - SURE), ORGAN)
+        other = read_probabilities(write(tmp_path / "a.nrrd", 1 - SURE), ORGAN)
+    assert np.allclose(other, 1 - SURE)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
