@@ -70,6 +70,12 @@ class Components:
         array[self._box] = self._labels == self._order[rank - 1]
         return self._label_map.with_array(array)
 
+    def chosen(self, choice: ComponentChoice | None) -> LabelMap:
+        """As `chosen_component`."""
+        if choice is None and len(self.large) == 1:
+            return self._label_map
+        return self.mask(self.rank_of("largest" if choice is None else choice))
+
     def rank_of(self, choice: ComponentChoice) -> int:
         """The rank by volume of what was chosen.
 
@@ -120,10 +126,7 @@ def chosen_component(label_map: LabelMap, choice: ComponentChoice | None = None)
     InputError
         If there is no such component.
     """
-    components = Components(label_map)
-    if choice is None and len(components.large) == 1:
-        return label_map
-    return components.mask(components.rank_of("largest" if choice is None else choice))
+    return Components(label_map).chosen(choice)
 
 
 def probabilities_of_component(

@@ -44,7 +44,9 @@ class Finding:
         return self.kind == "full"
 
 
-def check_segmentation(label_map: LabelMap, *, component: ComponentChoice | None = None) -> tuple[Finding, ...]:
+def check_segmentation(
+    label_map: LabelMap, *, component: ComponentChoice | None = None, components: Components | None = None
+) -> tuple[Finding, ...]:
     """Look for what a user should know of a full segmentation.
 
     Parameters
@@ -53,6 +55,8 @@ def check_segmentation(label_map: LabelMap, *, component: ComponentChoice | None
         Not empty.
     component : "largest", "left", "right", int or None
         Which part the user chose, None if nothing: who chose knows that there are several.
+    components : Components, optional
+        Those of the label map where they are known already.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def check_segmentation(label_map: LabelMap, *, component: ComponentChoice | None
             "inverted mask."
         )
         return (Finding("full", message),)
-    components = Components(label_map)
+    components = components or Components(label_map)
     findings = []
     if component is None and len(components.large) > 1:
         findings.append(_pair(label_map, components.large) or _several(label_map, components.large))

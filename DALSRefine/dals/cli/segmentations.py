@@ -29,16 +29,17 @@ def checked_segmentation(
     InputError
         If nothing can be fitted to it, there is no such component, or the probabilities do not belong to it.
     """
-    from dals.components import chosen_component, probabilities_of_component
+    from dals.components import Components, probabilities_of_component
     from dals.io.probabilities import read_probabilities
     from dals.observations import Segmentation
     from dals.segmentation_checks import check_segmentation
 
-    for finding in check_segmentation(label_map, component=component):
+    components = Components(label_map)
+    for finding in check_segmentation(label_map, component=component, components=components):
         if finding.is_fatal:
             raise InputError(finding.message)
         warnings.warn(finding.message + _ADVICE.get(finding.kind, ""), DalsWarning, stacklevel=2)
-    chosen = chosen_component(label_map, component)
+    chosen = components.chosen(component)
     if probabilities is None:
         return Segmentation(chosen)
     values = read_probabilities(probabilities, label_map)

@@ -7,12 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonDataModel import vtkImageData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataConnectivityFilter
 
+from benchmarks.systems.voxel_surface import zero_surface
 from dals.mesh import TriangleMesh
-from dals.vtk_bridge import mesh_of
 
 Field = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -49,7 +46,9 @@ def surface_of(field: Field, *, cells: int = 128) -> TriangleMesh:
     # Closed at the border of the cube, whatever the field does there.
     border = np.pad(np.zeros([nodes - 2] * 3, dtype=np.bool_), 1, constant_values=True)
     fine[border] = np.maximum(fine[border], spacing)
-    return _zero_level(fine, spacing)
+    if fine.min() >= 0:
+        return TriangleMesh(np.empty((0, 3)), np.empty((0, 3), dtype=np.int64))
+    return zero_surface(-fine.astype(np.float64), np.full(3, -HALF_SIDE), spacing)
 
 
 def _nodes(index: NDArray[np.int64], spacing: float) -> NDArray[np.float32]:
@@ -67,26 +66,3 @@ def _near_zero(coarse: NDArray[np.float32], margin: float) -> NDArray[np.bool_]:
     for axis in range(3):
         wanted = wanted | np.roll(wanted, 1, axis=axis)
     return wanted
-
-
-def _zero_level(values: NDArray[np.float32], spacing: float) -> TriangleMesh:
-    image = vtkImageData()
-    image.SetDimensions(*values.shape)
-    image.SetSpacing(spacing, spacing, spacing)
-    image.SetOrigin(-HALF_SIDE, -HALF_SIDE, -HALF_SIDE)
-    image.GetPointData().SetScalars(numpy_to_vtk(values.ravel(order="F"), deep=True))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 0.0)
-    contour.ComputeNormalsOff()
-    contour.ComputeScalarsOff()
-    largest = vtkPolyDataConnectivityFilter()
-    largest.SetInputConnection(contour.GetOutputPort())
-    largest.SetExtractionModeToLargestRegion()
-    largest.Update()
-    mesh = mesh_of(largest.GetOutput())
-    if not len(mesh.facets):
-        return mesh
-    used, index = np.unique(mesh.facets, return_inverse=True)
-    mesh = TriangleMesh(mesh.vertices[used], index.reshape(mesh.facets.shape))
-    return TriangleMesh(mesh.vertices, mesh.facets[:, ::-1]) if mesh.volume < 0 else mesh
