@@ -342,11 +342,11 @@ def test_a_table_with_components_and_probabilities(files: Files, tmp_path: Path)
     files.probabilities("sure.nii.gz")
     table = write_table(
         files.folder / "cases.csv",
-        "output,segmentation,label,component,probabilities",
+        "output,segmentation,label,component,probabilities,disagreement",
         [
-            f"{tmp_path}/right.stl,pair.nii.gz,,right,",
-            f"{tmp_path}/sure.stl,organ.nii.gz,1,,sure.nii.gz",
-            f"{tmp_path}/two.stl,two.seg.nrrd,4:liver,,",
+            f"{tmp_path}/right.stl,pair.nii.gz,,right,,",
+            f"{tmp_path}/sure.stl,organ.nii.gz,1,,sure.nii.gz,{tmp_path}/map.nii.gz",
+            f"{tmp_path}/two.stl,two.seg.nrrd,4:liver,,,",
         ],
     )
     done = dals("refine", "--batch", table, "--prior", files.prior, *QUICK)
@@ -354,7 +354,7 @@ def test_a_table_with_components_and_probabilities(files: Files, tmp_path: Path)
     assert "2 of 3 cases refined, 1 failed." in done.stdout
     assert "case 3" in done.stderr
     assert "A table holds one organ a row" in done.stderr
-    assert set(contents(tmp_path)) == {"right.stl", "sure.stl"}
+    assert set(contents(tmp_path)) == {"right.stl", "sure.stl", "map.nii.gz"}
     assert read_mesh(tmp_path / "right.stl").vertices[:, 0].mean() > 50
 
 

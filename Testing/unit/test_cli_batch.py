@@ -38,7 +38,7 @@ class Recorder:
 
 def options_of(table: Path, prior: object, **changed: Any) -> argparse.Namespace:
     defaults = {"batch": table, "prior": str(prior), "ras": False, "remesh": False}
-    defaults |= {"label": None, "component": None, "probabilities": None}
+    defaults |= {"label": None, "component": None, "probabilities": None, "disagreement": None}
     return argparse.Namespace(**{**defaults, **changed})
 
 
@@ -112,6 +112,7 @@ def test_a_row_whose_columns_do_not_go_together(
         ({"label": ["1:liver"]}, "one organ a row"),
         ({"label": ["1", "2"]}, "a prior each"),
         ({"probabilities": Path("a.nii")}, "column probabilities"),
+        ({"disagreement": Path("a.nrrd")}, "column disagreement"),
     ],
 )
 def test_options_that_a_table_does_not_take(changed: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _OPTIONAL = (
     *("label", "component", "probabilities", "prior"),
-    *("output_segmentation", "reference", "report"),
+    *("output_segmentation", "disagreement", "reference", "report"),
 )
 
 
@@ -33,14 +33,15 @@ def run_batch(
 
     The table has a header with `output`, exactly one of `contours` (several files separated
     by semicolons), `sparse_segmentation`, `segmentation` or `points` filled in each row, and
-    optionally `label`, `component`, `probabilities`, `prior`, `output_segmentation`, `reference`
-    and `report`; what is empty there is what the command line says of labels, components and
-    priors. Paths are relative to the table's folder.
+    optionally `label`, `component`, `probabilities`, `prior`, `output_segmentation`,
+    `disagreement`, `reference` and `report`; what is empty there is what the command line says
+    of labels, components and priors. Paths are relative to the table's folder.
     """
     from dals.prior import load_prior
 
-    if options.probabilities is not None:
-        raise InputError("A table names the probabilities of each case in its column probabilities.")
+    for name in ("probabilities", "disagreement"):
+        if getattr(options, name) is not None:
+            raise InputError(f"A table names the {name} of each case in its column {name}.")
     plain_label(options.label)  # complain once, and not in every row
     priors: dict[str, ShapePrior] = {}
     failed = 0
@@ -101,5 +102,6 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         output_segmentation=optional("output_segmentation"),
         reference=optional("reference"),
         report=optional("report"),
+        disagreement=optional("disagreement"),
         remesh=options.remesh,
     )
