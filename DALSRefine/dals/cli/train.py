@@ -7,6 +7,8 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,31 +55,31 @@ def run(options: argparse.Namespace) -> int:
 
     if options.out.suffix != SUFFIX:
         raise InputError(f"A prior's file name must end in {SUFFIX}, such as liver{SUFFIX}.")
-    device, first = _device(options.device)
     extra = _read_card(options.card)
     shapes = load_dataset(options.dataset, names=_read_names(options.names))
     settings = _settings(options)
     folder = _training_folder(options.out)
-    with Progress(f"Training on {len(shapes)} shapes ({device})", quiet=not first) as progress:
-        report = train(
-            [shape.mesh for shape in shapes],
-            settings=settings,
-            folder=folder,
-            device=device,
-            time_limit=options.time_limit,
-            on_epoch=lambda e: progress.update(
-                e.fraction, 1.0, f"epoch {e.epoch}, loss {e.loss:.2e}, Chamfer {e.chamfer:.2e}"
-            ),
-        )
-    if first:
-        prior = _prior(options.out, shapes, settings, report, device, extra)
-        save_prior(options.out, prior)
-        _warn_if_inside_out(prior)
-        done = "finished" if report.finished else "time is up"
-        print(
-            f"{options.out}: {done} after {report.progress.epoch} epochs, {report.progress.step} steps, "
-            f"{report.progress.seconds / 60:.1f} minutes; SHA-256 {prior.digest[:12]}."
-        )
+    with _processes(options.device) as (device, first):
+        with Progress(f"Training on {len(shapes)} shapes ({device})", quiet=not first) as progress:
+            report = train(
+                [shape.mesh for shape in shapes],
+                settings=settings,
+                folder=folder,
+                device=device,
+                time_limit=options.time_limit,
+                on_epoch=lambda e: progress.update(
+                    e.fraction, 1.0, f"epoch {e.epoch}, loss {e.loss:.2e}, Chamfer {e.chamfer:.2e}"
+                ),
+            )
+        if first:
+            prior = _prior(options.out, shapes, settings, report, device, extra)
+            save_prior(options.out, prior)
+            _warn_if_inside_out(prior)
+            done = "finished" if report.finished else "time is up"
+            print(
+                f"{options.out}: {done} after {report.progress.epoch} epochs, {report.progress.step} steps, "
+                f"{report.progress.seconds / 60:.1f} minutes; SHA-256 {prior.digest[:12]}."
+            )
     return 0
 
 
@@ -155,8 +157,9 @@ def _warn_if_inside_out(prior: Any) -> None:
         )
 
 
-def _device(name: str) -> tuple[torch.device, bool]:
-    """The device of this process and whether it is the first one; joins the others under torchrun."""
+@contextmanager
+def _processes(name: str) -> Iterator[tuple[torch.device, bool]]:
+    """The device of this process and whether it is the first one; under torchrun, with the others joined."""
     import torch
     import torch.distributed as dist
 
@@ -165,13 +168,17 @@ def _device(name: str) -> tuple[torch.device, bool]:
     device = choose_device(name)
     torch.set_float32_matmul_precision("high")  # TF32 where the device has it; the processor is not affected
     if "LOCAL_RANK" not in os.environ:
-        return device, True
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        yield device, True
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    return device, dist.get_rank() == 0
+    yield device, dist.get_rank() == 0
+    # Without it, threads of the group that still run when the interpreter ends abort the process now and then.
+    # After an error the others may be waiting for this process: torchrun ends them.
+    dist.barrier()
+    dist.destroy_process_group()
 
 
 def _device_name(device: torch.device) -> str:
