@@ -50,15 +50,18 @@ def _agreement(report: Mapping[str, Any]) -> list[Row]:
     """Only segmentations have it."""
     found = report["agreement"]
     confidences = {"high": tr("high"), "medium": tr("medium: please check"), "low": tr("low: do not use unseen")}
-    words = tr("{removed} ml removed, {added} ml added")
+    changed = tr("{removed} ml removed, {added} ml added")
+    strange = tr("{unusual} ml more, {lacking} ml less")
     removed, added = volume_text(found["removed_ml"]), volume_text(found["added_ml"])
+    unusual, lacking = volume_text(found["unusual_ml"]), volume_text(found["lacking_ml"])
     return [
         (tr("Confidence"), confidences[found["confidence"]]),
         (tr("Dice with the segmentation"), f"{found['dice']:.3f}"),
         (tr("Largest displacement"), f"{found['largest_displacement_mm']:.1f} mm"),
+        (tr("Beyond 2 voxels"), changed.format(removed=removed, added=added)),
         (
-            tr("Beyond 2 voxels"),
-            words.format(removed=removed, added=added),
+            tr("Beyond {distance:.0f} mm of a typical organ").format(distance=found["typical_mm"]),
+            strange.format(unusual=unusual, lacking=lacking),
         ),
     ]
 

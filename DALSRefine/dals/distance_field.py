@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dals.errors import InputError
+from dals.flying_edges import flying_edges
+from dals.label_map import marked_box
+from dals.mesh import TriangleMesh
 
 _MAX_VOXELS = 2_300_000
 _MARGIN = 0.2  # of the segmentation's extent, on every side
@@ -44,6 +47,27 @@ class DistanceField:
         """
         return _Lookup.apply(points, self)
 
+    def signed(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Signed distance (V,), negative inside, and gradient (V, 3) at points (V, 3); outside, those at the border."""
+        index = (points - self.origin) / self.spacing
+        last = torch.tensor(self.values.shape[:0:-1], device=points.device) - 1
+        sampled = _trilinear(self.values, index.minimum(last.to(index)).clamp_min(0))
+        return sampled[0], sampled[1:].T
+
+    def surface(self) -> TriangleMesh:
+        """The boundary, in the unit of the grid.
+
+        Raises
+        ------
+        InputError
+            If it is so thin that it lies between the voxels everywhere.
+        """
+        mesh = flying_edges(self.values[0].cpu().numpy(), 0.0)
+        if len(mesh.facets) == 0:
+            raise InputError("The segmentation is too thin for the surface of an organ.")
+        # Facets look to the lower values, which are inside here.
+        return TriangleMesh(mesh.vertices * self.spacing + self.origin.cpu().double().numpy(), mesh.facets[:, ::-1])
+
     def to(self, device: torch.device | str) -> DistanceField:
         """The same field on a device."""
         return DistanceField(self.values.to(device), self.origin.to(device), self.spacing)
@@ -59,8 +83,10 @@ class DistanceField:
 def distance_field(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> DistanceField:
     """Distance field of a mask, in millimetres and RAS.
 
-    The mask is resampled to an isotropic grid along the RAS axes, which makes anisotropic
-    voxels and oblique direction matrices exact and keeps memory bounded.
+    Signed distances are computed on the mask's own grid and interpolated to an isotropic one along the RAS axes
+    (shape-based interpolation, Raya and Udupa 1990): between thick slices the boundary runs obliquely and
+    not in steps. This makes oblique direction matrices exact and keeps memory bounded; a mask of finer voxels than
+    those of the field is sampled at their spacing first.
 
     Parameters
     ----------
@@ -74,55 +100,95 @@ def distance_field(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> Dista
     InputError
         If the mask is empty or holds no more than scattered voxels.
     """
-    inside = np.argwhere(np.asarray(mask) != 0)
-    if len(inside) == 0:
+    grid = _grid_around(mask, ijk_to_ras)
+    native = _signed_distance(mask, ijk_to_ras, grid)
+    # SimpleITK's image lives in IJK space; the affine takes output RAS points there.
+    inverse = np.linalg.inv(ijk_to_ras)
+    to_ijk = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
+    signed = sitk.GetArrayFromImage(_resampled(native, to_ijk, grid.origin, [grid.spacing] * 3, grid.size))
+    values = torch.from_numpy(np.concatenate([signed[None], _sobel(signed, grid.spacing)]))
+    return DistanceField(values, torch.as_tensor(grid.origin, dtype=torch.float32), grid.spacing)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Isotropic, along the RAS axes."""
+
+    origin: NDArray[np.float64]
+    spacing: float
+    size: NDArray[np.int64]
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """(8, 3), RAS."""
+        return self.origin + np.array(list(product(*((0, n - 1) for n in self.size.tolist())))) * self.spacing
+
+
+def _grid_around(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> _Grid:
+    """With half the mask's finest spacing (interpolating twice then costs little) or, to bound memory, more."""
+    box = marked_box(np.asarray(mask) != 0)
+    if box is None:
         raise InputError("The segmentation is empty; choose a label that is painted somewhere.")
-    fraction, origin, spacing = _resample(mask, ijk_to_ras, inside)
-    if not fraction.any():
-        raise InputError("The segmentation consists of a few voxels far apart; choose one of a whole organ.")
-    signed = _signed_distance(fraction, spacing)
-    values = torch.from_numpy(np.concatenate([signed[None], _sobel(signed, spacing)]).astype(np.float32))
-    return DistanceField(values, torch.as_tensor(origin, dtype=torch.float32), spacing)
-
-
-def _resample(
-    mask: NDArray[Any], ijk_to_ras: NDArray[np.float64], inside: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
-    """Share of "inside" on an isotropic RAS grid around the mask: (K, J, I), origin, spacing."""
-    low, high = inside.min(axis=0) - 0.5, inside.max(axis=0) + 0.5
-    corners = np.array([[i, j, k, 1.0] for k, j, i in product(*zip(low, high, strict=True))])
-    ras = (corners @ ijk_to_ras.T)[:, :3]
-    extent = np.ptp(ras, axis=0)
+    ends = [(part.start - 0.5, part.stop - 0.5) for part in box[::-1]]
+    corners = np.array(list(product(*ends))) @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
+    extent = np.ptp(corners, axis=0)
     margin = _MARGIN * extent.max()
     size_mm = extent + 2 * margin
     finest = float(np.linalg.norm(ijk_to_ras[:3, :3], axis=0).min())
-    spacing = max(finest, float((size_mm.prod() / _MAX_VOXELS) ** (1 / 3)))
-    size = np.ceil(size_mm / spacing).astype(int) + 1
-    origin = ras.min(axis=0) - margin
-    # SimpleITK's image lives in IJK space; the affine takes output RAS points there.
-    image = sitk.GetImageFromArray((np.asarray(mask) != 0).astype(np.float32))
-    inverse = np.linalg.inv(ijk_to_ras)
-    to_ijk = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
-    resampled = sitk.Resample(
-        image, size.tolist(), to_ijk, sitk.sitkLinear, origin.tolist(), [spacing] * 3, np.eye(3).ravel().tolist(), 0.0
-    )
-    return sitk.GetArrayFromImage(resampled), origin, spacing
+    spacing = max(0.5 * finest, float((size_mm.prod() / _MAX_VOXELS) ** (1 / 3)))
+    return _Grid(corners.min(axis=0) - margin, spacing, np.ceil(size_mm / spacing).astype(np.int64) + 1)
 
 
-def _signed_distance(fraction: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
-    """Distance to the half-level of a fraction image, negative inside.
+def _signed_distance(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64], grid: _Grid) -> sitk.Image:
+    """Millimetres to the boundary, negative inside, on the part of the mask's grid that covers another; in IJK space.
 
-    Distances to voxel centres of the other side reach up to half a voxel too far, which is
-    taken off. Where a mask is so thin that no fraction reaches one, the level is half the
-    largest fraction.
+    The boundary lies half way between voxels: distances to voxel centres of the other side reach half a voxel
+    too far, which is taken off. Where a mask is so thin that no voxel of a coarser sampling is wholly inside, the
+    boundary is at half the largest share.
     """
-    image = sitk.GetImageFromArray((fraction >= 0.5 * min(1.0, float(fraction.max()))).astype(np.uint8))
-    options = {"insideIsPositive": False, "squaredDistance": False, "useImageSpacing": False}
-    outside = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, **options))
-    inside = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(1 - image, **options))
-    to_inside, to_outside = np.maximum(outside, 0), np.maximum(inside, 0)
-    signed = np.where(to_inside > 0, to_inside - 0.5, 0.5 - to_outside)
-    return (signed * spacing).astype(np.float32)
+    inverse, native = np.linalg.inv(ijk_to_ras), np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    corners = grid.corners @ inverse[:3, :3].T + inverse[:3, 3]
+    step = np.maximum(grid.spacing / native, 1.0)  # voxels
+    first = np.floor(corners.min(axis=0))
+    size = np.ceil((corners.max(axis=0) - first) / step).astype(np.int64) + 1
+    image = sitk.GetImageFromArray((np.asarray(mask) != 0).astype(np.float32))
+    same = sitk.Transform(3, sitk.sitkIdentity)
+    share = sitk.GetArrayFromImage(_resampled(image, same, first, step.tolist(), size, beyond=0.0))
+    if not share.any():
+        raise InputError("The segmentation consists of a few voxels far apart; choose one of a whole organ.")
+    spacing = (step * native).tolist()
+    inside = sitk.GetImageFromArray((share >= 0.5 * min(1.0, float(share.max()))).astype(np.uint8))
+    inside.SetSpacing(spacing)
+    to_inside, to_outside = (
+        np.maximum(sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(part, False, False, True)), 0)
+        for part in (inside, 1 - inside)
+    )
+    half = 0.5 * min(spacing)
+    signed = sitk.GetImageFromArray(np.where(to_inside > 0, to_inside - half, half - to_outside).astype(np.float32))
+    signed.SetOrigin(first.tolist())
+    signed.SetSpacing(step.tolist())
+    return signed
+
+
+def _resampled(
+    image: sitk.Image,
+    transform: sitk.Transform,
+    origin: NDArray[np.float64],
+    spacing: list[float],
+    size: NDArray[np.int64],
+    *,
+    beyond: float | None = None,
+) -> sitk.Image:
+    """Linear interpolation; outside of the image the given value or that of the nearest voxel."""
+    resample = sitk.ResampleImageFilter()
+    resample.SetTransform(transform)
+    resample.SetInterpolator(sitk.sitkLinear)
+    resample.SetOutputOrigin(origin.tolist())
+    resample.SetOutputSpacing(spacing)
+    resample.SetSize(size.tolist())
+    resample.SetUseNearestNeighborExtrapolator(beyond is None)
+    resample.SetDefaultPixelValue(0.0 if beyond is None else beyond)
+    return resample.Execute(image)
 
 
 def _sobel(values: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:

@@ -63,6 +63,9 @@ class FitSettings:
     coverage : float
         For segmentations: weight of the distance from the boundary to the mesh; 0 in the paper,
         whose loss looks from the mesh to the boundary only and so lets the mesh shrink.
+    snapping : float
+        For segmentations: canonical distance within which the result is moved onto the boundary at the end; 0 leaves
+        it where the latents put it, as in the paper.
     untangled : bool
         Whether tiny folds of the result are smoothed away; not in the paper.
     seed : int
@@ -90,6 +93,7 @@ class FitSettings:
     points_per_plane: int = 1_000
     reach: float = math.inf
     coverage: float = 0.0
+    snapping: float = 0.0
     untangled: bool = True
     seed: int = 0
 
@@ -158,12 +162,13 @@ _DEFAULTS: dict[Task, FitSettings] = {
         lambda_reg=1e-3,
         lambda_dir=1e-3,
         lambda_prior=1e-3,
-        shared_steps=60,
-        local_steps=40,
-        level_shares=(0.85, 0.15),
+        shared_steps=40,
+        local_steps=30,
+        level_shares=(0.9, 0.1),
         points=1_500,
         reach=0.03,
         coverage=1.0,
+        snapping=0.03,
     ),
 }
 

@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonDataModel import vtkImageData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from dals.errors import InputError
+from dals.flying_edges import flying_edges
 from dals.label_map import BoolArray
 from dals.mesh import TriangleMesh
-from dals.vtk_bridge import mesh_of
 
 FloatVolume = NDArray[np.float32]
 
@@ -81,14 +78,14 @@ def isosurface(mask: BoolArray, *, smoothing: float = 1.0) -> TriangleMesh:
     field = _smooth(mask, smoothing)
     volume = float(mask.sum())
     level = _level_of_equal_volume(field, volume, smoothing)
-    surface = _largest_piece(_contour(field, level))
+    surface = _largest_piece(flying_edges(field, level))
     for _ in range(_LEVEL_CORRECTIONS):
         excess = surface.volume - volume
         if abs(excess) <= _VOLUME_TOLERANCE * volume:
             break
         # Small organs curve so much that the estimate is off; the surface itself tells by how far.
         level = float(np.clip(level + _slope(smoothing) * excess / surface.area, *LEVELS))
-        surface = _largest_piece(_contour(field, level))
+        surface = _largest_piece(flying_edges(field, level))
     return surface
 
 
@@ -219,7 +216,7 @@ def _dilated(mask: BoolArray, radius: int) -> BoolArray:
 
 
 def _local_euler(crop: BoolArray, smoothing: float, level: float) -> int:
-    return _euler_and_closed(_contour(_smooth(crop, smoothing), level))[0]
+    return _euler_and_closed(flying_edges(_smooth(crop, smoothing), level))[0]
 
 
 def _smooth(mask: BoolArray, smoothing: float) -> FloatVolume:
@@ -249,19 +246,6 @@ def _level_of_equal_volume(field: FloatVolume, volume: float, smoothing: float) 
 def _slope(smoothing: float) -> float:
     """Change of grey value per voxel in the middle of a smoothed step."""
     return float(1 / max(np.sqrt(2 * np.pi) * smoothing, 1.0))
-
-
-def _contour(field: FloatVolume, level: float) -> TriangleMesh:
-    image = vtkImageData()
-    image.SetDimensions(*field.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(field).ravel(), deep=True))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, level)
-    contour.ComputeNormalsOff()
-    contour.ComputeScalarsOff()
-    contour.Update()
-    return mesh_of(contour.GetOutput())
 
 
 def _largest_piece(mesh: TriangleMesh) -> TriangleMesh:

@@ -19,7 +19,18 @@ from dals.prior import ShapePrior
 from dals.sections import section_loops
 from dals.surface_distance import surface_distances
 
-_JUDGED = ("dice", "prior_dice", "largest_displacement_mm", "removed_ml", "added_ml", "confidence", "reasons")
+_JUDGED = (
+    "dice",
+    "prior_dice",
+    "largest_displacement_mm",
+    "removed_ml",
+    "added_ml",
+    "unusual_ml",
+    "lacking_ml",
+    "typical_mm",
+    "confidence",
+    "reasons",
+)
 _USUAL_DEVIATIONS = 4.0
 _MOST_POINTS = 10_000
 _TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonDataModel import vtkImageData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
+from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
+from dals.flying_edges import flying_edges
 from dals.label_map import LabelMap
 from dals.mesh import TriangleMesh
-from dals.vtk_bridge import mesh_of, polydata_of
+from dals.vtk_bridge import polydata_of
 
 
 def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
@@ -78,18 +77,8 @@ def label_map_to_mesh(label_map: LabelMap) -> TriangleMesh:
     """
     label_map = label_map if label_map.is_empty else label_map.cropped()
     padded = np.pad(label_map.array, 1).astype(np.uint8)
-    image = vtkImageData()
-    image.SetDimensions(*padded.shape[::-1])
-    image.SetOrigin(-1.0, -1.0, -1.0)
-    image.GetPointData().SetScalars(numpy_to_vtk(padded.ravel(), deep=True))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 0.5)
-    contour.ComputeNormalsOff()
-    contour.ComputeScalarsOff()
-    contour.Update()
-    surface = mesh_of(contour.GetOutput())
+    surface = flying_edges(padded, 0.5)
     matrix = label_map.ijk_to_ras
-    vertices = surface.vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    vertices = (surface.vertices - 1) @ matrix[:3, :3].T + matrix[:3, 3]
     facets = surface.facets if np.linalg.det(matrix[:3, :3]) > 0 else surface.facets[:, ::-1]
     return TriangleMesh(vertices, facets)

@@ -21,6 +21,9 @@ REPORT = {
         "largest_displacement_mm": 12.34,
         "removed_ml": 3.21,
         "added_ml": 0.0,
+        "unusual_ml": 7.5,
+        "lacking_ml": 0.0,
+        "typical_mm": 11.6,
         "confidence": "medium",
         "reasons": ["3.2 ml of the segmentation were left out."],
     },
@@ -41,11 +44,15 @@ def test_every_row_has_a_name_and_a_value_with_its_unit():
         ("Dice with the segmentation", "0.951"),
         ("Largest displacement", "12.3 mm"),
         ("Beyond 2 voxels", "3.21 ml removed, 0 ml added"),
+        ("Beyond 12 mm of a typical organ", "7.5 ml more, 0 ml less"),
         ("Fit", "156 iterations in 7.9 s on cpu"),
     ]
 
 
-AGREEMENT_ROWS = {"Confidence", "Dice with the segmentation", "Largest displacement", "Beyond 2 voxels"}
+AGREEMENT_ROWS = {
+    *("Confidence", "Dice with the segmentation", "Largest displacement", "Beyond 2 voxels"),
+    "Beyond 12 mm of a typical organ",
+}
 
 
 def test_only_segmentations_have_a_confidence():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from known_shapes import grid
 
-from dals.agreement import ADDED, REMOVED, agreement, disagreement_map, judged
+from dals.agreement import ADDED, LACKING, REMOVED, UNUSUAL, agreement, disagreement_map, judged
 from dals.errors import DalsWarning
 from dals.fitting import FitResult, FitSettings, FitState
 from dals.label_map import LabelMap
@@ -72,6 +72,30 @@ def test_a_leak_and_a_hole_are_found_where_they_are(
     assert found.confidence == "medium"
     assert any("left out" in reason for reason in found.reasons)
     assert any("added" in reason for reason in found.reasons)
+
+
+def test_a_leak_that_was_followed_is_told_by_the_priors_own_reconstruction(
+    fitted: FitResult, true_map: LabelMap, ellipsoid_prior: ShapePrior
+) -> None:
+    """Segmentation and result agree; only the closest typical shape shows what is wrong with both."""
+    vertices = fitted.mesh.vertices.copy()
+    far, near = vertices[:, 0].argmax(), vertices[:, 0].argmin()
+    ring = [np.linalg.norm(vertices - vertices[peak], axis=1) < 25 for peak in (far, near)]
+    vertices[ring[0], 0] += 20
+    vertices[ring[1], 0] += 20
+    followed = TriangleMesh(vertices, fitted.mesh.facets)
+    given = mesh_to_label_map(followed, true_map)
+    found = agreement(fitted, Segmentation(given), ellipsoid_prior, mesh=followed)
+    assert found.dice == 1
+    assert found.removed_ml == found.added_ml == 0
+    assert found.typical_mm == pytest.approx(0.12 * 70)
+    assert found.confidence == "medium"
+    assert [word in " ".join(found.reasons) for word in ("leak", "lack a part")] == [True, True]
+    for value, volume, peak in ((UNUSUAL, found.unusual_ml, far), (LACKING, found.lacking_ml, near)):
+        where = np.argwhere(found.map == value)
+        assert volume == pytest.approx(len(where) * 8e-3)
+        centre = given.ijk_to_ras[:3, :3] @ where.mean(axis=0)[::-1] + given.ijk_to_ras[:3, 3]
+        assert np.linalg.norm(centre - fitted.mesh.vertices[peak]) < 25
 
 
 def test_another_organ_is_told_by_the_priors_own_reconstruction(

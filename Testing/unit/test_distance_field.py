@@ -187,6 +187,48 @@ def test_a_single_voxel(spacing: tuple[float, float, float]) -> None:
     assert field.values[0].min() < max(spacing)
 
 
+def test_between_thick_slices_the_boundary_is_interpolated() -> None:
+    """A cone on slices of 6 mm: steps of 4 mm in the mask, none in the field."""
+    shape, matrix = (12, 60, 60), affine(np.eye(3), (1.0, 1.0, 6.0), (-30, -30, 0))
+    x, y, z = np.moveaxis(voxel_centres(shape, matrix), -1, 0)
+    radius = 30 - 2 * z / 3
+    mask = (np.hypot(x, y) < radius) & (np.arange(12)[:, None, None] > 0) & (radius > 4)
+    surface = distance_field(mask, matrix).surface()
+    height = surface.vertices[:, 2]
+    middle = surface.vertices[(height > 9) & (height < 33)]
+    error = np.abs(np.hypot(middle[:, 0], middle[:, 1]) - (30 - 2 * middle[:, 2] / 3))
+    assert error.mean() < 0.5
+    assert error.max() < 1.2
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_surface_is_that_of_the_sphere(name: str) -> None:
+    surface = _ball(name).surface()
+    assert surface.is_closed
+    assert surface.volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.03)
+    error = np.abs(np.linalg.norm(surface.vertices - CENTRE, axis=1) - RADIUS)
+    assert error.mean() < 0.3 * max(GRIDS[name][1])
+
+
+def test_a_field_without_inside_has_no_surface() -> None:
+    field = DistanceField(torch.ones(4, 3, 3, 3), torch.zeros(3), 1.0)
+    with pytest.raises(InputError, match="too thin"):
+        field.surface()
+
+
+def test_signed_distance_and_gradient() -> None:
+    field, points = _ball(), _around(1.3 * RADIUS)
+    distance, gradient = field.signed(points)
+    offset = points - torch.as_tensor(CENTRE).float()
+    assert torch.equal(distance.abs(), field(points))
+    clear = ((offset.norm(dim=1) - RADIUS).abs() > 2) & (offset.norm(dim=1) > 6)
+    assert torch.equal(distance[clear] < 0, offset.norm(dim=1)[clear] < RADIUS)
+    outwards = torch.nn.functional.normalize(offset, dim=1)
+    assert (gradient * outwards).sum(dim=1)[clear].min() > 0.8
+    far = field.signed(torch.as_tensor(CENTRE).float()[None] + 500)
+    assert 0 < far[0].item() < 60  # of the border of the grid
+
+
 def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(InputError, match="empty"):
         distance_field(np.zeros((4, 4, 4)), np.eye(4))

@@ -83,7 +83,7 @@ def test_a_report_tells_how_far_a_result_agrees_with_the_segmentation(
     empty = grid((70, 50, 40), (2, 2, 2.5))
     segmentation = Segmentation(empty.with_array(inside_ellipsoid(empty)))
     regions = np.zeros(empty.array.shape, dtype=np.uint8)
-    judged = Agreement(0.93, 0.9, 12.5, 3.0, 0.5, regions, "medium", ("3 ml were left out.",))
+    judged = Agreement(0.93, 0.9, 12.5, 3.0, 0.5, 2.0, 0.25, 8.0, regions, "medium", ("3 ml were left out.",))
     report = make_report(result_of(mesh), segmentation, ellipsoid_prior, mesh, judged=judged)
     assert report["agreement"] == {
         "dice": 0.93,
@@ -91,6 +91,9 @@ def test_a_report_tells_how_far_a_result_agrees_with_the_segmentation(
         "largest_displacement_mm": 12.5,
         "removed_ml": 3.0,
         "added_ml": 0.5,
+        "unusual_ml": 2.0,
+        "lacking_ml": 0.25,
+        "typical_mm": 8.0,
         "confidence": "medium",
         "reasons": ["3 ml were left out."],
     }

@@ -169,12 +169,12 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
 
 
 def _write_disagreement(path: Path, judged: Agreement, observation: Observation) -> None:
-    from dals.agreement import ADDED, REMOVED
+    from dals.agreement import ADDED, LACKING, REMOVED, UNUSUAL
     from dals.io.label_maps import Labelled, write_label_maps
     from dals.observations import Segmentation
 
     assert isinstance(observation, Segmentation)
-    names = {REMOVED: "removed", ADDED: "added"}
+    names = {REMOVED: "removed", ADDED: "added", UNUSUAL: "unusual", LACKING: "lacking"}
     write_label_maps(
         path,
         [Labelled(observation.label_map.with_array(judged.map == value), value, name) for value, name in names.items()],

@@ -16,11 +16,12 @@ from dals.fitting.descent import Descent
 from dals.fitting.first_guess import first_guess
 from dals.fitting.result import Callback, FitResult, FitState, Stage
 from dals.fitting.retrieval import retrieve
-from dals.fitting.tasks import Observation, TaskLoss, task_loss, task_of
+from dals.fitting.tasks import Observation, SegmentationLoss, TaskLoss, task_loss, task_of
 from dals.losses import dirichlet_energy, quality_loss
 from dals.mesh import TriangleMesh
 from dals.pose import Pose, PoseCorrection
 from dals.prior import ShapePrior
+from dals.snapping import snap
 from dals.template import Template, icosphere, uniform_laplacian
 from dals.untangling import untangle
 
@@ -71,9 +72,8 @@ def fit(
         variables = solver.search()
     if not settings.single_latent and settings.local_steps > 0:
         solver.local_stage(variables)
-    mesh = solver.mesh(variables, settings.level)
+    mesh, loss = solver.finish(variables)
     state = solver.state(variables)
-    loss = solver.final_loss(variables)
     device = str(prior.latent_mean.device)
     return FitResult(mesh, state, loss, solver.descent.done, time.monotonic() - began, device, settings)
 
@@ -244,12 +244,17 @@ class _Solver:
         return _Variables(pose, task_loss(self.observation, pose, self.settings, self.device), correction, shared)
 
     @torch.no_grad()
-    def mesh(self, variables: _Variables, level: int) -> TriangleMesh:
-        """The resulting surface, RAS mm."""
-        template = icosphere(level)
-        vertices = self._decode(variables, self.prior.sphere(template)).cpu().double().numpy()
-        mesh = TriangleMesh(variables.pose.to_patient(vertices), template.facets)
-        return untangle(mesh) if self.settings.untangled else mesh
+    def finish(self, variables: _Variables) -> tuple[TriangleMesh, float]:
+        """The resulting surface, RAS mm, and its task loss in squares of its own canonical unit."""
+        settings, template = self.settings, icosphere(self.settings.level)
+        vertices = self._decode(variables, self.prior.sphere(template))
+        if settings.snapping and isinstance(variables.task, SegmentationLoss):
+            vertices = snap(vertices, template, variables.task.field, reach=settings.snapping)
+        generator = torch.Generator(device=self.device).manual_seed(settings.seed)
+        loss = float(variables.task(vertices, torch.as_tensor(template.facets, device=self.device), generator))
+        mesh = TriangleMesh(variables.pose.to_patient(vertices.cpu().double().numpy()), template.facets)
+        mesh = untangle(mesh) if settings.untangled else mesh
+        return mesh, loss / float(variables.correction.log_scale.detach().exp()) ** 2
 
     def state(self, variables: _Variables) -> FitState:
         """What another fit can start from."""
@@ -257,16 +262,6 @@ class _Solver:
         shared = (self.prior.latent_mean + variables.shared.detach() @ self.basis.T).cpu()
         pose = variables.pose if self.known is not None else variables.pose.after(variables.correction.as_pose())
         return FitState(pose, shared, local, variables.level)
-
-    @torch.no_grad()
-    def final_loss(self, variables: _Variables) -> float:
-        """Task loss of the final mesh in squares of its own canonical unit."""
-        template = icosphere(self.settings.level)
-        vertices = self._decode(variables, self.prior.sphere(template))
-        facets = torch.as_tensor(template.facets, device=self.device)
-        generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
-        loss = float(variables.task(vertices, facets, generator))
-        return loss / float(variables.correction.log_scale.detach().exp()) ** 2
 
     @torch.no_grad()
     def _selection_loss(self, variables: _Variables) -> float:

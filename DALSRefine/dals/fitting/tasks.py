@@ -19,7 +19,6 @@ from dals.observations import PlanarContours, PointCloud, Segmentation
 from dals.pose import Pose
 from dals.sampling import choose_on_surface, sample_surface
 from dals.slicing import cut_mesh, planes_met, sample_cuts
-from dals.voxelisation import label_map_to_mesh
 
 _BOUNDARY_POINTS = 20_000
 
@@ -214,10 +213,10 @@ def _segmentation_loss(
         rotation[:3, :3] = pose.rotation.T
     shift = rotation[:3, :3] @ pose.translation
     field = distance_field(label_map.array, rotation @ matrix).scaled(1.0 / pose.scale, shift)
-    surface = label_map_to_mesh(label_map)
+    surface = field.surface()
     generator = torch.Generator().manual_seed(settings.seed)
-    vertices = _tensor(pose.to_canonical(surface.vertices), torch.device("cpu"))
-    boundary = sample_surface(vertices, torch.as_tensor(surface.facets), _BOUNDARY_POINTS, generator=generator)
+    vertices, facets = _tensor(surface.vertices, torch.device("cpu")), torch.as_tensor(surface.facets.copy())
+    boundary = sample_surface(vertices, facets, _BOUNDARY_POINTS, generator=generator)
     certainty = None
     if observation.probabilities is not None:
         points = pose.to_patient(boundary.double().numpy())

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
 
+from dals.distance_field import distance_field
 from dals.label_map import BoolArray, LabelMap
 from dals.mesh import TriangleMesh
+from dals.observations import Segmentation
 from dals.voxelisation import label_map_to_mesh
 from dals.vtk_bridge import mesh_of, polydata_of
 
@@ -61,6 +63,12 @@ def joint(label_map: LabelMap, *, factor: float) -> TriangleMesh:
     sinc.Update()
     smooth = mesh_of(sinc.GetOutput())
     return TriangleMesh(smooth.vertices @ matrix[:3, :3].T + matrix[:3, 3], smooth.facets)
+
+
+def interpolated(label_map: LabelMap) -> TriangleMesh:
+    """The largest component without cavities, its boundary interpolated between the slices."""
+    solid = Segmentation(label_map).solid
+    return distance_field(solid.array, solid.ijk_to_ras).surface()
 
 
 def kernel(label_map: LabelMap, size_mm: float) -> list[int]:

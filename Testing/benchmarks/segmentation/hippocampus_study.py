@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.segmentation.cases import FOLDER, predicted, read_case, read_prediction
 from benchmarks.segmentation.provenance import describe
-from benchmarks.segmentation.refine import SHOWN, VARIANTS, jobs_of, key_of_job, measure, observation
+from benchmarks.segmentation.refine import LARGEST, SHOWN, VARIANTS, jobs_of, key_of_job, measure, observation
 from benchmarks.segmentation.results import DEFINITIONS, examples, store
 from benchmarks.segmentation.rows import RAW, Job, Row, measure_all, one_thread
 from benchmarks.segmentation.table import brief, groups_and_methods, markdown, pairs_of
@@ -18,7 +18,7 @@ from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
 
 NAME = "segmentation-hippocampus"
 VIEW_FROM = (1.0, 0.3, 0.5)
-TITLES = {RAW: "raw", **{key: variant.title for key, variant in VARIANTS.items()}}
+TITLES = {RAW: "raw", LARGEST: "largest component", **{key: variant.title for key, variant in VARIANTS.items()}}
 
 
 def raw_scores(backbones: Sequence[str], split: str, *, folder: Path, workers: int) -> list[Row]:

@@ -15,7 +15,7 @@ from dals.agreement import agreement
 from dals.fitting import FitSettings, fit
 from dals.observations import Segmentation
 from dals.prior import ShapePrior, load_prior
-from dals.voxelisation import mesh_to_label_map
+from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,21 @@ VARIANTS = {
     "probabilities": Variant("defaults, with probabilities", FitSettings.for_task("segmentation"), probabilities=True),
 }
 """In all of them the pose is found from the raw segmentation: its centre and scale."""
+LARGEST = "largest"
+"""No refinement: the largest component without cavities, which every refinement starts from."""
 SHOWN = "defaults"
 """The variant that is drawn."""
 
 
 def jobs_of(backbone: str, cases: list[str]) -> list[Job]:
-    """The raw predictions and all variants of refining them."""
-    return [Job(backbone, case, method) for case in cases for method in (RAW, *VARIANTS)]
+    """The raw predictions, their largest components and all variants of refining them."""
+    return [Job(backbone, case, method) for case in cases for method in (RAW, LARGEST, *VARIANTS)]
 
 
 def key_of_job(job: Job, *, prior: ShapePrior, folder: Path) -> str:
     """Changes with the prediction, the truth, the prior, the settings and the code."""
     case = digest_of(HIPPOCAMPI / "labels" / f"{job.case}.nii.gz", label_path(job.group, job.case, folder=folder))
-    if job.method == RAW:
+    if job.method in (RAW, LARGEST):
         return key_of(job, case, SAMPLES, code_digest())
     variant, sureness = VARIANTS[job.method], ""
     if variant.probabilities:
@@ -71,6 +73,9 @@ def measure(job: Job, *, prior_name: str, folder: Path) -> Row:
         return row_of(job, NOTHING, confidence="" if job.method == RAW else "none", reasons="nothing was segmented")
     if job.method == RAW:
         return row_of(job, score_of_label_map(raw, truth))
+    if job.method == LARGEST:
+        solid = label_map_to_mesh(Segmentation(raw).solid)
+        return row_of(job, score(solid, mesh_to_label_map(solid, truth.label_map), truth))
     settings, given = VARIANTS[job.method].settings, observation(job, folder=folder)
     return refined_row(job, cached_prior(prior_name), given, truth, settings)
 
