@@ -57,8 +57,8 @@ class Agreement:
     removed_ml, added_ml : float
         Volume that only the segmentation or only the result has, further than two voxels from the other.
     unusual_ml, lacking_ml : float
-        Volume of the result far from the prior's reconstruction, as a leak that was followed is, and of the
-        reconstruction far from the result, as a missing part is.
+        Volume of the segmentation's largest component far from the prior's reconstruction, as a leak is, and of
+        the reconstruction far from that component, as a missing part is; the result may follow either.
     typical_mm : float
         What counts as far there.
     map : (K, J, I) uint8
@@ -101,7 +101,8 @@ def agreement(
     typical = mesh_to_label_map(_reconstruction(result, prior), given)
     typical_mm = _TYPICAL * result.state.pose.scale
     regions = disagreement_map(given.array, refined.array)
-    unusual, lacking = _beyond(refined, typical, typical_mm), _beyond(typical, refined, typical_mm)
+    solid = given.with_part(segmentation.solid)
+    unusual, lacking = _beyond(solid, typical, typical_mm), _beyond(typical, solid, typical_mm)
     for value, where in ((UNUSUAL, unusual), (LACKING, lacking)):
         regions[where & (regions == 0)] = value
     voxel_ml = abs(float(np.linalg.det(given.ijk_to_ras[:3, :3]))) / 1e3
@@ -204,12 +205,14 @@ def _reasons(found: Agreement, segmented_ml: float, organ: str) -> tuple[str, ..
         reasons.append(f"{found.added_ml:.3g} ml were added more than {FAR_VOXELS} voxels outside of the segmentation.")
     if found.unusual_ml > doubtful:
         reasons.append(
-            f"{found.unusual_ml:.3g} ml of the result lie more than {found.typical_mm:.0f} mm outside of the closest "
-            f"typical {organ}: the segmentation may leak into a neighbour there, or the organ is unusual; please look."
+            f"{found.unusual_ml:.3g} ml of the segmentation lie more than {found.typical_mm:.0f} mm outside of the "
+            f"closest typical {organ}: it may leak into a neighbour there, or the organ is unusual. The result may "
+            "follow it; please look."
         )
     if found.lacking_ml > doubtful:
         reasons.append(
             f"{found.lacking_ml:.3g} ml of the closest typical {organ} lie more than {found.typical_mm:.0f} mm outside "
-            "of the result: the segmentation may lack a part there, or the organ is unusual; please look."
+            "of the segmentation: it may lack a part there, or the organ is unusual. The result may lack it, too; "
+            "please look."
         )
     return tuple(reasons)

@@ -101,6 +101,14 @@ class LabelMap:
         matrix[:3, 3] += matrix[:3, :3] @ [part.start for part in box[::-1]]
         return LabelMap(self.array[box], matrix, self.name)
 
+    def with_part(self, part: LabelMap) -> LabelMap:
+        """Only the voxels of a map that was cropped from one on this grid."""
+        array = np.zeros(self.array.shape, dtype=np.bool_)
+        first = np.rint(self.ras_to_ijk[:3, :3] @ part.ijk_to_ras[:3, 3] + self.ras_to_ijk[:3, 3]).astype(int)
+        box = tuple(slice(low, low + count) for low, count in zip(first[::-1], part.array.shape, strict=True))
+        array[box] = part.array
+        return self.with_array(array)
+
     def with_array(self, array: NDArray[Any], *, name: str | None = None) -> LabelMap:
         """Another mask, (K, J, I), on the same grid."""
         if array.shape != self.array.shape:

@@ -36,3 +36,12 @@ def test_a_cropped_map_is_the_same_in_space() -> None:
     assert part.volume == pytest.approx(label_map.volume)
     assert np.allclose(part.marked_points, label_map.marked_points)
     assert np.array_equal(label_map.array, oblique().array)
+
+
+def test_a_cropped_part_finds_its_place() -> None:
+    rng = np.random.default_rng(0)
+    array = rng.random((5, 6, 7)) < 0.1
+    array[0] = array[:, :, -1] = False
+    whole = LabelMap(array, oblique().ijk_to_ras)
+    assert whole.cropped().array.shape != array.shape
+    assert np.array_equal(whole.empty_like().with_part(whole.cropped()).array, array)
