@@ -170,7 +170,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, bank):
 def test_weights_are_read_as_they_were_written(tmp_path, monkeypatch, bank):
     small = trained.Recipe(DECODERS["SIREN"], TRAINING, SampleSettings(samples=500), FITTING, FITTING)
     monkeypatch.setitem(trained.RECIPES, "SIREN", small)
-    path = trained.weights_path("SIREN", organ="liver", split="test", quick=True, folder=tmp_path)
+    path = trained.weights_path("SIREN", organ="liver", quick=True, folder=tmp_path)
     path.parent.mkdir(parents=True)
     shapes = [ellipsoid(semi_axes, f"ellipsoid {k}") for k, semi_axes in enumerate(SEMI_AXES[:3])]
     trained.train_system("SIREN", shapes, path, minutes=0.01, samples=None)

@@ -12,7 +12,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.comparison import observations, plans, report
+from benchmarks import protocol
+from benchmarks.comparison import observations, plans, report, runner, shapes
+from benchmarks.comparison.registry import Context
 from benchmarks.comparison.runner import Job, mesh_path
 from benchmarks.systems.base import Observation, Section, System
 from benchmarks.systems.dals_system import DalsSystem
@@ -258,3 +260,33 @@ def test_a_plan_of_some_systems_has_only_these() -> None:
     plan = plans.plan_of("table3", ["a"], systems=["RBF", "DALS"])
     assert plan.jobs == (Job("RBF", "planes", "a"), Job("DALS", "planes", "a"))
     assert plan.systems == ("RBF", "DALS")
+
+
+def test_a_table_that_was_interrupted_has_the_cases_that_are_complete(tmp_path: Path) -> None:
+    context, store = Context("liver", "test", quick=True), tmp_path / "rows.jsonl"
+    jobs = [Job(system, "planes", case) for system in ("RBF", "Convex hull") for case in ("a", "b")]
+    for job, chamfer in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):  # the hull of "b" is missing
+        row = {**job.shown, "error": "", "chamfer": chamfer, "key": runner.key_of(job, context)}
+        report.append_row(store, row)
+    found = runner.run(jobs, context, store=store, workers=1, minutes=0)
+    assert [(row["system"], row["case"], row["chamfer"]) for row in found] == [
+        ("RBF", "a", 1.0),
+        ("Convex hull", "a", 3.0),
+    ]
+
+
+def test_the_same_fit_is_made_once_whatever_a_table_calls_it() -> None:
+    context = Context("liver", "test", quick=True)
+    keys = [runner.key_of(Job("RBF", c, "a", label=label), context) for c, label in (("planes", ""), ("planes:3", "x"))]
+    assert keys[0] == keys[1]
+    others = [Job("RBF", "planes:4", "a"), Job("RBF", "planes", "b"), Job("Poisson", "planes", "a")]
+    assert len({keys[0], *(runner.key_of(job, context) for job in others)}) == 4
+
+
+def test_no_system_is_trained_on_what_it_is_tuned_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"liver {k}" for k in range(20)]
+    (tmp_path / "splits.json").write_text(json.dumps({"msd_train": names}), encoding="utf-8")
+    monkeypatch.setattr(protocol, "LIVERS", tmp_path)
+    validation = shapes.validation_names("liver")
+    assert validation == ["liver 0", "liver 8", "liver 16"]
+    assert sorted([*validation, *shapes.training_names("liver")]) == sorted(names)

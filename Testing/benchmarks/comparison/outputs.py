@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import protocol
-from benchmarks.comparison import learnt, plots, registry
+from benchmarks.comparison import plots, registry
 from benchmarks.comparison.observations import observation_of
 from benchmarks.comparison.pictures import Exhibit, draw
 from benchmarks.comparison.plans import SWEEP_LABEL, Plan
@@ -27,8 +27,8 @@ TITLES = {
     "beyond": "Observations worse than the paper's",
 }
 _FOOTNOTE = (
-    "Mean ± standard deviation over the cases, canonical units; 100,000 samples of each surface. "
-    "Peak memory is that of the whole process, libraries included."
+    "Mean ± standard deviation over the cases, canonical units; 100,000 samples of each surface. Fits: seconds of one "
+    "core, and what the process's memory grew by at most, model and libraries not included."
 )
 
 
@@ -43,16 +43,17 @@ def write(
     name: str,
     meshes: Path | None = None,
 ) -> str:
-    """Write a table's files and return its Markdown."""
+    """Write a table's files, of the shapes that have rows, and return its Markdown."""
+    planned, measured = len(shapes), {str(row["case"]) for row in rows}
+    shapes = [shape for shape in shapes if shape.name in measured]
     shown = {job.shown["system"]: job.system for job in plan.jobs}
     sizes = {label: registry.model_megabytes(system, context) for label, system in shown.items()}
-    commit = provenance(protocol.ROOT).split("; ")[1]
-    rows = [{**row, "model_mb": sizes.get(str(row["system"])), "commit": commit} for row in rows]
+    rows = [{**row, "model_mb": sizes[str(row["system"])]} for row in rows]
     about = provenance(
         protocol.ROOT,
-        shapes=f"{len(shapes)} of {context.organ}, split {context.split}",
-        prior=f"{context.prior}, {registry.model_identity('DALS', context)}",
-        training_budget=_budgets(context),
+        cases=f"{len(measured)} of {planned} ({context.organ}, {context.split})",
+        other_prior=context.chosen_prior and Path(context.chosen_prior).name,
+        training=registry.budgets(tuple(shown.values()), context),
         size="quick: short models and few cases, not to be quoted" if context.quick else "full",
     )
     parts = [f"# {TITLES[table]}\n", about, _tables(table, plan, rows), _FOOTNOTE + "\n"]
@@ -61,13 +62,6 @@ def write(
     write_rows(folder / f"{name}.csv", rows)
     write_text(folder / f"{name}.md", text)
     return text
-
-
-def _budgets(context: Context) -> str:
-    """How long the models were trained."""
-    training = registry.the_prior(context.prior).card.get("training", {})
-    ours = f"prior {training['minutes']:g} min on {training['device']}, " if "minutes" in training else ""
-    return ours + learnt.budgets(quick=context.quick)
 
 
 def _tables(table: str, plan: Plan, rows: Sequence[Row]) -> str:

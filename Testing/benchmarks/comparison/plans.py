@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.comparison import learnt
+from benchmarks.comparison.registry import SHIPPED
 from benchmarks.comparison.runner import Job
 
 BASELINES = ("Convex hull", "Poisson", "RBF", "DASM", "DASM+R", "PCA")
@@ -57,7 +58,7 @@ def _each(systems: Sequence[str], conditions: Sequence[str], cases: Sequence[str
 
 
 def _table1(cases: Sequence[str], quick: bool) -> Plan:
-    systems = (*BASELINES, *learnt.NAMES, *OURS)
+    systems = (*BASELINES, *learnt.NAMES, *OURS, SHIPPED)
     return Plan(_each(systems, ["points"], cases), systems)
 
 
@@ -67,7 +68,7 @@ def _table2(cases: Sequence[str], quick: bool) -> Plan:
 
 
 def _table3(cases: Sequence[str], quick: bool) -> Plan:
-    systems = (*PLANE_BASELINES, *learnt.NAMES, *OURS)
+    systems = (*PLANE_BASELINES, *learnt.NAMES, *OURS, SHIPPED)
     return Plan(_each(systems, ["planes"], cases), systems)
 
 

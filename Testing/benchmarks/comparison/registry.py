@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import protocol
 from benchmarks.comparison import learnt
-from benchmarks.comparison.shapes import prepared, split_names, validation_names
+from benchmarks.comparison.shapes import prepared, training_names
+from benchmarks.systems import trained
 from benchmarks.systems.base import System
 from benchmarks.systems.dals_system import DalsSystem
 from benchmarks.systems.dasm import DasmSystem
@@ -22,6 +23,7 @@ from benchmarks.systems.poisson_rbf import PoissonSystem, RbfSystem
 from dals.prior import ShapePrior, load_prior
 
 CORRESPONDENCES = protocol.CACHE / "correspondences"
+SHIPPED = "DALS, shipped prior"
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,30 @@ class Context:
     ----------
     organ : "liver" or "hippocampus"
     split : str
-        Which shapes are measured; a model of the training shapes leaves the validation shapes out unless it is "test".
-    prior : str
-        Name or file of the shape prior.
+        Which shapes are measured.
     quick : bool
         Whether learnt systems are those of a short training.
+    chosen_prior : str, optional
+        Name or file of another prior than the one that was trained like the other systems (livers) or the shipped one
+        (hippocampi).
     """
 
     organ: str
     split: str
-    prior: str
     quick: bool
+    chosen_prior: str | None = None
 
     @property
-    def training_names(self) -> tuple[str, ...]:
-        """Shapes that models may be learnt from."""
-        names = split_names(self.organ)
-        left_out = [] if self.split == "test" else validation_names(names)
-        return tuple(name for name in names if name not in left_out)
+    def trains_prior(self) -> bool:
+        """Whether the prior is one of the systems that `learnt` trains."""
+        return self.chosen_prior is None and self.organ == "liver"
+
+    @property
+    def prior(self) -> str:
+        """Name or file of the prior of DALS and PCA."""
+        if self.trains_prior:
+            return str(learnt.weights(learnt.PRIOR, organ=self.organ, quick=self.quick))
+        return self.chosen_prior or self.organ
 
 
 @functools.cache
@@ -66,12 +74,20 @@ def the_pca(context: Context) -> PcaModel:
     """
     if context.quick:
         return learn(decoded_shapes(the_prior(context.prior)))
-    shapes = prepared(context.organ, list(context.training_names))
-    return learn(correspondences(context.prior, shapes, CORRESPONDENCES / context.organ))
+    return learn(_correspondences(context))
+
+
+def _correspondences(context: Context, *, workers: int = 1) -> Any:
+    shapes = prepared(context.organ, training_names(context.organ))
+    return correspondences(context.prior, shapes, CORRESPONDENCES / context.organ, workers=workers)
 
 
 def _dals(name: str, **options: Any) -> Callable[[Context], System]:
-    return lambda context: DalsSystem(the_prior(context.prior), name=name, **options)
+    return lambda context: DalsSystem(_prior_of(name, context), name=name, **options)
+
+
+def _prior_of(name: str, context: Context) -> ShapePrior:
+    return the_prior(context.organ if name == SHIPPED else context.prior)
 
 
 _FACTORIES: dict[str, Callable[[Context], System]] = {
@@ -85,18 +101,19 @@ _FACTORIES: dict[str, Callable[[Context], System]] = {
     "DALS global": _dals("DALS global", single=True),
     "DALS": _dals("DALS"),
     "DALS+R": _dals("DALS+R", remeshed=True),
+    SHIPPED: _dals(SHIPPED),
 }
-
-
 _SOURCES = {
-    "Convex hull": "hull",
-    "Poisson": "poisson_rbf",
-    "RBF": "poisson_rbf",
-    "Contour interpolation": "interpolation",
-    "DASM": "dasm",
-    "DASM+R": "dasm",
-    "PCA": "pca",
+    "Convex hull": ("hull",),
+    "Poisson": ("poisson_rbf", "normals"),
+    "RBF": ("poisson_rbf", "normals"),
+    "Contour interpolation": ("interpolation",),
+    "DASM": ("dasm",),
+    "DASM+R": ("dasm",),
+    "PCA": ("pca",),
+    **dict.fromkeys(learnt.NAMES, ("implicit", "evidence", "isosurface")),
 }
+"""Modules on which the results of a system depend."""
 
 
 def names() -> tuple[str, ...]:
@@ -126,7 +143,7 @@ def make(
         If a model that it needs is missing.
     """
     if name in learnt.NAMES:
-        return learnt.load(name, organ=context.organ, quick=context.quick, split=context.split)
+        return learnt.load(name, organ=context.organ, quick=context.quick)
     system = _FACTORIES[name](context)
     if isinstance(system, DalsSystem):
         return replace(system, estimates_pose=estimates_pose, changes=changes)
@@ -136,28 +153,45 @@ def make(
 def prepare(systems: tuple[str, ...], context: Context, *, workers: int) -> None:
     """Make what the systems need and the workers of a table should not make twice: models and their training data."""
     wanted = [name for name in systems if name in learnt.NAMES]
-    learnt.prepare(wanted, organ=context.organ, quick=context.quick, split=context.split, workers=workers)
+    if context.trains_prior and any(name == "PCA" or name.startswith("DALS") for name in systems):
+        wanted.insert(0, learnt.PRIOR)
+    learnt.prepare(wanted, organ=context.organ, quick=context.quick, workers=workers)
     if "PCA" in systems and not context.quick:
-        shapes = prepared(context.organ, list(context.training_names))
-        correspondences(context.prior, shapes, CORRESPONDENCES / context.organ, workers=workers)
+        _correspondences(context, workers=workers)
 
 
 def model_megabytes(name: str, context: Context) -> float | None:
     """Size of what a system has learnt, MB (10^6 bytes) of float32; None if it has learnt nothing."""
     if name in learnt.NAMES:
-        return learnt.megabytes(name)
+        return trained.megabytes(name)
     if name.startswith("DALS"):
-        return 4e-6 * sum(value.numel() for value in the_prior(context.prior).decoder.state_dict().values())
+        return 4e-6 * sum(value.numel() for value in _prior_of(name, context).decoder.state_dict().values())
     return 4e-6 * the_pca(context).size if name == "PCA" else None
 
 
 @functools.cache
 def model_identity(name: str, context: Context) -> str:
-    """What a result depends on: changes with the model, and with the code and tuning of a system without one."""
+    """What a result depends on: changes with the model, and with the code and tuning of a system.
+
+    The project's own method is recognised by its prior alone.
+    """
+    digest = hashlib.sha256()
     if name in learnt.NAMES:
-        return learnt.identity(name, organ=context.organ, quick=context.quick, split=context.split)
-    prior = the_prior(context.prior).digest[:12] if name == "PCA" or name.startswith("DALS") else ""
-    if name not in _SOURCES:
-        return prior
-    source = Path(__file__).parents[1] / "systems" / f"{_SOURCES[name]}.py"
-    return f"{prior} {hashlib.sha256(source.read_bytes()).hexdigest()[:12]}".strip()
+        digest.update(trained.identity(name, learnt.weights(name, organ=context.organ, quick=context.quick)))
+    if name == "PCA" or name.startswith("DALS"):
+        digest.update(_prior_of(name, context).digest.encode())
+    for source in _SOURCES.get(name, ()):
+        digest.update((Path(__file__).parents[1] / "systems" / f"{source}.py").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def budgets(systems: Sequence[str], context: Context) -> str:
+    """How long the models were trained, in words."""
+    parts = []
+    for name in ("DALS", SHIPPED):
+        if name in systems:
+            training = _prior_of(name, context).card["training"]
+            parts.append(f"{name} {training['minutes']:g} min ({training['device']})")
+    if any(name in learnt.NAMES for name in systems):
+        parts.append(f"each implicit system {learnt.minutes(context.quick):g} min (cpu, 1 thread)")
+    return ", ".join(parts)

@@ -27,8 +27,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 """Metrics of the paper's tables, with their titles and formats."""
 RESOURCES: dict[str, tuple[str, str]] = {
-    "seconds": ("fit s", "{:.1f}"),
-    "peak_mb": ("peak memory MB", "{:.0f}"),
+    "processor_seconds": ("fit s", "{:.1f}"),
+    "peak_mb": ("fit MB", "{:.0f}"),
     "model_mb": ("model MB", "{:.2f}"),
 }
 _SCALE = {"chamfer": 1e3}
@@ -152,6 +152,12 @@ def read_rows(path: Path) -> list[Row]:
             except json.JSONDecodeError:
                 continue
     return rows
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Add a row to those that `read_rows` finds."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import gc
 import json
+import math
 import os
 import resource
 import sys
@@ -11,7 +14,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,17 +23,17 @@ import numpy as np
 
 from benchmarks import protocol
 from benchmarks.comparison.observations import observation_of
-from benchmarks.comparison.registry import Context, make, model_identity
-from benchmarks.comparison.report import Row, read_rows
+from benchmarks.comparison.registry import Context, make, model_identity, the_prior
+from benchmarks.comparison.report import Row, append_row, commit, read_rows
 from benchmarks.comparison.shapes import prepared
 from dals.errors import DalsError
 from dals.fitting.first_guess import first_guess
 from dals.io.meshes import write_mesh
 from dals.pose import Pose
-from dals.prior import load_prior
 from dals.standardise import StandardShape
 from dals.template import icosphere
 
+_SAME = {"planes:3": "planes", "points:2500": "points"}
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 
 
@@ -69,52 +72,65 @@ class Job:
 
 
 def run(
-    jobs: Sequence[Job], context: Context, *, store: Path, workers: int, meshes: Path | None = None, fresh: bool = False
+    jobs: Sequence[Job],
+    context: Context,
+    *,
+    store: Path,
+    workers: int,
+    minutes: float = math.inf,
+    meshes: Path | None = None,
 ) -> list[Row]:
-    """Do what is not stored yet.
+    """Do what is not stored yet, case by case: however early it ends, the first cases have all systems.
 
     Parameters
     ----------
     jobs : sequence of Job
     context : Context
     store : Path
-        One JSON object a line; results of earlier runs with the same models are taken from it.
+        One JSON object a line; results of earlier runs with the same models are taken from it, whatever the table.
     workers : int
+    minutes : float
+        After so long what is not done is left for another run.
     meshes : Path, optional
         Folder for the surfaces.
-    fresh : bool
-        Whether to forget what is stored.
 
     Returns
     -------
     list of dict
-        Rows in the order of the jobs.
+        Rows in the order of the jobs, of the cases that are complete.
     """
-    if fresh:
-        store.unlink(missing_ok=True)
     store.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"]: row for row in read_rows(store)}
-    keys = [_key(job, context) for job in jobs]
-    missing = [(key, job) for key, job in zip(keys, jobs, strict=True) if not _is_done(done.get(key), job, meshes)]
-    began = time.monotonic()
+    keys = {job: key_of(job, context) for job in jobs}
+    cases = list(dict.fromkeys(job.case for job in jobs))
+    missing = [job for job in jobs if not _is_done(done.get(keys[job]), job, meshes)]
+    missing.sort(key=lambda job: cases.index(job.case))
+    began, made_by = time.monotonic(), commit(protocol.ROOT)
     for variable in _THREADS:
         os.environ[variable] = "1"  # inherited by the workers
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
-        futures = {pool.submit(measure, job, context, meshes): key for key, job in missing}
+        futures = {pool.submit(measure, job, context, meshes): keys[job] for job in missing if minutes > 0}
         for count, future in enumerate(as_completed(futures), 1):
             try:
-                row = {**future.result(), "key": futures[future]}
+                row = {**future.result(), "commit": made_by, "key": futures[future]}
             except BrokenProcessPool:
                 raise DalsError("A worker died; start the table again, it goes on where it was.") from None
             done[row["key"]] = row
-            with store.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_row(store, row)
             print(
                 f"{count}/{len(missing)} {time.monotonic() - began:.0f} s: {row['system']}, {row['condition']}, "
                 f"{row['case']}: {row['error'] or format(row['chamfer'], '.3g')}",
                 file=sys.stderr,
             )
-    return [{name: value for name, value in done[key].items() if name != "key"} for key in keys]
+            if time.monotonic() - began > 60 * minutes:
+                pool.shutdown(cancel_futures=True)
+                break
+    undone = {job.case for job in jobs if not _is_done(done.get(keys[job]), job, meshes)}
+    return [
+        {**{name: value for name, value in done[keys[job]].items() if name != "key"}, **job.shown}
+        for job in jobs
+        if job.case not in undone
+    ]
 
 
 def measure(job: Job, context: Context, meshes: Path | None = None) -> Row:
@@ -125,10 +141,10 @@ def measure(job: Job, context: Context, meshes: Path | None = None) -> Row:
         observation = observation_of(shape, job.condition)
         system = make(job.system, context, estimates_pose=not job.pose_known, changes=job.changes)
         pose = protocol.known_pose(shape) if job.pose_known else guessed_pose(observation, context.prior)
-        reset_peak()
-        began = time.perf_counter()
+        before, began, used = reset_peak(), time.perf_counter(), _processor_seconds()
         mesh = system.fit(observation, pose=pose)
-        row["seconds"], row["peak_mb"] = time.perf_counter() - began, peak_megabytes()
+        row["seconds"], row["processor_seconds"] = time.perf_counter() - began, _processor_seconds() - used
+        row["peak_mb"] = peak_megabytes() - before
         row |= protocol.judge(mesh, shape)
         row["facets"] = len(mesh.facets)
         if meshes is not None:
@@ -152,16 +168,27 @@ def mesh_path(folder: Path, job: Job) -> Path:
 
 def guessed_pose(observation: Any, prior_name: str) -> Pose:
     """What a system without an estimate of its own is given: `first_guess` of the mean shape."""
-    prior = load_prior(prior_name)
-    return first_guess(observation, prior.mean_shape(icosphere(3)).double().numpy())
+    return first_guess(observation, the_prior(prior_name).mean_shape(icosphere(3)).double().numpy())
 
 
-def reset_peak() -> None:
-    """Let the peak of the process's memory start anew, where the system can (Linux)."""
+def _processor_seconds() -> float:
+    """Used by this process and by those that it has started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def reset_peak() -> float:
+    """Let the peak of the process's memory start anew, and return where it starts, MB.
+
+    Memory that earlier fits have left is given back before; other systems than Linux can do neither.
+    """
+    gc.collect()
     try:
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
+    except (OSError, AttributeError):
+        pass
+    return peak_megabytes()
 
 
 def peak_megabytes() -> float:
@@ -180,9 +207,12 @@ def _shape(organ: str, split: str, name: str) -> StandardShape:
     return prepared(organ, [name])[0]
 
 
-def _key(job: Job, context: Context) -> str:
-    identity = model_identity(job.system, context)
-    return json.dumps([asdict(context), asdict(job), identity], sort_keys=True)
+def key_of(job: Job, context: Context) -> str:
+    """The same for the same fit, whatever a table calls it."""
+    condition = _SAME.get(job.condition, job.condition)
+    guessed = None if job.pose_known else the_prior(context.prior).digest
+    fit = [context.organ, job.system, condition, job.case, guessed, job.changes]
+    return json.dumps([*fit, model_identity(job.system, context)])
 
 
 def _is_done(row: Row | None, job: Job, meshes: Path | None) -> bool:

@@ -1,8 +1,9 @@
-"""The organs that a table is made on: test, validation and training shapes."""
+"""The organs that a table is made on, and those that the learnt systems are trained on."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from benchmarks import protocol
 from dals.dataset import load_dataset
@@ -11,12 +12,7 @@ from dals.preparation import prepare
 from dals.standardise import StandardShape
 
 EVERY = 8
-"""Every so many training shapes are left out for validation: settings are tuned on them."""
-
-
-def validation_names(training: list[str]) -> list[str]:
-    """The training shapes that are left out."""
-    return training[::EVERY]
+"""Every so many shapes of the training split are left out of all training: settings are tuned on them."""
 
 
 def shapes_of(organ: str, split: str) -> list[StandardShape]:
@@ -25,19 +21,22 @@ def shapes_of(organ: str, split: str) -> list[StandardShape]:
     Parameters
     ----------
     organ : "liver" or "hippocampus"
-    split : "test", "validation" or "training"
-        Training excludes validation.
+    split : "test" or "validation"
     """
-    if split == "test":
-        return protocol.held_out(organ)
-    names = split_names(organ)
-    left_out = validation_names(names)
-    chosen = left_out if split == "validation" else [name for name in names if name not in left_out]
-    return prepared(organ, chosen)
+    return protocol.held_out(organ) if split == "test" else prepared(organ, validation_names(organ))
 
 
-def split_names(organ: str) -> list[str]:
-    """Names of all training shapes, validation included."""
+def validation_names(organ: str) -> list[str]:
+    """What settings are tuned on."""
+    return _split_names(organ)[::EVERY]
+
+
+def training_names(organ: str) -> list[str]:
+    """What every learnt system is trained on."""
+    return [name for index, name in enumerate(_split_names(organ)) if index % EVERY]
+
+
+def _split_names(organ: str) -> list[str]:
     source, split = (protocol.LIVERS, "msd_train") if organ == "liver" else (protocol.HIPPOCAMPI, "prior_train")
     splits = source / "splits.json"
     if not splits.is_file():
@@ -45,9 +44,14 @@ def split_names(organ: str) -> list[str]:
     return list(json.loads(splits.read_text(encoding="utf-8"))[split])
 
 
+def dataset_folder(organ: str) -> Path:
+    """The prepared data set of the training split's shapes."""
+    return protocol.CACHE / f"{organ}_tables"
+
+
 def prepared(organ: str, names: list[str]) -> list[StandardShape]:
     """Standard shapes by name; those that cannot be prepared are left out."""
-    folder = protocol.CACHE / f"{organ}_tables"
+    folder = dataset_folder(organ)
     if organ == "liver":
         prepare([protocol.LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
     else:

@@ -15,15 +15,12 @@ Observation: TypeAlias = PointCloud | PlanarContours
 
 
 class System(Protocol):
-    """Something that makes a surface from an observation when the pose is known.
+    """Something that makes a surface from an observation when the pose is known."""
 
-    Attributes
-    ----------
-    name : str
-        As in the tables.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """As in the tables."""
+        ...
 
     def fit(self, observation: Observation, *, pose: Pose) -> TriangleMesh:
         """Make the surface, RAS mm.

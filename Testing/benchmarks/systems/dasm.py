@@ -76,7 +76,7 @@ class DasmSettings:
 
 
 POINTS = DasmSettings(first_weight=1.0, last_weight=0.02)
-PLANES = DasmSettings(order=3, first_weight=500.0, last_weight=1.0)
+PLANES = DasmSettings(order=3, first_weight=500.0, last_weight=0.02)
 
 
 @dataclass(frozen=True)

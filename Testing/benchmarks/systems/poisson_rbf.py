@@ -42,7 +42,7 @@ class PoissonSystem:
         Points along the outlines of a plane.
     """
 
-    screening: float = 10.0
+    screening: float = 100.0
     depth: tuple[int, int] = (7, 5)
     per_plane: int = 400
     name: str = "Poisson"
@@ -65,9 +65,10 @@ class RbfSystem:
 
     Attributes
     ----------
-    offset : float
-        Of the points off the surface, canonical units.
-    kernel : str
+    offset : tuple of float
+        Of the points off the surface, canonical units; for points and for contours.
+    kernel : tuple of str
+        For points and for contours.
     smoothing : float
         0 interpolates.
     per_plane, most : int
@@ -76,8 +77,8 @@ class RbfSystem:
         Of the grid on which the functions are evaluated, along each axis.
     """
 
-    offset: float = 0.02
-    kernel: str = "cubic"
+    offset: tuple[float, float] = (0.02, 0.05)
+    kernel: tuple[str, str] = ("linear", "cubic")
     smoothing: float = 1e-6
     per_plane: int = 300
     most: int = 2_500
@@ -91,12 +92,13 @@ class RbfSystem:
             chosen = np.random.default_rng(0).choice(len(points), self.most, replace=False)
             points, normals = points[chosen], normals[chosen]
         # Off the surface on one side in turn: half as many functions, a quarter of the memory.
-        side = np.where(np.arange(len(points)) % 2, 1.0, -1.0) * self.offset
+        kind = isinstance(observation, PlanarContours)
+        side = np.where(np.arange(len(points)) % 2, 1.0, -1.0) * self.offset[kind]
         off, distances = off_surface(points, normals, side)
         centres = np.concatenate([points, off])
         values = np.concatenate([np.zeros(len(points)), -distances])
         centres, first = np.unique(np.round(centres, 9), axis=0, return_index=True)
-        function = RBFInterpolator(centres, values[first], kernel=self.kernel, smoothing=self.smoothing, degree=1)
+        function = RBFInterpolator(centres, values[first], kernel=self.kernel[kind], smoothing=self.smoothing, degree=1)
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
         reach = max(EXTENT, 1.1 * float(np.ptp(points, axis=0).max()) / 2)
         spacing = 2 * reach / (self.cells - 1)
