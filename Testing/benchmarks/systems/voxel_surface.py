@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonDataModel import vtkImageData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkPolyDataConnectivityFilter
+from vtkmodules.vtkFiltersCore import vtkPolyDataConnectivityFilter
 
 from dals.errors import DalsError
+from dals.flying_edges import flying_edges
 from dals.mesh import FloatArray, TriangleMesh
 from dals.vtk_bridge import mesh_of, polydata_of
 
@@ -29,18 +28,8 @@ def zero_surface(field: FloatArray, origin: FloatArray, spacing: float) -> Trian
         If nothing is inside.
     """
     padded = np.pad(field, 1, constant_values=-float(np.abs(field).mean()))
-    image = vtkImageData()
-    image.SetDimensions(*padded.shape)
-    image.SetSpacing(spacing, spacing, spacing)
-    image.SetOrigin(*(np.asarray(origin) - spacing))
-    image.GetPointData().SetScalars(numpy_to_vtk(padded.transpose(2, 1, 0).ravel().astype(np.float64), deep=True))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 0.0)
-    contour.ComputeNormalsOff()
-    contour.ComputeScalarsOff()
-    contour.Update()
-    mesh = mesh_of(contour.GetOutput())
+    indices = flying_edges(padded.transpose(2, 1, 0).astype(np.float64), 0.0)
+    mesh = TriangleMesh(np.asarray(origin) + (indices.vertices - 1) * spacing, indices.facets)
     if len(mesh.facets) == 0:
         raise DalsError("The surface is empty.")
     return largest_component(mesh)
