@@ -112,6 +112,7 @@ _SOURCES = {
     "DASM+R": ("dasm",),
     "PCA": ("pca",),
     **dict.fromkeys(learnt.NAMES, ("implicit", "evidence", "isosurface")),
+    **dict.fromkeys(("DALS global", "DALS", "DALS+R", SHIPPED), ("dals_system",)),
 }
 """Modules on which the results of a system depend."""
 
@@ -173,7 +174,7 @@ def model_megabytes(name: str, context: Context) -> float | None:
 def model_identity(name: str, context: Context) -> str:
     """What a result depends on: changes with the model, and with the code and tuning of a system.
 
-    The project's own method is recognised by its prior alone.
+    Of the project's own method the package `dals` is not among it.
     """
     digest = hashlib.sha256()
     if name in learnt.NAMES:

@@ -76,7 +76,7 @@ class ImplicitSystem:
         *,
         for_points: FitSettings,
         for_planes: FitSettings,
-        grid: int = 128,
+        grid: int = 96,
         bfloat16: bool = True,
     ) -> None:
         self.name = name
