@@ -122,7 +122,12 @@ def _correspond(job: tuple[str, StandardShape, Path]) -> None:
 
 @dataclass(frozen=True)
 class PcaSettings:
-    """Of the closest-point iterations; tuned on validation livers.
+    """Of the closest-point iterations.
+
+    Tuned on four livers of msd_train that are for tuning, never on test shapes. Chamfer distances in 1e-3 canonical
+    units for a sigma of 0.125, 0.05, 0.02, 0.01, 0.005 and 0.002 from points: 3.17, 1.66, 1.12, 0.919, 0.868 and 0.871; of
+    0.125, 0.05, 0.03, 0.02 and 0.01 from planes: 4.38, 3.07, 2.88, 2.91 and 3.19. Tangential weights of 0.03 and 0.3
+    changed less than 0.02.
 
     Attributes
     ----------
@@ -145,8 +150,8 @@ class PcaSettings:
     count: int = 1_000
 
 
-POINTS = PcaSettings()
-PLANES = PcaSettings()
+POINTS = PcaSettings(sigma=0.005)
+PLANES = PcaSettings(sigma=0.03)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,15 @@ More samples in a step and other learning rates were tried in trainings of 40 s 
 Settings of the fits, with the networks of the full training and four livers; 200 steps, a rate of 0.1 and a prior of
 1e-3 where nothing else is said:
 
-- SIREN: points 0.664, rate 0.2 0.568, rate 0.4 0.603, 100 steps 1.20 (prior 1e-4 1.24). Planes 3.14, rate 0.05 3.07,
-  100 steps 3.10, prior 1e-2 3.57 and 1e-4 3.09.
+- DeepSDF: points 0.623; rate 0.2 0.479; prior 1e-4 with rates 0.4 and 0.8 0.357 and 0.329. Planes with 100 steps 2.47,
+  the same with rate 0.2 2.67, with prior 1e-2 3.41.
+- SIREN: points 0.664, rate 0.2 0.568, rate 0.4 0.603, 100 steps 1.20; prior 1e-4 with rates 0.2 and 0.4 0.441 and 0.340.
+  Planes 3.14, rate 0.05 3.07, 100 steps 3.10, prior 1e-2 3.57 and 1e-4 3.09.
+- DUAL-MLP global: points 0.775, rates 0.2 and 0.4 0.646 and 0.594; prior 1e-4 with rates 0.2, 0.4 and 0.8 0.492, 0.444
+  and 0.352. Planes 2.59, rates 0.2, 0.4 and 0.8 2.62, 2.28 and 2.69; 0.4 with prior 3e-3 2.99.
+- DUAL-MLP local: points 0.342, rates 0.2 and 0.4 0.197 and 0.146, prior 1e-4 with rates 0.2 to 1.6 0.161, 0.134, 0.098
+  and 0.088. Planes 5.06, rate 0.2 4.90; prior 1e-2 4.75; rate 0.2 with roughness 1e-3, 1e-2 and 0.1 4.47, 3.79 and 5.04
+  (1e-2 with prior 1e-2 4.35, with rate 0.4 3.83).
 """
 
 from __future__ import annotations
@@ -77,28 +84,32 @@ _SAMPLES = SampleSettings(samples=50_000, variants=8, variant_samples=12_500)
 
 RECIPES = {
     "DeepSDF": Recipe(
-        lambda: DeepSdf(dropout=0.0, sphere_start=True), _SMALL_STEPS, _SAMPLES, FitSettings(), FitSettings()
+        lambda: DeepSdf(dropout=0.0, sphere_start=True),
+        _SMALL_STEPS,
+        _SAMPLES,
+        FitSettings(learning_rate=0.8, prior=1e-4),
+        FitSettings(steps=100),
     ),
     "SIREN": Recipe(
         lambda: Siren(omega=10.0, first_omega=10.0),
         replace(_SMALL_STEPS, learning_rate=1e-4),
         _SAMPLES,
-        FitSettings(learning_rate=0.2),
+        FitSettings(learning_rate=0.4, prior=1e-4),
         FitSettings(steps=100),
     ),
     "DUAL-MLP global": Recipe(
         lambda: DualMlp(omega=10.0, first_omega=10.0),
         TrainingSettings(points=128, learning_rate=2e-4),
         _SAMPLES,
-        FitSettings(),
-        FitSettings(),
+        FitSettings(learning_rate=0.8, prior=1e-4),
+        FitSettings(learning_rate=0.4),
     ),
     "DUAL-MLP local": Recipe(
         lambda: DualMlp(latent_size=32, grid=5, omega=10.0, first_omega=10.0),
         TrainingSettings(points=128, learning_rate=5e-4, latent_learning_rate=5e-3),
         _SAMPLES,
-        FitSettings(),
-        FitSettings(),
+        FitSettings(learning_rate=1.6, prior=1e-4),
+        FitSettings(learning_rate=0.2, roughness=1e-2),
     ),
 }
 NAMES = tuple(RECIPES)
