@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
@@ -182,8 +183,18 @@ def model_identity(name: str, context: Context) -> str:
     if name == "PCA" or name.startswith("DALS"):
         digest.update(_prior_of(name, context).digest.encode())
     for source in _SOURCES.get(name, ()):
-        digest.update((Path(__file__).parents[1] / "systems" / f"{source}.py").read_bytes())
+        digest.update(_statements(Path(__file__).parents[1] / "systems" / f"{source}.py"))
     return digest.hexdigest()[:12]
+
+
+def _statements(source: Path) -> bytes:
+    """What a module does: without comments and docstrings, which change no result."""
+
+    class Bare(ast.NodeTransformer):
+        def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+            return None if isinstance(node.value, ast.Constant) else node
+
+    return ast.dump(Bare().visit(ast.parse(source.read_text(encoding="utf-8")))).encode()
 
 
 def budgets(systems: Sequence[str], context: Context) -> str:

@@ -125,9 +125,9 @@ class PcaSettings:
     """Of the closest-point iterations.
 
     Tuned on four livers of msd_train that are for tuning, never on test shapes. Chamfer distances in 1e-3 canonical
-    units for a sigma of 0.125, 0.05, 0.02, 0.01, 0.005 and 0.002 from points: 3.17, 1.66, 1.12, 0.919, 0.868 and 0.871; of
-    0.125, 0.05, 0.03, 0.02 and 0.01 from planes: 4.38, 3.07, 2.88, 2.91 and 3.19. Tangential weights of 0.03 and 0.3
-    changed less than 0.02.
+    units for a sigma of 0.125, 0.05, 0.02, 0.01, 0.005 and 0.002 from points: 3.17, 1.66, 1.12, 0.919, 0.868 and 0.871;
+    of 0.125, 0.05, 0.03, 0.02 and 0.01 from planes: 4.38, 3.07, 2.88, 2.91 and 3.19. Tangential weights of 0.03 and
+    0.3 changed less than 0.02.
 
     Attributes
     ----------

@@ -19,8 +19,8 @@ Settings of the fits, with the networks of the full training and four livers; 20
 
 - DeepSDF: points 0.623; rate 0.2 0.479; prior 1e-4 with rates 0.4 and 0.8 0.357 and 0.329. Planes with 100 steps 2.47,
   the same with rate 0.2 2.67, with prior 1e-2 3.41.
-- SIREN: points 0.664, rate 0.2 0.568, rate 0.4 0.603, 100 steps 1.20; prior 1e-4 with rates 0.2 and 0.4 0.441 and 0.340.
-  Planes 3.14, rate 0.05 3.07, 100 steps 3.10, prior 1e-2 3.57 and 1e-4 3.09.
+- SIREN: points 0.664, rate 0.2 0.568, rate 0.4 0.603, 100 steps 1.20; prior 1e-4 with rates 0.2 and 0.4 0.441 and
+  0.340. Planes 3.14, rate 0.05 3.07, 100 steps 3.10, prior 1e-2 3.57 and 1e-4 3.09.
 - DUAL-MLP global: points 0.775, rates 0.2 and 0.4 0.646 and 0.594; prior 1e-4 with rates 0.2, 0.4 and 0.8 0.492, 0.444
   and 0.352. Planes 2.59, rates 0.2, 0.4 and 0.8 2.62, 2.28 and 2.69; 0.4 with prior 3e-3 2.99.
 - DUAL-MLP local: points 0.342, rates 0.2 and 0.4 0.197 and 0.146, prior 1e-4 with rates 0.2 to 1.6 0.161, 0.134, 0.098
