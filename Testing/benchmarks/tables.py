@@ -25,8 +25,8 @@ from benchmarks.comparison.shapes import shapes_of
 from dals.errors import DalsError
 
 RESULTS = Path(__file__).resolve().parent / "results"
-QUICK_CASES = {"table1": 3, "table2": 4, "table3": 3, "figure6": 1, "table5": 1, "pictures": 1, "beyond": 1}
-FULL_CASES = {"figure6": 12, "table5": 12, "pictures": 3, "beyond": 12}
+QUICK_CASES = {"table1": 1, "table2": 2, "table3": 1, "figure6": 1, "table5": 1, "pictures": 1, "beyond": 1}
+FULL_CASES = {"figure6": 6, "table5": 12, "pictures": 2, "beyond": 6}
 """The tables take all shapes; plots, whose every point is a fit, and pictures take the first ones."""
 
 

@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import protocol
 from benchmarks.comparison import observations, plans, report, runner, shapes
-from benchmarks.comparison.registry import Context
+from benchmarks.comparison.registry import Context, statements
 from benchmarks.comparison.runner import Job, mesh_path
 from benchmarks.systems.base import Observation, Section, System
 from benchmarks.systems.dals_system import DalsSystem
@@ -254,6 +254,16 @@ def test_no_fit_is_planned_twice_and_every_line_has_fits(table: str) -> None:
     assert len({mesh_path(Path(), job) for job in plan.jobs}) == len(plan.jobs)
     assert {job.shown["system"] for job in plan.jobs} >= set(plan.systems)
     assert all({job.case for job in plan.jobs if job.shown["system"] == name} == {"a", "b"} for name in plan.systems)
+
+
+def test_a_result_depends_on_statements_not_on_comments(tmp_path: Path) -> None:
+    found = []
+    for text in ('"""Old."""\nRATE = 0.1\n', '"""New."""\nRATE = 0.1  # tuned\n"""A share."""\n', "RATE = 0.2\n"):
+        source = tmp_path / "system.py"
+        source.write_text(text, encoding="utf-8")
+        found.append(statements(source))
+    assert found[0] == found[1]
+    assert found[0] != found[2]
 
 
 def test_a_plan_of_some_systems_has_only_these() -> None:

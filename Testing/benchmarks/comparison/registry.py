@@ -183,11 +183,11 @@ def model_identity(name: str, context: Context) -> str:
     if name == "PCA" or name.startswith("DALS"):
         digest.update(_prior_of(name, context).digest.encode())
     for source in _SOURCES.get(name, ()):
-        digest.update(_statements(Path(__file__).parents[1] / "systems" / f"{source}.py"))
+        digest.update(statements(Path(__file__).parents[1] / "systems" / f"{source}.py"))
     return digest.hexdigest()[:12]
 
 
-def _statements(source: Path) -> bytes:
+def statements(source: Path) -> bytes:
     """What a module does: without comments and docstrings, which change no result."""
 
     class Bare(ast.NodeTransformer):
