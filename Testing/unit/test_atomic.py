@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dals.errors import OutputError
-from dals.io.atomic import atomic_path, check_writable
+from dals.io.atomic import atomic_path, check_writable, remove_leftovers
 
 
 def _names(folder):
@@ -87,3 +87,11 @@ def test_a_read_only_file_system():
 def test_checking_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "a.stl")
     assert _names(tmp_path) == []
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
+    others = ["liver[1].stl", ".0123abcd.partial.liver1.stl", ".0123abcd.partial.spleen.stl", "partial.liver[1].stl"]
+    for name in [".0123abcd.partial.liver[1].stl", ".89abcdef.partial.liver[1].stl", *others]:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "liver[1].stl")
+    assert sorted(_names(tmp_path)) == sorted(others)

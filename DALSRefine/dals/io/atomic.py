@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import uuid
 from collections.abc import Iterator
@@ -49,6 +50,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of `path` that killed processes left; only where no other one may be writing it."""
+    for leftover in path.parent.glob(f".*.partial.{glob.escape(path.name)}"):
+        leftover.unlink(missing_ok=True)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

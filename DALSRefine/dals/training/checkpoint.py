@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from dals.errors import DatasetError
-from dals.io.atomic import atomic_path
+from dals.io.atomic import atomic_path, remove_leftovers
 
 _FORMAT = "dalsrefine-checkpoint-1"
 
@@ -52,8 +52,10 @@ def save_checkpoint(
             tensors[f"adam.{index}.{name}"] = torch.as_tensor(value)
     contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     metadata = {"format": _FORMAT, "key": key, "progress": json.dumps(progress.__dict__)}
+    remove_leftovers(path)
     with atomic_path(path) as temporary:
-        save_file(contiguous, temporary, metadata=metadata)
+        # Not save_file: it has temporary files of its own, which a killed process leaves and nobody removes.
+        temporary.write_bytes(save(contiguous, metadata=metadata))
 
 
 def load_checkpoint(
