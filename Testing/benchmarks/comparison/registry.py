@@ -112,7 +112,7 @@ _SOURCES = {
     "DASM": ("dasm",),
     "DASM+R": ("dasm",),
     "PCA": ("pca",),
-    **dict.fromkeys(learnt.NAMES, ("implicit", "evidence", "isosurface")),
+    **dict.fromkeys(learnt.NAMES, ("implicit", "evidence", "normals", "isosurface")),
     **dict.fromkeys(("DALS global", "DALS", "DALS+R", SHIPPED), ("dals_system",)),
 }
 """Modules on which the results of a system depend."""

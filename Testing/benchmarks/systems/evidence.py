@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from benchmarks.systems.base import Observation, Section, canonical_points, canonical_sections
+from benchmarks.systems.normals import CELL, certain_cells, spacing_of, turned_outwards
 from benchmarks.systems.outlines import inside, plane_axes
 from dals.mesh import FloatArray
 from dals.observations import PointCloud
@@ -19,9 +19,6 @@ from dals.pose import Pose
 
 BoolArray = NDArray[np.bool_]
 
-_CELL = 0.04
-_REACHES = (1.1, 1.35, 1.6, 2.0)
-_NEIGHBOURS = 12
 _SPREADS = (0.05, 0.0158)
 _PER_POINT = 6
 _IN_PLANE = 4_000
@@ -75,11 +72,9 @@ def _around_points(points: FloatArray, rng: np.random.Generator) -> Bounds:
     out.
     """
     tree = cKDTree(points)
-    spacing = float(np.median(tree.query(points, k=_NEIGHBOURS // 2)[0][:, -1]))
-    outside, inside = max(
-        (_certain_cells(points, tree, reach=reach * spacing) for reach in _REACHES), key=lambda found: len(found[1])
-    )
-    normals = _normals(points, tree, outside, inside)
+    spacing = spacing_of(points, tree)
+    outside, inside = certain_cells(points, tree)
+    normals = turned_outwards(points, tree, outside, inside)
     offsets = np.concatenate([s * rng.standard_normal((_PER_POINT // 2, len(points))) for s in _SPREADS])
     samples = (points + offsets[..., None] * normals).reshape(-1, 3)
     offset = offsets.ravel()
@@ -98,52 +93,10 @@ def _around_points(points: FloatArray, rng: np.random.Generator) -> Bounds:
     )
 
 
-def _certain_cells(points: FloatArray, tree: cKDTree, *, reach: float) -> tuple[FloatArray, FloatArray]:
-    """The centres of the cells of a grid that are certainly outside and certainly inside.
-
-    Cells farther than `reach` from all points are outside if a path of such cells leads to the border of the box.
-    Too small a reach leaves holes through which the outside flows in, too large a one little inside: the best is the
-    one with the most inside.
-    """
-    half = int(np.ceil((np.abs(points).max() + 2 * reach) / _CELL))
-    axis = _CELL * np.arange(-half, half + 1)
-    centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
-    free = (tree.query(centres.reshape(-1, 3), distance_upper_bound=reach)[0] > reach).reshape(centres.shape[:3])
-    regions, _ = ndimage.label(free)
-    outside = regions == regions[0, 0, 0]
-    near = np.linalg.norm(centres, axis=-1) < 1.2
-    return centres[outside & near], centres[free & ~outside]
-
-
 def _is_among(points: FloatArray, centres: FloatArray) -> BoolArray:
     if not len(centres):
         return np.zeros(len(points), dtype=np.bool_)
-    return np.asarray(cKDTree(centres).query(points)[0] < 0.1 * _CELL)
-
-
-def _normals(points: FloatArray, tree: cKDTree, outside: FloatArray, inside: FloatArray) -> FloatArray:
-    """Normals of the planes through the neighbours, turned to where outside is nearer than inside."""
-    neighbours = points[tree.query(points, k=min(_NEIGHBOURS, len(points)))[1]]
-    centred = neighbours - neighbours.mean(axis=1, keepdims=True)
-    normals = np.linalg.eigh(np.einsum("nki,nkj->nij", centred, centred))[1][:, :, 0]
-    towards = np.zeros(len(points))
-    for step in (0.05, 0.1, 0.15, 0.2):
-        for sign in (1.0, -1.0):
-            probes = points + sign * step * normals
-            towards += sign * (_nearness(probes, outside) - _nearness(probes, inside))
-    # Neighbours agree on a side: this mends the few that were undecided.
-    index = tree.query(points, k=min(_NEIGHBOURS, len(points)))[1]
-    towards = np.tanh(4 * towards)
-    for _ in range(10):
-        alike = np.einsum("ni,nki->nk", normals, normals[index])
-        towards = np.tanh(2 * towards + (alike * towards[index]).mean(axis=1))
-    return np.asarray(normals * np.where(towards < 0, -1.0, 1.0)[:, None])
-
-
-def _nearness(points: FloatArray, centres: FloatArray) -> FloatArray:
-    if not len(centres):
-        return np.zeros(len(points))
-    return np.asarray(np.exp(-((cKDTree(centres).query(points)[0] / 0.05) ** 2)))
+    return np.asarray(cKDTree(centres).query(points)[0] < 0.1 * CELL)
 
 
 # --- planes

@@ -3,41 +3,77 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dals.mesh import FloatArray
 
-NEIGHBOURS = 12
+CELL = 0.04
+"""Edge of the cells whose side is told, canonical."""
+_REACHES = (1.1, 1.35, 1.6, 2.0)
+_NEIGHBOURS = 12
 
 
-def point_normals(points: FloatArray, *, neighbours: int = NEIGHBOURS) -> FloatArray:
-    """Unit normals (N, 3) of points (N, 3) on a closed surface, pointing outwards (Hoppe et al. 1992).
+def point_normals(points: FloatArray) -> FloatArray:
+    """Unit normals (N, 3) of canonical points (N, 3) on a closed surface, pointing outwards.
 
-    The plane through each neighbourhood gives the direction; signs are passed on along the minimum
-    spanning tree of the neighbourhood graph, from the highest point, whose normal points up.
+    The plane through each neighbourhood gives the direction, what is certainly outside or inside the side. Signs that
+    are passed on along a minimum spanning tree (Hoppe et al. 1992) were wrong for part of one liver in eight.
     """
-    count = len(points)
-    neighbours = min(neighbours, count)
-    distances, index = cKDTree(points).query(points, k=neighbours)
+    tree = cKDTree(points)
+    return turned_outwards(points, tree, *certain_cells(points, tree))
+
+
+def spacing_of(points: FloatArray, tree: cKDTree) -> float:
+    """Typical distance of a point's sixth nearest, itself included."""
+    return float(np.median(tree.query(points, k=_NEIGHBOURS // 2)[0][:, -1]))
+
+
+def certain_cells(points: FloatArray, tree: cKDTree) -> tuple[FloatArray, FloatArray]:
+    """The centres of the cells of a grid that are certainly outside and certainly inside, (M, 3) each.
+
+    Cells farther than a reach from all points are outside if a path of such cells leads to the border of the box.
+    Too small a reach leaves holes through which the outside flows in, too large a one little inside: the best is the
+    one with the most inside.
+    """
+    spacing = spacing_of(points, tree)
+    found = [_cells_beyond(points, tree, reach=reach * spacing) for reach in _REACHES]
+    return max(found, key=lambda sides: len(sides[1]))
+
+
+def turned_outwards(points: FloatArray, tree: cKDTree, outside: FloatArray, inside: FloatArray) -> FloatArray:
+    """Normals of the planes through the neighbours, turned to where outside is nearer than inside."""
+    index = tree.query(points, k=min(_NEIGHBOURS, len(points)))[1]
     centred = points[index] - points[index].mean(axis=1, keepdims=True)
-    _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", centred, centred))
-    normals = np.ascontiguousarray(axes[..., 0])
-    rows, columns = np.repeat(np.arange(count), neighbours - 1), index[:, 1:].ravel()
-    agreement = np.abs(np.einsum("ij,ij->i", normals[rows], normals[columns]))
-    # Crossing to the other side of a thin part is dear: there the way is long and the normals are parallel, too.
-    cost = 1e-3 + (1 - agreement) + 0.1 * distances[:, 1:].ravel() / distances[:, 1:].mean()
-    graph = sparse.csr_matrix((cost, (rows, columns)), shape=(count, count))
-    graph = graph.maximum(graph.T)
-    top = int(points[:, 2].argmax())
-    order, parents = breadth_first_order(minimum_spanning_tree(graph), top, directed=False)
-    if normals[top, 2] < 0:
-        normals[top] *= -1
-    for node in order[1:]:
-        if normals[node] @ normals[parents[node]] < 0:
-            normals[node] *= -1
-    return normals
+    normals = np.linalg.eigh(np.einsum("nki,nkj->nij", centred, centred))[1][:, :, 0]
+    towards = np.zeros(len(points))
+    for step in (0.05, 0.1, 0.15, 0.2):
+        for sign in (1.0, -1.0):
+            probes = points + sign * step * normals
+            towards += sign * (_nearness(probes, outside) - _nearness(probes, inside))
+    # Neighbours agree on a side: this mends the few that were undecided.
+    towards = np.tanh(4 * towards)
+    for _ in range(10):
+        alike = np.einsum("ni,nki->nk", normals, normals[index])
+        towards = np.tanh(2 * towards + (alike * towards[index]).mean(axis=1))
+    return np.asarray(normals * np.where(towards < 0, -1.0, 1.0)[:, None])
+
+
+def _cells_beyond(points: FloatArray, tree: cKDTree, *, reach: float) -> tuple[FloatArray, FloatArray]:
+    half = int(np.ceil((np.abs(points).max() + 2 * reach) / CELL))
+    axis = CELL * np.arange(-half, half + 1)
+    centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
+    free = (tree.query(centres.reshape(-1, 3), distance_upper_bound=reach)[0] > reach).reshape(centres.shape[:3])
+    regions, _ = ndimage.label(free)
+    outside = regions == regions[0, 0, 0]
+    near = np.linalg.norm(centres, axis=-1) < 1.2
+    return centres[outside & near], centres[free & ~outside]
+
+
+def _nearness(points: FloatArray, centres: FloatArray) -> FloatArray:
+    if not len(centres):
+        return np.zeros(len(points))
+    return np.asarray(np.exp(-((cKDTree(centres).query(points)[0] / 0.05) ** 2)))
 
 
 def loop_normals(loop: FloatArray, normal: FloatArray, *, hole: bool = False) -> FloatArray:
