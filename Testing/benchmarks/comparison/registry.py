@@ -113,7 +113,7 @@ _SOURCES = {
     "DASM+R": ("dasm",),
     "PCA": ("pca",),
     **dict.fromkeys(learnt.NAMES, ("implicit", "evidence", "normals", "isosurface")),
-    **dict.fromkeys(("DALS global", "DALS", "DALS+R", SHIPPED), ("dals_system",)),
+    **dict.fromkeys((name for name in _FACTORIES if name.startswith("DALS")), ("dals_system",)),
 }
 """Modules on which the results of a system depend."""
 
