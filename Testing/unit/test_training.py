@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -297,6 +298,26 @@ def test_a_time_limit_ends_the_run_and_counts_over_all_starts(meshes: list[Trian
     assert epochs == list(range(1, longer.progress.epoch + 1))
 
 
+def test_the_limit_is_of_the_clock_that_was_asked_for(
+    meshes: list[TriangleMesh], dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(start=1000.0)
+    report = run(meshes, tmp_path, TINY.changed(epochs=100_000), time_limit=100.0, clock=lambda: next(seconds))
+    assert not report.finished
+    assert 100 <= report.progress.seconds < 110
+    assert 10 <= report.progress.step <= 100  # the clock is read once or more for each step
+    clocks = []
+
+    def stop(_: Any, *, clock: Callable[[], float], **__: Any) -> TrainingReport:
+        clocks.append(clock)
+        raise DatasetError("Far enough.")
+
+    monkeypatch.setattr("dals.training.train", stop)
+    for option in ([], ["--processor-time"]):
+        assert main(["train", str(dataset), str(tmp_path / "x.safetensors"), "--device", "cpu", *option]) == 2
+    assert clocks == [time.monotonic, time.process_time]
+
+
 def test_the_cosine_schedule_ends_with_the_time(meshes: list[TriangleMesh], tmp_path: Path) -> None:
     report = run(meshes, tmp_path, TINY.changed(epochs=100_000), time_limit=1.0)
     rates = [float(row["learning_rate"]) for row in rows_of(tmp_path)]
@@ -308,7 +329,7 @@ def test_the_plateau_schedule_halves_after_patience_down_to_the_minimum(
     meshes: list[TriangleMesh], tmp_path: Path
 ) -> None:
     settings = TINY.changed(schedule="plateau", patience=2, learning_rate=8e-3, min_learning_rate=1.5e-3)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None)
+    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
     trainer._started = time.monotonic()
     losses = [5.0, 4.0, 4.0, 4.5, 4.1, 3.0, 3.0, 3.0, 3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5]
     rates = []
@@ -322,14 +343,16 @@ def test_the_plateau_schedule_halves_after_patience_down_to_the_minimum(
 
 def test_the_optimiser_takes_the_schedules_rate(meshes: list[TriangleMesh], tmp_path: Path) -> None:
     settings = TINY.changed(schedule="plateau", warm_up=0)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None)
+    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
     trainer.progress.learning_rate = 1.25e-4
     trainer._set_learning_rate()
     assert {group["lr"] for group in trainer.optimiser.param_groups} == {1.25e-4}
 
 
 def test_the_learning_rate_rises_first(meshes: list[TriangleMesh], tmp_path: Path) -> None:
-    trainer = _Trainer(meshes, settings=TINY.changed(warm_up=4), folder=tmp_path, device=CPU, time_limit=None)
+    trainer = _Trainer(
+        meshes, settings=TINY.changed(warm_up=4), folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic
+    )
     rates = []
     for step in range(6):
         trainer.progress.step = step
@@ -385,7 +408,7 @@ def test_training_without_warps(meshes: list[TriangleMesh], tmp_path: Path) -> N
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_unwarped_shapes_have_their_share_of_visits(share: float, meshes: list[TriangleMesh], tmp_path: Path) -> None:
     settings = TINY.changed(variants=5, batch_size=18, real_share=share)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None)
+    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
     generator = torch.Generator().manual_seed(0)
     items = torch.cat([trainer._choose_items(generator) for _ in range(200)])
     assert items.min() >= 0
@@ -417,7 +440,7 @@ def test_warps_start_near_their_shape() -> None:
 @pytest.mark.parametrize("start", ["descriptor", "random"])
 def test_latents_start_as_told(start: str, meshes: list[TriangleMesh], tmp_path: Path) -> None:
     settings = TINY.changed(latent_start=start, latent_scale=0.5, decoder=DecoderSettings(64, (8,)), variants=9)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None)
+    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
     size = trainer.latents.detach().square().mean().sqrt().item()
     assert size == pytest.approx(0.5 if start == "random" else 0.5 / 8, rel=0.1)
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", type=Path, metavar="FILE", help="train only on the shapes named here, one a line")
     parser.add_argument("--recipe", choices=("project", "paper"), default="project", help="defaults of all settings")
     parser.add_argument("--time-limit", type=_duration, metavar="TIME", help="such as 90s, 40m or 2h, over all starts")
+    parser.add_argument("--processor-time", action="store_true", help="limit the processor time, not that of the clock")
     parser.add_argument("--epochs", type=at_least(1), metavar="N", help="upper bound on the epochs")
     parser.add_argument("--variants", type=at_least(0), metavar="N", help="warped copies of each shape")
     parser.add_argument("--batch-size", type=at_least(1), metavar="N", help="shapes a step")
@@ -67,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
                 folder=folder,
                 device=device,
                 time_limit=options.time_limit,
+                clock=time.process_time if options.processor_time else time.monotonic,
                 on_epoch=lambda e: progress.update(
                     e.fraction, 1.0, f"epoch {e.epoch}, loss {e.loss:.2e}, Chamfer {e.chamfer:.2e}"
                 ),

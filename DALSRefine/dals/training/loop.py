@@ -71,6 +71,7 @@ def train(
     folder: Path,
     device: torch.device,
     time_limit: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
     on_epoch: Callable[[EpochStatus], None] | None = None,
 ) -> TrainingReport:
     """Train a decoder and the latents of standardised shapes.
@@ -87,6 +88,8 @@ def train(
     device : torch.device
     time_limit : float, optional
         Seconds of training over all starts; the cosine schedule ends with it.
+    clock : callable
+        Seconds by which the training is timed, such as `time.process_time`.
     on_epoch
         Called after each epoch on the first process.
 
@@ -97,7 +100,7 @@ def train(
     """
     if len(meshes) < 2:
         raise DatasetError("Training needs at least two shapes; prepare more cases first.")
-    trainer = _Trainer(meshes, settings=settings, folder=folder, device=device, time_limit=time_limit)
+    trainer = _Trainer(meshes, settings=settings, folder=folder, device=device, time_limit=time_limit, clock=clock)
     return trainer.run(on_epoch)
 
 
@@ -110,8 +113,9 @@ class _Trainer:
         folder: Path,
         device: torch.device,
         time_limit: float | None,
+        clock: Callable[[], float],
     ) -> None:
-        self.settings, self.device, self.time_limit = settings, device, time_limit
+        self.settings, self.device, self.time_limit, self.clock = settings, device, time_limit, clock
         self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         if settings.batch_size % self.processes:
             raise DatasetError(f"A batch of {settings.batch_size} shapes cannot be shared by {self.processes} devices.")
@@ -148,8 +152,8 @@ class _Trainer:
         self.log = TrainingLog(folder, last_epoch=self.progress.epoch) if self.rank == 0 else None
 
     def run(self, on_epoch: Callable[[EpochStatus], None] | None) -> TrainingReport:
-        self._started = time.monotonic() - self.progress.seconds
-        self._saved = time.monotonic()
+        self._started = self.clock() - self.progress.seconds
+        self._saved = self.clock()
         while self.progress.epoch < self.settings.epochs and not self._out_of_time():
             totals = self._epoch()
             if totals is None:
@@ -173,7 +177,7 @@ class _Trainer:
             self._set_learning_rate()
             totals += self._step()
             self.progress.step += 1
-            if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
+            if self.clock() - self._saved > _CHECKPOINT_SECONDS:
                 self._save()
         return totals / (self.steps_per_epoch - first)
 
@@ -245,7 +249,7 @@ class _Trainer:
         loss, fit, reg, norm = totals.tolist()
         progress, settings = self.progress, self.settings
         progress.epoch = progress.step // self.steps_per_epoch
-        progress.seconds = time.monotonic() - self._started
+        progress.seconds = self.clock() - self._started
         progress.stale_epochs = 0 if loss < progress.best_loss else progress.stale_epochs + 1
         progress.best_loss = min(loss, progress.best_loss)
         if settings.schedule == "plateau" and progress.stale_epochs > settings.patience:
@@ -259,7 +263,7 @@ class _Trainer:
             on_epoch(EpochStatus(progress.epoch, progress.step, loss, fit, progress.seconds, self._fraction()))
 
     def _save(self) -> None:
-        self._saved = time.monotonic()
+        self._saved = self.clock()
         self.progress.seconds = self._saved - self._started
         if self.rank == 0:
             save_checkpoint(
@@ -280,7 +284,7 @@ class _Trainer:
 
     def _elapsed(self) -> float:
         """Training time so far; every process must take the same decision, so the first one's clock counts."""
-        elapsed = time.monotonic() - self._started
+        elapsed = self.clock() - self._started
         if self.processes == 1:
             return elapsed
         shared = torch.tensor([elapsed], device=self.device)

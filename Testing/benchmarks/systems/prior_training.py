@@ -11,8 +11,6 @@ from pathlib import Path
 from benchmarks import protocol
 from dals.errors import DatasetError
 
-_BY_PROCESSOR_TIME = "import sys, time; time.monotonic = time.process_time; from dals.cli import main; sys.exit(main())"
-
 
 def train_prior(dataset: Path, names: Sequence[str], path: Path, *, minutes: float) -> None:
     """Train a prior with the default recipe; a run that was killed goes on where it was.
@@ -26,7 +24,7 @@ def train_prior(dataset: Path, names: Sequence[str], path: Path, *, minutes: flo
     path : Path
         Of the prior; names, logs and checkpoint lie beside it.
     minutes : float
-        Processor time on one core, warped copies of the shapes included.
+        Processor time on one core, once the shapes have been warped.
 
     Raises
     ------
@@ -35,8 +33,8 @@ def train_prior(dataset: Path, names: Sequence[str], path: Path, *, minutes: flo
     """
     listed = path.with_suffix(".names.txt")
     listed.write_text("\n".join(names) + "\n", encoding="utf-8")
-    command = [sys.executable, "-c", _BY_PROCESSOR_TIME, "train", str(dataset), str(path), "--names", str(listed)]
-    command += ["--time-limit", f"{60 * minutes:g}s", "--device", "cpu"]
+    command = [sys.executable, "-m", "dals", "train", str(dataset), str(path), "--names", str(listed)]
+    command += ["--time-limit", f"{60 * minutes:g}s", "--processor-time", "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(protocol.ROOT / "DALSRefine"), "OMP_NUM_THREADS": "1"}
     if subprocess.run(command, env=environment, check=False).returncode != 0:
         raise DatasetError("The prior could not be trained.")
