@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import protocol
-from benchmarks.comparison import observations, plans, report, runner, shapes
+from benchmarks.comparison import observations, paired, plans, report, runner, shapes
 from benchmarks.comparison.registry import Context, statements
 from benchmarks.comparison.runner import Job, mesh_path
 from benchmarks.systems.base import Observation, Section, System
@@ -250,6 +250,26 @@ def test_a_system_that_cannot_do_it_is_not_applicable() -> None:
     text = report.markdown(rows()[2:], systems=["A"])
     assert "not applicable" in text
     assert "It was empty." in text
+
+
+def test_systems_are_compared_on_the_cases_that_both_can_do() -> None:
+    def row(system: str, case: int, chamfer: float, error: str = "") -> report.Row:
+        return {"system": system, "case": str(case), "error": error, "chamfer": chamfer, "f_score_2": 90.0}
+
+    ours = [row("A", case, 1e-3 * value) for case, value in enumerate((1, 2, 3, 4, 5, 6))]
+    theirs = [row("B", case, 1e-3 * value) for case, value in enumerate((2, 4, 1.5, 8, 10))]
+    found = paired.paired([*theirs, *ours, row("B", 5, float("nan"), "It was empty.")], "A", "B", "chamfer")
+    assert found is not None
+    assert found.medians == (3e-3, 4e-3)
+    assert found.difference == pytest.approx(-2.1e-3)
+    assert (found.better, found.cases) == (4, 5)
+    # Only the difference of rank 2 has the other sign: ranks of none, 1 or 2 are 3 of 32 signings, on either side.
+    assert found.p == pytest.approx(6 / 32)
+    text = paired.markdown([*ours, *theirs], systems=["A", "B", "C"], reference="A")
+    assert len(text.splitlines()) == 3
+    assert "| B | 4.000 | 3.000 | -2.100 | 4 of 5 |" in text
+    assert "| 90.0 | 90.0 | +0.0 | 0 of 5 | – |" in text
+    assert paired.markdown(theirs, systems=["B"], reference="A") == ""
 
 
 def test_curves_are_sorted_by_position() -> None:

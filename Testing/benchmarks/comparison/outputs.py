@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import protocol
-from benchmarks.comparison import plots, registry
+from benchmarks.comparison import paired, plots, registry
 from benchmarks.comparison.observations import observation_of
 from benchmarks.comparison.pictures import Exhibit, draw
 from benchmarks.comparison.plans import SWEEP_LABEL, Plan
@@ -26,6 +26,8 @@ TITLES = {
     "pictures": "Surfaces from 2,500 points and from three planes",
     "beyond": "Observations worse than the paper's",
 }
+_PAIRED = ("table1", "table2", "table3")
+"""Tables of all cases: there the differences from DALS are tested (Wilcoxon signed-rank, two-sided)."""
 _FOOTNOTE = (
     "Mean ± standard deviation over the cases, canonical units; 100,000 samples of each surface. Fits: seconds of one "
     "core, and what the process's memory grew by at most, model and libraries not included."
@@ -68,6 +70,8 @@ def _tables(table: str, plan: Plan, rows: Sequence[Row]) -> str:
     columns = {**COLUMNS, **RESOURCES}
     labels = [label for label in dict.fromkeys(str(row["system"]) for row in rows) if label.startswith(SWEEP_LABEL)]
     text = markdown(rows, systems=plan.systems, columns=columns)
+    if table in _PAIRED:
+        text += "\n" + paired.markdown(rows, systems=plan.systems, reference="DALS")
     if labels:
         text += "\n" + markdown(rows, systems=labels, columns=columns)
     return text
