@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import warnings
@@ -71,7 +72,7 @@ def read_label_map(path: str | os.PathLike[str], *, label: int | str | None = No
     if label is not None:
         return _labelled(file, label).label_map
     _warn_of_several(file)
-    mask = np.any([layer != 0 for layer in file.layers], axis=0)
+    mask = functools.reduce(np.logical_or, [layer != 0 for layer in file.layers])
     return LabelMap(mask, ijk_to_ras(file.image), file.path.name)
 
 
