@@ -1,6 +1,6 @@
 """Train the systems that the tables compare: `python Testing/benchmarks/train_systems.py`.
 
-On livers (hippocampi) of the training split, without those that settings are tuned on: each for 30 minutes on one
+On livers of the training split, without those that settings are tuned on: each for 30 minutes on one
 core, one after the other; several can be trained at the same time with `--systems`. Interrupted at any moment, it
 goes on where it was. What has weights already is left alone.
 """
@@ -23,6 +23,7 @@ from benchmarks.systems.auto_decoder import Status
 from benchmarks.systems.trained import weights_path
 from dals.errors import DalsError
 
+ORGAN = "liver"
 SYSTEMS = (learnt.PRIOR, *learnt.NAMES)
 
 
@@ -30,17 +31,16 @@ def main() -> int:
     """Train what has no weights yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, metavar="NAME")
-    parser.add_argument("--organ", choices=("liver", "hippocampus"), default="liver")
     parser.add_argument("--quick", action="store_true", help=f"{learnt.minutes(True):g} minutes each, on few shapes")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.systems:
-        path = weights_path(name, organ=options.organ, quick=options.quick)
+        path = weights_path(name, organ=ORGAN, quick=options.quick)
         if path.exists():
             print(f"{name}: {path} is there already.")
             continue
         print(f"{name}: {learnt.minutes(options.quick):g} minutes of one core", flush=True)
-        learnt.train(name, organ=options.organ, quick=options.quick, on_shape=_tell_shape, on_status=_tell)
+        learnt.train(name, organ=ORGAN, quick=options.quick, on_shape=_tell_shape, on_status=_tell)
     return 0
 
 

@@ -15,8 +15,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import protocol
 from benchmarks.comparison import observations, paired, plans, report, runner, shapes
-from benchmarks.comparison.registry import Context, statements
+from benchmarks.comparison.registry import Context
 from benchmarks.comparison.runner import Job, mesh_path
+from benchmarks.comparison.sources import sources, statements
 from benchmarks.systems.base import Observation, Section, System
 from benchmarks.systems.dals_system import DalsSystem
 from benchmarks.systems.dasm import DasmSettings, DasmSystem, graph_laplacian, regularised_share
@@ -297,7 +298,7 @@ def test_csv_has_every_column(tmp_path: Path) -> None:
 def test_no_fit_is_planned_twice_and_every_line_has_fits(table: str) -> None:
     plan = plans.plan_of(table, ["a", "b"])
     assert len(set(plan.jobs)) == len(plan.jobs)
-    assert len({mesh_path(Path(), job) for job in plan.jobs}) == len(plan.jobs)
+    assert len({mesh_path(Path(), job, "") for job in plan.jobs}) == len(plan.jobs)
     assert {job.shown["system"] for job in plan.jobs} >= set(plan.systems)
     assert all({job.case for job in plan.jobs if job.shown["system"] == name} == {"a", "b"} for name in plan.systems)
 
@@ -310,6 +311,20 @@ def test_a_result_depends_on_statements_not_on_comments(tmp_path: Path) -> None:
         found.append(statements(source))
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+def test_a_result_depends_on_what_its_module_imports_from_the_same_package(tmp_path: Path) -> None:
+    package = tmp_path / "systems"
+    package.mkdir()
+    texts = {
+        "a": "from benchmarks.systems.b import f\nimport json\n",
+        "b": "from benchmarks.systems.a import g\n",
+        "c": "",
+    }
+    for name, text in texts.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    assert sources(["a"], folder=package) == [package / "a.py", package / "b.py"]
+    assert sources(["c"], folder=package) == [package / "c.py"]
 
 
 def test_a_plan_of_some_systems_has_only_these() -> None:
@@ -329,6 +344,26 @@ def test_a_table_that_was_interrupted_has_the_cases_that_are_complete(tmp_path: 
         ("RBF", "a", 1.0),
         ("Convex hull", "a", 3.0),
     ]
+
+
+def test_what_failed_is_tried_again_but_keeps_no_case_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, store = Context("liver", "test", quick=True), tmp_path / "rows.jsonl"
+    jobs = [Job("RBF", "planes", "a"), Job("Convex hull", "planes", "a"), Job("RBF", "planes:3", "a", label="again")]
+    for job, error in zip(jobs[:2], ("It needs a library.", ""), strict=True):
+        report.append_row(store, {**job.shown, "error": error, "key": runner.key_of(job, context)})
+    tried = []
+
+    def fits(jobs: list[Job], context: Context, **_: object) -> list[report.Row]:
+        tried.append(jobs)
+        return [{**job.shown, "error": "", "chamfer": 1.0, "key": runner.key_of(job, context)} for job in jobs]
+
+    monkeypatch.setattr(runner, "_fits", fits)
+    before = runner.run(jobs, context, store=store, workers=1, minutes=0)
+    assert [row["error"] for row in before] == ["It needs a library.", "", "It needs a library."]
+    after = runner.run(jobs, context, store=store, workers=1)
+    assert tried == [[], [jobs[2]]]  # of two jobs with the same key one is enough
+    assert [row["error"] for row in after] == ["", "", ""]
+    assert [row["system"] for row in after] == ["RBF", "Convex hull", "again"]
 
 
 def test_the_same_fit_is_made_once_whatever_a_table_calls_it() -> None:

@@ -76,6 +76,11 @@ def prepare(names: Sequence[str], *, organ: str, quick: bool, workers: int) -> N
             future.result()
 
 
+def trained_minutes(name: str, *, organ: str, quick: bool) -> float:
+    """How long one of `NAMES` was trained, as its weights say."""
+    return trained.trained_minutes(name, weights(name, organ=organ, quick=quick))
+
+
 def minutes(quick: bool) -> float:
     """How long each is trained."""
     return trained.QUICK_MINUTES if quick else trained.FULL_MINUTES

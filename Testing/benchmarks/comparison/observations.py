@@ -15,10 +15,11 @@ from dals.standardise import StandardShape
 
 PLANE_ORDER: tuple[tuple[int, float], ...] = (
     *((2, 0.0), (1, 0.0), (0, 0.0)),
-    *((2, 0.25), (1, 0.25), (0, 0.25), (2, -0.25), (1, -0.25), (0, -0.25), (2, 0.125)),
+    *((2, 0.25), (1, 0.25), (0, 0.25), (2, -0.25), (1, -0.25), (0, -0.25), (2, -0.125)),
 )
 """Axis and position of the planes of Figure 6, in the order in which they are added: the position is a share of the
-organ's extent along the axis, from the centre of its bounding box; the first three go through its centroid."""
+organ's extent along the axis, from the centre of its bounding box; the first three go through its centroid, which
+lies on the positive side of that centre in livers: no two parallel planes of a test liver are nearer than 16 mm."""
 OFF_CENTRE, TILT_DEG = 0.12, 20.0
 
 
@@ -47,7 +48,7 @@ def observation_of(shape: StandardShape, condition: str) -> Observation:
 
 
 def points_of(shape: StandardShape, count: int) -> PointCloud:
-    """Uniform points; those of a smaller count are the first of a larger one's."""
+    """Uniform points: the first of the 2,500 that `protocol` draws, or more points drawn anew."""
     points = protocol.points_of(shape).points
     if count > len(points):
         points = sample_points(shape.patient_mesh, count, protocol.rng_of(shape.name))

@@ -12,7 +12,7 @@ from benchmarks.comparison.pictures import Exhibit, draw
 from benchmarks.comparison.plans import SWEEP_LABEL, Plan
 from benchmarks.comparison.registry import Context
 from benchmarks.comparison.report import COLUMNS, RESOURCES, Row, markdown, provenance, write_rows, write_text
-from benchmarks.comparison.runner import Job, mesh_path
+from benchmarks.comparison.runner import Job, key_of, mesh_path
 from dals.io.meshes import read_mesh
 from dals.observations import PlanarContours
 from dals.standardise import StandardShape
@@ -30,7 +30,7 @@ _PAIRED = ("table1", "table2", "table3")
 """Tables of all cases: there the differences from DALS are tested (Wilcoxon signed-rank, two-sided)."""
 _FOOTNOTE = (
     "Mean ± standard deviation over the cases, canonical units; 100,000 samples of each surface. Fits: seconds of one "
-    "core, and what the process's memory grew by at most, model and libraries not included."
+    "core, and the peak growth of the process's memory, without model and libraries."
 )
 
 
@@ -58,8 +58,9 @@ def write(
         training=registry.budgets(tuple(shown.values()), context),
         size="quick: short models and few cases, not to be quoted" if context.quick else "full",
     )
+    surface = None if meshes is None else lambda job: mesh_path(meshes, job, key_of(job, context))
     parts = [f"# {TITLES[table]}\n", about, _tables(table, plan, rows), _FOOTNOTE + "\n"]
-    parts += [f"![{image.stem}]({image.name})\n" for image in _images(table, plan, rows, shapes, folder, name, meshes)]
+    parts += [f"![{image.stem}]({image.name})\n" for image in _images(table, plan, rows, shapes, folder, name, surface)]
     text = "\n".join(parts)
     write_rows(folder / f"{name}.csv", rows)
     write_text(folder / f"{name}.md", text)
@@ -84,7 +85,7 @@ def _images(
     shapes: Sequence[StandardShape],
     folder: Path,
     name: str,
-    meshes: Path | None,
+    surface: Callable[[Job], Path] | None,
 ) -> list[Path]:
     if table == "figure6":
         image = folder / f"{name}.png"
@@ -102,7 +103,7 @@ def _images(
             image, chosen, systems=plan.systems, position=position, label="points", logarithmic=True, title="Few points"
         )
         return [image] if chosen else []
-    return _pictures(plan, rows, shapes, folder, name, meshes) if meshes is not None else []
+    return _pictures(plan, rows, shapes, folder, name, surface) if surface is not None else []
 
 
 def _sweep_plots(rows: Sequence[Row], folder: Path, name: str) -> list[Path]:
@@ -144,15 +145,19 @@ def _amount(kind: str) -> Callable[[Row], float]:
 
 
 def _pictures(
-    plan: Plan, rows: Sequence[Row], shapes: Sequence[StandardShape], folder: Path, name: str, meshes: Path | None
+    plan: Plan,
+    rows: Sequence[Row],
+    shapes: Sequence[StandardShape],
+    folder: Path,
+    name: str,
+    surface: Callable[[Job], Path],
 ) -> list[Path]:
-    assert meshes is not None
     errors = {(row["system"], row["condition"], row["case"]): str(row["error"]) for row in rows}
     images = []
     for shape in shapes:
         for condition in dict.fromkeys(job.condition for job in plan.jobs):
             jobs = [job for job in plan.jobs if job.condition == condition and job.case == shape.name]
-            exhibits = [_exhibit(job, meshes, errors) for job in jobs]
+            exhibits = [_exhibit(job, surface(job), errors) for job in jobs]
             observation = observation_of(shape, condition)
             planes = isinstance(observation, PlanarContours)
             given = [contour.points for contour in observation.contours] if planes else []  # type: ignore[union-attr]
@@ -162,7 +167,6 @@ def _pictures(
     return images
 
 
-def _exhibit(job: Job, meshes: Path, errors: dict[tuple[str, str, str], str]) -> Exhibit:
-    path = mesh_path(meshes, job)
+def _exhibit(job: Job, path: Path, errors: dict[tuple[str, str, str], str]) -> Exhibit:
     error = errors.get((job.shown["system"], job.shown["condition"], job.case), "")
     return Exhibit(job.shown["system"], None if error else read_mesh(path), "not applicable" if error else "")

@@ -58,7 +58,8 @@ def markdown(rows: Sequence[Row], *, systems: Sequence[str], reference: str) -> 
     head = [f"{reference} against"]
     for metric in METRICS:
         title = COLUMNS[metric][0].split(" ")[0]
-        head += [f"{title}: its median", f"{reference}'s", "difference of means", f"{reference} better in", "p"]
+        head += [f"{title}: median of the other", f"of {reference}", f"mean of {reference} less the other"]
+        head += [f"{reference} better in", "p"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for system in systems:
         cells = [_cells(rows, reference, system, metric) for metric in METRICS]

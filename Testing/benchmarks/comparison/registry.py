@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from benchmarks import protocol
 from benchmarks.comparison import learnt
 from benchmarks.comparison.shapes import prepared, training_names
+from benchmarks.comparison.sources import sources, statements
 from benchmarks.systems import trained
 from benchmarks.systems.base import System
 from benchmarks.systems.dals_system import DalsSystem
@@ -102,20 +102,26 @@ _FACTORIES: dict[str, Callable[[Context], System]] = {
     "DALS global": _dals("DALS global", single=True),
     "DALS": _dals("DALS"),
     "DALS+R": _dals("DALS+R", remeshed=True),
+    "DALS global+R": _dals("DALS global+R", single=True, remeshed=True),
     SHIPPED: _dals(SHIPPED),
 }
-_SOURCES = {
+_MODULES = {
     "Convex hull": ("hull",),
-    "Poisson": ("poisson_rbf", "normals"),
-    "RBF": ("poisson_rbf", "normals"),
+    "Poisson": ("poisson_rbf",),
+    "RBF": ("poisson_rbf",),
     "Contour interpolation": ("interpolation",),
     "DASM": ("dasm",),
     "DASM+R": ("dasm",),
     "PCA": ("pca",),
-    **dict.fromkeys(learnt.NAMES, ("implicit", "evidence", "normals", "isosurface")),
+    "DeepSDF": ("implicit", "deepsdf"),
+    "SIREN": ("implicit", "siren"),
+    "DUAL-MLP global": ("implicit", "dual_mlp"),
+    "DUAL-MLP local": ("implicit", "dual_mlp"),
     **dict.fromkeys((name for name in _FACTORIES if name.startswith("DALS")), ("dals_system",)),
 }
-"""Modules on which the results of a system depend."""
+"""Where each system's fit is; what these modules import from their own package counts, too."""
+_SYSTEMS = Path(__file__).parents[1] / "systems"
+_OBSERVED_BY = (Path(__file__).with_name("observations.py"), Path(protocol.__file__))
 
 
 def names() -> tuple[str, ...]:
@@ -173,28 +179,18 @@ def model_megabytes(name: str, context: Context) -> float | None:
 
 @functools.cache
 def model_identity(name: str, context: Context) -> str:
-    """What a result depends on: changes with the model, and with the code and tuning of a system.
+    """What a result depends on: changes with the model, the code and tuning of a system, and with what is observed.
 
-    Of the project's own method the package `dals` is not among it.
+    The package `dals` is not among it: each row says of which commit it is.
     """
     digest = hashlib.sha256()
     if name in learnt.NAMES:
         digest.update(trained.identity(name, learnt.weights(name, organ=context.organ, quick=context.quick)))
     if name == "PCA" or name.startswith("DALS"):
         digest.update(_prior_of(name, context).digest.encode())
-    for source in _SOURCES.get(name, ()):
-        digest.update(statements(Path(__file__).parents[1] / "systems" / f"{source}.py"))
+    for source in (*sources(_MODULES[name], folder=_SYSTEMS), *_OBSERVED_BY):
+        digest.update(statements(source))
     return digest.hexdigest()[:12]
-
-
-def statements(source: Path) -> bytes:
-    """What a module does: without comments and docstrings, which change no result."""
-
-    class Bare(ast.NodeTransformer):
-        def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-            return None if isinstance(node.value, ast.Constant) else node
-
-    return ast.dump(Bare().visit(ast.parse(source.read_text(encoding="utf-8")))).encode()
 
 
 def budgets(systems: Sequence[str], context: Context) -> str:
@@ -204,6 +200,9 @@ def budgets(systems: Sequence[str], context: Context) -> str:
         if name in systems:
             training = _prior_of(name, context).card["training"]
             parts.append(f"{name} {training['minutes']:g} min ({training['device']})")
-    if any(name in learnt.NAMES for name in systems):
-        parts.append(f"each implicit system {learnt.minutes(context.quick):g} min (cpu, 1 thread)")
+    implicit = [name for name in systems if name in learnt.NAMES]
+    for minutes in sorted(
+        {learnt.trained_minutes(name, organ=context.organ, quick=context.quick) for name in implicit}
+    ):
+        parts.append(f"each implicit system {minutes:g} min (cpu, 1 thread)")
     return ", ".join(parts)

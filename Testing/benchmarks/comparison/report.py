@@ -32,7 +32,7 @@ RESOURCES: dict[str, tuple[str, str]] = {
     "model_mb": ("model MB", "{:.2f}"),
 }
 _SCALE = {"chamfer": 1e3}
-_MINUS = "not applicable"
+_NOT_APPLICABLE = "not applicable"
 
 
 def summary(rows: Iterable[Row], column: str) -> tuple[float, float, int]:
@@ -58,14 +58,13 @@ def markdown(
     *,
     systems: Sequence[str],
     columns: dict[str, tuple[str, str]] = COLUMNS,
-    conditions: Sequence[str] | None = None,
 ) -> str:
     """A table with a line for each condition and system.
 
     Failed cases are no part of the means, so their number is stated; where all cases failed for a
     reason of the system's, that is its line.
     """
-    shown = conditions or list(dict.fromkeys(row["condition"] for row in rows))
+    shown = list(dict.fromkeys(row["condition"] for row in rows))
     head = ["system", *(title for title, _ in columns.values()), "cases"]
     if len(shown) > 1:
         head = ["observation", *head]
@@ -83,7 +82,7 @@ def markdown(
                 cells.append(str(len(good)) + (f" ({failed} failed)" if failed else ""))
             else:
                 reason = str(found[0]["error"])
-                cells += [_MINUS, *[""] * (len(columns) - 1), f"0 ({reason})"]
+                cells += [_NOT_APPLICABLE, *[""] * (len(columns) - 1), f"0 ({reason})"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import hashlib
 import json
 import math
 import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -102,30 +103,19 @@ def run(
     store.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"]: row for row in read_rows(store)}
     keys = {job: key_of(job, context) for job in jobs}
+
+    def has_surface(job: Job) -> bool:
+        return meshes is None or mesh_path(meshes, job, keys[job]).is_file()
+
     cases = list(dict.fromkeys(job.case for job in jobs))
-    missing = [job for job in jobs if not _is_done(done.get(keys[job]), job, meshes)]
-    missing.sort(key=lambda job: cases.index(job.case))
-    began, made_by = time.monotonic(), commit(protocol.ROOT)
-    for variable in _THREADS:
-        os.environ[variable] = "1"  # inherited by the workers
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
-        futures = {pool.submit(measure, job, context, meshes): keys[job] for job in missing if minutes > 0}
-        for count, future in enumerate(as_completed(futures), 1):
-            try:
-                row = {**future.result(), "commit": made_by, "key": futures[future]}
-            except BrokenProcessPool:
-                raise DalsError("A worker died; start the table again, it goes on where it was.") from None
-            done[row["key"]] = row
-            append_row(store, row)
-            print(
-                f"{count}/{len(missing)} {time.monotonic() - began:.0f} s: {row['system']}, {row['condition']}, "
-                f"{row['case']}: {row['error'] or format(row['chamfer'], '.3g')}",
-                file=sys.stderr,
-            )
-            if time.monotonic() - began > 60 * minutes:
-                pool.shutdown(cancel_futures=True)
-                break
-    undone = {job.case for job in jobs if not _is_done(done.get(keys[job]), job, meshes)}
+    # What failed is tried again: a library may have been installed since.
+    missing = {keys[job]: job for job in jobs if done.get(keys[job], {"error": True})["error"] or not has_surface(job)}
+    ordered = sorted(missing.values(), key=lambda job: cases.index(job.case)) if minutes > 0 else []
+    for row in _fits(ordered, context, workers=workers, minutes=minutes, meshes=meshes):
+        done[row["key"]] = row
+        append_row(store, row)
+    finished = {job for job in jobs if keys[job] in done and (done[keys[job]]["error"] or has_surface(job))}
+    undone = {job.case for job in jobs if job not in finished}
     return [
         {**{name: value for name, value in done[keys[job]].items() if name != "key"}, **job.shown}
         for job in jobs
@@ -133,10 +123,37 @@ def run(
     ]
 
 
+def _fits(jobs: Sequence[Job], context: Context, *, workers: int, minutes: float, meshes: Path | None) -> Iterator[Row]:
+    """Rows of fits as they are finished, told of on standard error; what is running when time is up is lost."""
+    if not jobs:
+        return
+    began, made_by = time.monotonic(), commit(protocol.ROOT)
+    for variable in _THREADS:
+        os.environ[variable] = "1"  # inherited by the workers
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
+        futures = [pool.submit(measure, job, context, meshes) for job in jobs]
+        try:
+            for count, future in enumerate(as_completed(futures), 1):
+                row = {**future.result(), "commit": made_by}
+                print(
+                    f"{count}/{len(jobs)} {time.monotonic() - began:.0f} s: {row['system']}, {row['condition']}, "
+                    f"{row['case']}: {row['error'] or format(row['chamfer'], '.3g')}",
+                    file=sys.stderr,
+                )
+                yield row
+                if time.monotonic() - began > 60 * minutes:
+                    break
+        except BrokenProcessPool:
+            raise DalsError("A worker died; start the table again, it goes on where it was.") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
 def measure(job: Job, context: Context, meshes: Path | None = None) -> Row:
     """Fit and judge; a system that cannot do a case leaves its reason in ``error``."""
     shape = _shape(context.organ, context.split, job.case)
-    row: Row = {**job.shown, "error": ""}
+    key = key_of(job, context)
+    row: Row = {**job.shown, "error": "", "key": key}
     try:
         observation = observation_of(shape, job.condition)
         system = make(job.system, context, estimates_pose=not job.pose_known, changes=job.changes)
@@ -148,7 +165,7 @@ def measure(job: Job, context: Context, meshes: Path | None = None) -> Row:
         row |= protocol.judge(mesh, shape)
         row["facets"] = len(mesh.facets)
         if meshes is not None:
-            target = mesh_path(meshes, job)
+            target = mesh_path(meshes, job, key)
             target.parent.mkdir(parents=True, exist_ok=True)
             write_mesh(target, mesh)
     except DalsError as error:
@@ -159,10 +176,10 @@ def measure(job: Job, context: Context, meshes: Path | None = None) -> Row:
     return row
 
 
-def mesh_path(folder: Path, job: Job) -> Path:
-    """Where the surface of a job lies."""
+def mesh_path(folder: Path, job: Job, key: str) -> Path:
+    """Where the surface of a job lies: another one where its key is another."""
     shown = job.shown
-    parts = (shown["case"], shown["condition"], shown["system"])
+    parts = (shown["case"], shown["condition"], shown["system"], hashlib.sha256(key.encode()).hexdigest()[:8])
     return folder / ("-".join(parts).replace("/", "_").replace(" ", "_").replace(":", "_") + ".ply")
 
 
@@ -213,12 +230,6 @@ def key_of(job: Job, context: Context) -> str:
     guessed = None if job.pose_known else the_prior(context.prior).digest
     fit = [context.organ, job.system, condition, job.case, guessed, job.changes]
     return json.dumps([*fit, model_identity(job.system, context)])
-
-
-def _is_done(row: Row | None, job: Job, meshes: Path | None) -> bool:
-    if row is None or (row["error"] and meshes is not None):
-        return row is not None
-    return meshes is None or mesh_path(meshes, job).is_file()
 
 
 def _start() -> None:

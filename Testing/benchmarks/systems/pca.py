@@ -6,6 +6,7 @@ one latent for each vertex, and vertex i of one fit stands for vertex i of all o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -96,8 +97,8 @@ def correspondences(prior: str, shapes: Sequence[StandardShape], folder: Path, *
     workers : int
         Processes that fit what is missing.
     """
-    digest = load_prior(prior).digest[:12]
-    paths = [folder / f"{digest}-{shape.name}.safetensors" for shape in shapes]
+    key = hashlib.sha256(f"{load_prior(prior).digest} {_settings()} {TRAINING_POINTS}".encode()).hexdigest()[:12]
+    paths = [folder / f"{key}-{shape.name}.safetensors" for shape in shapes]
     missing = [(prior, shape, path) for shape, path in zip(shapes, paths, strict=True) if not path.is_file()]
     folder.mkdir(parents=True, exist_ok=True)
     if len(missing) > 1 and workers > 1:
@@ -109,13 +110,16 @@ def correspondences(prior: str, shapes: Sequence[StandardShape], folder: Path, *
     return np.stack([load_file(path)["vertices"].astype(np.float64) for path in paths])
 
 
+def _settings() -> FitSettings:
+    return replace(FitSettings.for_task("points"), points=TRAINING_POINTS, level=LEVEL)
+
+
 def _correspond(job: tuple[str, StandardShape, Path]) -> None:
     """Fit one training shape in its canonical frame and keep the vertices."""
     prior, shape, path = job
     torch.set_num_threads(1)
-    settings = replace(FitSettings.for_task("points"), points=TRAINING_POINTS, level=LEVEL)
     cloud = PointCloud(sample_points(shape.mesh, TRAINING_POINTS, np.random.default_rng(0)))
-    mesh = fit(load_prior(prior), cloud, settings=settings, pose=Pose(1.0, np.zeros(3))).mesh
+    mesh = fit(load_prior(prior), cloud, settings=_settings(), pose=Pose(1.0, np.zeros(3))).mesh
     with atomic_path(path) as temporary:
         save_file({"vertices": mesh.vertices.astype(np.float32)}, temporary)
 

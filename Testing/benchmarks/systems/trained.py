@@ -38,7 +38,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from benchmarks import protocol
 from benchmarks.systems.auto_decoder import ImplicitDecoder, Status, TrainingSettings, train
@@ -176,21 +176,37 @@ def load_system(name: str, path: Path) -> ImplicitSystem:
     Raises
     ------
     DatasetError
-        If they are missing, damaged or another system's.
+        If they are missing, damaged, another system's or those of other training settings.
     """
     recipe = RECIPES[name]
     decoder = recipe.decoder()
     try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        if about.get("format") != _FORMAT or about.get("system") != name:
-            raise ValueError("they are those of another system")
+        about = _metadata(name, path)
+        settings = replace(recipe.training, seed=json.loads(about["training"])["seed"])
+        if [about["training"], about["samples"]] != [json.dumps(asdict(used)) for used in (settings, recipe.samples)]:
+            raise ValueError("they were trained with other settings, so train the system again")
+        tensors = load_file(path)
         latents = tensors.pop("latents")
         decoder.load_state_dict({key.removeprefix("decoder."): value for key, value in tensors.items()})
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise DatasetError(f"The weights of {name} cannot be read from {path}: {error}.") from None
     return ImplicitSystem(name, decoder, latents, for_points=recipe.for_points, for_planes=recipe.for_planes)
+
+
+def trained_minutes(name: str, path: Path) -> float:
+    """Processor minutes that a system's weights were trained for; raises as `load_system`."""
+    try:
+        return float(_metadata(name, path)["minutes"])
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise DatasetError(f"The weights of {name} cannot be read from {path}: {error}.") from None
+
+
+def _metadata(name: str, path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        about: dict[str, str] = file.metadata() or {}
+    if about.get("format") != _FORMAT or about.get("system") != name:
+        raise ValueError("they are those of another system")
+    return about
 
 
 def megabytes(name: str) -> float:
