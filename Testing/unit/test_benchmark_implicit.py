@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -173,13 +174,25 @@ def test_weights_are_read_as_they_were_written(tmp_path, monkeypatch, bank):
     path = trained.weights_path("SIREN", organ="liver", quick=True, folder=tmp_path)
     path.parent.mkdir(parents=True)
     shapes = [ellipsoid(semi_axes, f"ellipsoid {k}") for k, semi_axes in enumerate(SEMI_AXES[:3])]
+    made = {}
+
+    def remembered(decoder: ImplicitDecoder, *arguments: object, **options: object) -> torch.Tensor:
+        made["decoder"], made["latents"] = decoder, train(decoder, *arguments, **options)
+        return made["latents"]
+
+    monkeypatch.setattr(trained, "train", remembered)
     trained.train_system("SIREN", shapes, path, minutes=0.01, samples=None)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-    first, second = trained.load_system("SIREN", path), trained.load_system("SIREN", path)
+    read = trained.load_system("SIREN", path)
     queries = torch.rand(1, 10, 3)
-    assert torch.equal(first.decoder(first.mean[None], queries), second.decoder(second.mean[None], queries))
+    torch.testing.assert_close(read.mean, made["latents"][:3].mean(dim=0))
+    torch.testing.assert_close(read.decoder(read.mean[None], queries), made["decoder"](read.mean[None], queries))
+    assert trained.trained_minutes("SIREN", path) == 0.01
     with pytest.raises(DatasetError, match="another system"):
         trained.load_system("DeepSDF", path)
+    monkeypatch.setitem(trained.RECIPES, "SIREN", replace(small, training=replace(TRAINING, points=32)))
+    with pytest.raises(DatasetError, match="other settings"):
+        trained.load_system("SIREN", path)
 
 
 def test_the_surface_is_that_of_the_whole_grid():

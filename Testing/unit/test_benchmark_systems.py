@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import protocol
-from benchmarks.comparison import observations, paired, plans, report, runner, shapes
+from benchmarks.comparison import command, observations, outputs, paired, plans, report, runner, shapes
 from benchmarks.comparison.registry import Context
 from benchmarks.comparison.runner import Job, mesh_path
 from benchmarks.comparison.sources import sources, statements
@@ -31,6 +31,7 @@ from benchmarks.systems.voxel_surface import zero_surface
 
 from dals.contours import Contour
 from dals.errors import InputError
+from dals.io.meshes import read_mesh
 from dals.mesh import TriangleMesh
 from dals.metrics import compare, sample_points
 from dals.observations import PlanarContours
@@ -218,7 +219,12 @@ def test_conditions_are_the_same_each_time_and_differ_from_each_other(shape: Sta
     for condition in ("planes/noise=2", "planes/tilted", "planes/missing=0.3", "points:100"):
         first, again = (observations.observation_of(shape, condition).points for _ in range(2))
         assert np.array_equal(first, again)
-    plain, noisy = (observations.observation_of(shape, c).points for c in ("planes", "planes/noise=2"))
+    conditions = dict.fromkeys((*plans.FAULTS, "planes:4", "points", "points:100"))
+    found = {condition: observations.observation_of(shape, condition).points for condition in conditions}
+    assert all(
+        not np.array_equal(found[one], found[other]) for one in conditions for other in conditions if one != other
+    )
+    plain, noisy = found["planes"], found["planes/noise=2"]
     deviation = np.sqrt(((noisy - plain) ** 2).sum(axis=1).mean())
     assert 1.5 < deviation < 5.0
 
@@ -271,6 +277,51 @@ def test_systems_are_compared_on_the_cases_that_both_can_do() -> None:
     assert "| B | 4.000 | 3.000 | -2.100 | 4 of 5 |" in text
     assert "| 90.0 | 90.0 | +0.0 | 0 of 5 | – |" in text
     assert paired.markdown(theirs, systems=["B"], reference="A") == ""
+
+
+def test_a_fit_is_judged_against_the_truth_in_canonical_units(
+    shape: StandardShape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("igl", reason="libigl is not installed")
+    monkeypatch.setattr(runner, "_shape", lambda organ, split, name: shape)
+    context, jobs = Context("liver", "test", quick=True), [Job("Convex hull", "points", shape.name)]
+    row = runner.measure(jobs[0], context, tmp_path)
+    cloud = observations.observation_of(shape, "points")
+    expected = compare(HullSystem().fit(cloud, pose=pose_of(shape)), shape.patient_mesh)
+    assert row["error"] == ""
+    assert row["chamfer"] == pytest.approx(expected.chamfer / shape.scale_mm**2, rel=0.02)
+    assert row["hausdorff_mm"] == pytest.approx(expected.hausdorff, rel=0.1)
+    assert row["f_score_1"] == pytest.approx(expected.f_score_1, abs=1.0)
+    assert row["processor_seconds"] > 0
+    surface = mesh_path(tmp_path, jobs[0], row["key"])
+    assert read_mesh(surface).volume == pytest.approx(HullSystem().fit(cloud, pose=pose_of(shape)).volume, rel=1e-4)
+    wrong = runner.measure(Job("Contour interpolation", "points", shape.name), context)
+    assert "only where there are contours" in wrong["error"]
+    plan = plans.Plan(tuple(jobs), ("Convex hull",))
+    text = outputs.write("table1", plan, [row], [shape], context, folder=tmp_path, name="table1")
+    assert f"| Convex hull | {1e3 * row['chamfer']:.3f} ± 0.000 |" in text
+    assert "cases: 1 of 1 (liver, test)" in text
+    assert "not to be quoted" in text
+    assert (tmp_path / "table1.md").read_text(encoding="utf-8") == text
+    assert f"{row['chamfer']}" in (tmp_path / "table1.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["table3", "--full", "--systems", "RBF"], "name its --out"),
+        (["table3", "--full", "--cases", "2"], "name its --out"),
+        (["table2", "--split", "validation"], "trained on the validation shapes"),
+        (["table3", "--systems", "Magic"], "there is no system 'Magic'"),
+    ],
+)
+def test_a_table_that_would_mislead_is_not_made(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments)
+    assert stopped.value.code == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_curves_are_sorted_by_position() -> None:
