@@ -29,6 +29,8 @@ from dals.vtk_bridge import polydata_of
 _VIEW_FROM = np.array([0.40, 1.0, 0.35])
 _CELL = (380, 330)
 _SCALE = 2
+_DRAWN_EDGES = 8_000
+"""Edges of more facets than that would hide the colours."""
 _TRUTH, _RESULT = (0.05, 0.05, 0.05), (0.85, 0.15, 0.10)
 
 
@@ -166,7 +168,7 @@ def _coloured(mesh: TriangleMesh, polydata: Any) -> Any:
     actor.SetMapper(mapper)
     actor.GetProperty().SetInterpolationToFlat()
     actor.GetProperty().SetAmbient(0.25)
-    actor.GetProperty().SetEdgeVisibility(True)
+    actor.GetProperty().SetEdgeVisibility(len(mesh.facets) <= _DRAWN_EDGES)
     actor.GetProperty().SetEdgeColor(0.25, 0.25, 0.25)
     actor.GetProperty().SetLineWidth(0.6)
     return actor
