@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import protocol
-from benchmarks.comparison import command, observations, outputs, paired, plans, report, runner, shapes
+from benchmarks.comparison import observations, paired, plans, report, runner, shapes
 from benchmarks.comparison.registry import Context
 from benchmarks.comparison.runner import Job, mesh_path
 from benchmarks.comparison.sources import sources, statements
@@ -283,6 +283,9 @@ def test_a_fit_is_judged_against_the_truth_in_canonical_units(
     shape: StandardShape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("igl", reason="libigl is not installed")
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    from benchmarks.comparison import outputs
+
     monkeypatch.setattr(runner, "_shape", lambda organ, split, name: shape)
     context, jobs = Context("liver", "test", quick=True), [Job("Convex hull", "points", shape.name)]
     row = runner.measure(jobs[0], context, tmp_path)
@@ -318,6 +321,9 @@ def test_a_fit_is_judged_against_the_truth_in_canonical_units(
 def test_a_table_that_would_mislead_is_not_made(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    from benchmarks.comparison import command
+
     with pytest.raises(SystemExit) as stopped:
         command.main(arguments)
     assert stopped.value.code == 2
