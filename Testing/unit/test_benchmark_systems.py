@@ -295,7 +295,7 @@ def test_a_fit_is_judged_against_the_truth_in_canonical_units(
     assert row["chamfer"] == pytest.approx(expected.chamfer / shape.scale_mm**2, rel=0.02)
     assert row["hausdorff_mm"] == pytest.approx(expected.hausdorff, rel=0.1)
     assert row["f_score_1"] == pytest.approx(expected.f_score_1, abs=1.0)
-    assert row["processor_seconds"] > 0
+    assert 0 < row["seconds"] < 60
     surface = mesh_path(tmp_path, jobs[0], row["key"])
     assert read_mesh(surface).volume == pytest.approx(HullSystem().fit(cloud, pose=pose_of(shape)).volume, rel=1e-4)
     wrong = runner.measure(Job("Contour interpolation", "points", shape.name), context)

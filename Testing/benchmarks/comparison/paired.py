@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from scipy.stats import wilcoxon
 from benchmarks.comparison.report import COLUMNS, Row
 from dals.mesh import FloatArray
 
-METRICS = {"chamfer": 1e3, "f_score_2": 1.0}
-"""What is compared, with its factor in the tables."""
+METRICS = {"chamfer": (1e3, 3), "f_score_2": (1.0, 1), "quality": (1.0, 3)}
+"""What can be compared, with its factor and digits in the tables."""
 _LESS_IS_BETTER = frozenset({"chamfer"})
 
 
@@ -53,26 +54,27 @@ def paired(rows: Sequence[Row], first: str, second: str, metric: str) -> Paired 
     return Paired(medians, float(differences.mean()), int(better.sum()), len(shared), p)
 
 
-def markdown(rows: Sequence[Row], *, systems: Sequence[str], reference: str) -> str:
-    """A table of the reference against each other system; empty if nothing can be compared."""
+def markdown(
+    rows: Sequence[Row], *, systems: Sequence[str], reference: str, metrics: Sequence[str] = ("chamfer", "f_score_2")
+) -> str:
+    """A table of one observation's rows, the reference against each other system; empty if nothing can be compared."""
     head = [f"{reference} against"]
-    for metric in METRICS:
+    for metric in metrics:
         title = COLUMNS[metric][0].split(" ")[0]
         head += [f"{title}: median of the other", f"of {reference}", f"mean of {reference} less the other"]
         head += [f"{reference} better in", "p"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for system in systems:
-        cells = [_cells(rows, reference, system, metric) for metric in METRICS]
+        cells = [_cells(rows, reference, system, metric) for metric in metrics]
         if system != reference and all(cells):
-            lines.append("| " + " | ".join([system, *cells[0], *cells[1]]) + " |")
+            lines.append("| " + " | ".join([system, *itertools.chain(*cells)]) + " |")
     return "\n".join(lines) + "\n" if len(lines) > 2 else ""
 
 
 def _cells(rows: Sequence[Row], reference: str, system: str, metric: str) -> list[str]:
-    found, factor = paired(rows, reference, system, metric), METRICS[metric]
+    found, (factor, digits) = paired(rows, reference, system, metric), METRICS[metric]
     if found is None:
         return []
-    digits = 3 if factor > 1 else 1
     medians = [f"{factor * value:.{digits}f}" for value in reversed(found.medians)]
     return [*medians, f"{factor * found.difference:+.{digits}f}", f"{found.better} of {found.cases}", _p(found.p)]
 
