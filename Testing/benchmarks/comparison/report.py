@@ -95,10 +95,10 @@ def provenance(root: Path, **facts: Any) -> str:
 
 
 def commit(root: Path) -> str:
-    """Short hash of the working tree's commit, with a plus if files differ from it; 'unknown' outside git."""
+    """Short hash of the working tree's commit, with a plus if files but results differ; 'unknown' outside git."""
     try:
         head = _git(root, "rev-parse", "--short", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)*/results/*")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + ("+" if changed else "")
