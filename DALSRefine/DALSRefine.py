@@ -3,6 +3,8 @@
 Slicer's entry points only; what they do is in `DALSRefineLib`, the method in `dals`. Nothing heavy is imported here.
 """
 
+import sys
+
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -13,6 +15,13 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+_OLDEST_PYTHON = (3, 10)  # that of Slicer 5.8 is 3.9: this file has to be read there, the rest is not
+
+
+def _obstacle():
+    """Why nothing of this module works in this Slicer, or an empty text."""
+    return "" if sys.version_info >= _OLDEST_PYTHON else _("DALSRefine needs Slicer 5.10 or newer.")
 
 
 class DALSRefine(ScriptedLoadableModule):
@@ -33,7 +42,8 @@ class DALSRefine(ScriptedLoadableModule):
             "Implements 'Deep Active Latent Surfaces for Medical Geometries' (Jensen, Wickramasinghe, Dahl, Fua, Dahl; "
             "arXiv:2206.10241)."
         )
-        slicer.app.connect("startupCompleted()", _register_sample_data)
+        if not _obstacle():
+            slicer.app.connect("startupCompleted()", _register_sample_data)
 
 
 def _register_sample_data():
@@ -53,6 +63,9 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self):
         """Called when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
+        if _obstacle():
+            self._showObstacle()
+            return
         from DALSRefineLib.widget import RefinePanel
 
         root = slicer.util.loadUI(self.resourcePath("UI/DALSRefine.ui"))
@@ -68,6 +81,14 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ):
             self.addObserver(slicer.mrmlScene, event, action)
         self.initializeParameterNode()
+
+    def _showObstacle(self):
+        """One sentence in place of the panel."""
+        import qt
+
+        label = qt.QLabel(_obstacle())
+        label.wordWrap = True
+        self.layout.addWidget(label)
 
     def cleanup(self):
         """Called when the panel is destroyed: Slicer ends, or the module is reloaded."""
@@ -107,6 +128,8 @@ class DALSRefineLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
+        if _obstacle():
+            raise RuntimeError(_obstacle())
         from DALSRefineLib.interpreter import worker_environment
         from DALSRefineLib.runner import ProcessRunner
         from DALSRefineLib.scripting import Refiner

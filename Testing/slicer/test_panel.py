@@ -450,6 +450,26 @@ def test_a_failed_installation_is_told_in_a_sentence(slicer, monkeypatch):
         install.install(["scipy"])
 
 
+# --- a Slicer that is too old
+
+
+def test_an_old_slicer_gets_one_sentence(slicer, application, monkeypatch):
+    import DALSRefine
+
+    monkeypatch.setattr(DALSRefine, "_OLDEST_PYTHON", (99, 0))
+    parent, started = types.SimpleNamespace(), len(slicer.app.started)
+    DALSRefine.DALSRefine(parent)
+    assert len(slicer.app.started) == started, "the sample needs the library"
+    monkeypatch.setitem(sys.modules, "DALSRefineLib.widget", None)  # its import fails, as on an older Python
+    widget = application.open_module(DALSRefine.DALSRefineWidget)
+    (label,) = (widget.layout.itemAt(index).widget() for index in range(widget.layout.count()))
+    assert label.text == "DALSRefine needs Slicer 5.10 or newer."
+    widget.enter()
+    widget.cleanup()
+    with pytest.raises(RuntimeError, match=r"needs Slicer 5\.10"):
+        DALSRefine.DALSRefineLogic()
+
+
 # --- the end
 
 

@@ -263,6 +263,12 @@ def test_a_translated_text_is_whole(path):
 # --- imports
 
 
+def test_an_older_python_can_read_the_entry_points():
+    """Slicer 5.8 has Python 3.9; it shall get a sentence, not a traceback."""
+    ast.parse((MODULE / "DALSRefine.py").read_text(encoding="utf-8"), feature_version=(3, 9))
+    assert "DALSRefineLib" not in {name.split(".")[0] for name in imported_at_once(MODULE / "DALSRefine.py")}
+
+
 def imported_at_once(path: Path) -> set[str]:
     """Modules that importing a file imports, what it imports of this project included."""
     found: set[str] = set()

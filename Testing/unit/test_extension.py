@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "DALSRefine"
-SCRIPTED = "lib/Slicer-5.8/qt-scripted-modules"
+SCRIPTED = "lib/Slicer-5.10/qt-scripted-modules"
 PACKAGES = ("DALSRefineLib", "dals")
 MUST_BE_INSTALLED = (
     "DALSRefine.py",
