@@ -30,8 +30,12 @@ def worker_python() -> str:
 
 
 def worker_environment() -> dict[str, str]:
-    """The environment of this process, with its search path for modules: packages may lie in unusual places."""
-    known: Mapping[str, str] = os.environ
+    """The environment of this process, with its search path for modules: packages may lie in unusual places.
+
+    Where a user asks for MPS, the processor does what MPS cannot. Torch looks for that wish while it is imported,
+    before it is known which device will be asked for; elsewhere it has no effect.
+    """
+    known: Mapping[str, str] = {"PYTORCH_ENABLE_MPS_FALLBACK": "1", **os.environ}
     return {**known, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path and isinstance(path, str))}
 
 

@@ -37,7 +37,7 @@ class Refiner:
     model : vtkMRMLModelNode, optional
         Receives the result; a new node by default.
     device : str
-        "auto", "cuda", "mps" or "cpu".
+        "auto" (CUDA if there, else the processor), "cuda", "cpu" or "mps" (untested, may lack operations).
     remesh : bool
         Even out the triangles.
     settings : dict, optional

@@ -15,7 +15,10 @@ def widest_float(device: torch.device) -> torch.dtype:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name; "auto" takes CUDA, then Apple's MPS, then the processor.
+    """The device of a name; "auto" takes CUDA if it is there, else the processor.
+
+    Apple's MPS has to be asked for: in most versions of torch it lacks sparse tensors and `grid_sample` in 3D, so that
+    fits fail.
 
     Raises
     ------
@@ -27,7 +30,7 @@ def choose_device(name: str = "auto") -> torch.device:
         raise DeviceError(f'There is no device "{name}"; choose one of {", ".join(CHOICES)}.')
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+        return torch.device("cuda" if cuda else "cpu")
     if kind == "cuda" and not cuda:
         raise DeviceError("CUDA was asked for, but no CUDA device is available; choose auto or cpu.")
     if kind == "mps" and not mps:

@@ -81,6 +81,7 @@ def test_packages_in_unusual_places_are_found(tmp_path, monkeypatch):
     monkeypatch.setenv("DALS_MARK", "kept")
     environment = interpreter.worker_environment()
     assert environment["DALS_MARK"] == "kept"
+    assert environment["PYTORCH_ENABLE_MPS_FALLBACK"] == "1", "torch heeds it only if it is there from the beginning"
     assert "" not in environment["PYTHONPATH"].split(os.pathsep)
     code = "import unusual_package; print(unusual_package.answer)"
     found = interpreter.worker_python()

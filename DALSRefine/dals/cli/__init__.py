@@ -11,6 +11,7 @@ from typing import Any
 
 from dals import __version__
 from dals.cli import demo, evaluate, info, prepare, refine, train
+from dals.cli.devices import prepare_for
 from dals.errors import DalsError, DalsWarning
 
 _COMMANDS: dict[str, ModuleType] = {
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (2 for an error that a user can cure)."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    prepare_for(getattr(options, "device", None))
     with warnings.catch_warnings():
         warnings.simplefilter("default", DalsWarning)
         warnings.showwarning = _show_warning

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dals.cli.devices import add_device_option
 from dals.cli.numbers import at_least
 from dals.errors import DalsWarning, OutputError
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--output", type=Path, default=Path("dals-demo"), metavar="FOLDER", help="what is written")
     parser.add_argument("--prior", default="liver", metavar="PRIOR", help="name of a prior, or its file")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    add_device_option(parser)
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dals.cli.batch import run_batch
 from dals.cli.cases import KINDS, Case, run_case
+from dals.cli.devices import add_device_option
 from dals.cli.labels import organs_of, plain_label, run_labels
 from dals.cli.numbers import at_least, component_of
 from dals.cli.progress import Progress
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="label map of where the result is over 2 voxels from a full label map: 1 left out, 2 added",
     )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    add_device_option(parser)
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
     parser.add_argument("--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the result's mesh")
     parser.add_argument("--paper", action="store_true", help="the paper's plain loop and weights: slower, worse")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dals.cli.devices import add_device_option
 from dals.cli.numbers import at_least
 from dals.cli.progress import Progress
 from dals.errors import DalsWarning, DatasetError, InputError, OutputError
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points", type=at_least(1), metavar="N", help="points for the Chamfer distance")
     parser.add_argument("--learning-rate", type=_rate, metavar="RATE", help="initial learning rate of Adam")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the hidden layers")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    add_device_option(parser)
     parser.add_argument("--seed", type=at_least(0), metavar="N", help="seed of every random choice")
     parser.add_argument("--card", type=Path, metavar="FILE", help="JSON whose entries are added to the model card")
 
@@ -233,7 +233,3 @@ def _rate(text: str) -> float:
     if not 0 < rate < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no positive number")
     return rate
-
-
-if sys.platform == "darwin":  # some of MPS's operations are still missing
-    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
