@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from dals.report import make_report, warn_of_unusual_size
 from dals.segmentation_checks import check_segmentation
 from DALSRefineLib.fit_progress import StepTeller
 from DALSRefineLib.jobs import Event, Finished, Job, Observation, Started, StartState
+from DALSRefineLib.noticed import noticed
 
 
 class Fitter:
@@ -52,8 +52,7 @@ class Fitter:
         times = [time.monotonic()]
         device = choose_device(job.device)
         tell(Started(str(device), None))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", DalsWarning)
+        with noticed() as told:
             prior = self._prior(job.prior, device)
             times.append(time.monotonic())
             settings = FitSettings.for_task(task_of(job.observation)).changed(**job.changes)
@@ -70,7 +69,7 @@ class Fitter:
         report["remeshed"] = mesh is not result.mesh
         report["previews"] = {"count": steps.previews, "seconds": steps.preview_seconds}
         report["timings_s"] = {name: end - begin for name, begin, end in zip(names, times, times[1:], strict=False)}
-        return Finished(mesh, report, start_state(result.state), _sentences(caught))
+        return Finished(mesh, report, start_state(result.state), tuple(told))
 
     def _prior(self, path: Path, device: torch.device) -> ShapePrior:
         changed = path.stat().st_mtime_ns if path.is_file() else -1
@@ -133,14 +132,3 @@ def _surface(job: Job, result: FitResult, wanted: Callable[[], bool]) -> Triangl
     if not wanted():
         raise FitCancelledError("The refinement was cancelled; nothing was changed.")
     return mesh
-
-
-def _sentences(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """What users should see, each once; the rest goes to the log."""
-    sentences: dict[str, None] = {}
-    for warning in caught:
-        if issubclass(warning.category, DalsWarning):
-            sentences[str(warning.message)] = None
-        else:
-            sys.stderr.write(f"{warning.category.__name__}: {warning.message}\n")
-    return tuple(sentences)

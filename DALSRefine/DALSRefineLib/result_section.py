@@ -13,6 +13,7 @@ from dals.errors import DalsError, InputError
 from dals.voxelisation import label_map_to_mesh
 from DALSRefineLib.i18n import tr
 from DALSRefineLib.inputs import grid_of_volume, segment_label_map
+from DALSRefineLib.noticed import noticed
 from DALSRefineLib.outputs import (
     colour_by_distance,
     colour_plainly,
@@ -90,14 +91,17 @@ class ResultSection:
             volume = self.parameters.referenceVolume
             segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=tr("DALSRefine segmentation"))
             self.parameters.resultSegmentation = segmentation
-        write_segment(
-            mesh_of_model(self.model),
-            segmentation,
-            grid=grid,
-            name=organ.name,
-            colour=organ.colour,
-            terminology=organ.terminology,
-        )
+        with noticed() as told:
+            write_segment(
+                mesh_of_model(self.model),
+                segmentation,
+                grid=grid,
+                name=organ.name,
+                colour=organ.colour,
+                terminology=organ.terminology,
+            )
+        if told:
+            slicer.util.warningDisplay(" ".join(told), windowTitle="DALSRefine")
 
     def _grid(self) -> Any:
         volume, segmentation = self.parameters.referenceVolume, self.parameters.segmentation

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import traceback
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import qt
 import slicer
 
-from dals.errors import DalsError, DalsWarning
+from dals.errors import DalsError
 from DALSRefineLib import install
 from DALSRefineLib.fit_options import LATENTS, FitOptions, changed_settings, default_options
 from DALSRefineLib.i18n import tr
 from DALSRefineLib.jobs import Event, Failed, Finished, Progress, Started
+from DALSRefineLib.noticed import noticed
 from DALSRefineLib.prior_chooser import PriorChooser
 from DALSRefineLib.priors import organ_of
 from DALSRefineLib.result_section import ResultSection
@@ -150,8 +150,7 @@ class RefinePanel:
             raise DalsError(tr("Please install first: {packages}.").format(packages=", ".join(self._missing)))
         if header is None:
             raise DalsError(tr("There is no prior; add a file."))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", DalsWarning)
+        with noticed() as told:
             observation = self.source.observation()
         self.source.settle()
         self.session.start(
@@ -164,7 +163,7 @@ class RefinePanel:
                 remesh=parameters.remesh,
                 warm=warm,
                 model=parameters.result,
-                warnings=tuple(str(w.message) for w in caught if issubclass(w.category, DalsWarning)),
+                warnings=tuple(told),
             )
         )
         self._asked = not warm

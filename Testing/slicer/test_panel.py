@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 
 import numpy as np
 import pytest
+import scene_nodes
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
@@ -330,6 +331,20 @@ def test_a_script_that_refines_leaves_the_panel_ready(widget, sample, slicer, el
     assert model.GetPolyData().GetNumberOfPoints() == 642
     wait_for(slicer, lambda: widget.panel.ui.refineButton.text == "Refine")
     assert texts <= {"Refine", "Cancel"}
+
+
+def test_a_segment_that_is_cut_at_the_border_is_told_of_each_time(panel, sample, slicer, application):
+    from DALSRefineLib import outputs
+
+    mesh = scene_nodes.sphere(radius=400.0, level=3)
+    panel.parameters.result = outputs.new_model(slicer.mrmlScene, mesh, name="large", colour=(1.0, 0.0, 0.0))
+    panel.parameters.referenceVolume = sample[0]
+    panel.update()
+    for count in (1, 2):
+        panel.ui.segmentButton.click()
+        assert panel.parameters.resultSegmentation.GetSegmentation().GetNumberOfSegments() == count
+        assert [text for text in application.MESSAGES if "beyond the image" in text] == application.MESSAGES
+        assert len(application.MESSAGES) == count
 
 
 # --- contours
