@@ -67,15 +67,13 @@ class PriorChooser:
         self._show_tooltip()
 
     def choose(self, name: str) -> bool:
-        """Show the prior of a name; False if there is none."""
+        """Show the prior of a name; no prior, and False, if there is none of that name."""
         names = list(self._priors)
-        if name not in names:
-            return False
         self._filling = True
-        self._ui.priorComboBox.currentIndex = names.index(name)
+        self._ui.priorComboBox.currentIndex = names.index(name) if name in names else -1
         self._filling = False
         self._show_tooltip()
-        return True
+        return name in names
 
     def _on_index(self, index: int) -> None:
         if not self._filling and 0 <= index < len(self._priors):

@@ -117,6 +117,13 @@ class RefinePanel:
         self.ui.installFrame.visible = bool(self._missing)
         self.ui.installLabel.text = tr("Not installed yet: {packages}.").format(packages=", ".join(self._missing))
 
+    def obstacle(self) -> str:
+        """Why nothing can be refined yet, or an empty text."""
+        if self.priors.header is None:
+            sentence = tr("The prior '{name}' of this scene is not available here; choose another one or add its file.")
+            return sentence.format(name=self.parameters.prior)
+        return self.source.obstacle()
+
     def options(self) -> FitOptions:
         """What the Advanced section says."""
         p = self.parameters
@@ -149,7 +156,7 @@ class RefinePanel:
         if self._missing:
             raise DalsError(tr("Please install first: {packages}.").format(packages=", ".join(self._missing)))
         if header is None:
-            raise DalsError(tr("There is no prior; add a file."))
+            raise DalsError(self.obstacle())
         with noticed() as told:
             observation = self.source.observation()
         self.source.settle()
@@ -202,18 +209,18 @@ class RefinePanel:
 
     def _show_prior(self) -> None:
         parameters, ui = self.parameters, self.ui
-        if not self.priors.choose(parameters.prior) and self.priors.header is not None:
-            logging.warning("The prior %s of this scene is not available here.", parameters.prior)
-            parameters.prior = self.priors.name
+        self.priors.choose(parameters.prior)
         header = self.priors.header
-        self.result.organ = None if header is None else organ_of(header.name)
+        ui.priorNoteLabel.text = self.obstacle() if header is None else ""
+        ui.priorNoteLabel.visible = bool(ui.priorNoteLabel.text)
+        self.result.organ = organ_of(parameters.prior if header is None else header.name)
         ui.latentsComboBox.currentIndex = LATENTS.index(parameters.latents)
         ui.lambdaDirSpinBox.enabled = parameters.latents == LATENTS[0]
 
     def _show_buttons(self) -> None:
         button = self.ui.refineButton
         running = self._shown_running = self.session.running
-        obstacle = "" if running else self.source.obstacle()
+        obstacle = "" if running else self.obstacle()
         button.text = tr("Cancel") if running else tr("Refine")
         button.enabled = not obstacle
         tip = tr("Stop; the last result stays.") if running else tr("Fit the surface to what was given.")
@@ -225,7 +232,7 @@ class RefinePanel:
             self.update()
         if self.source.changed():
             self._show_buttons()
-            if self.parameters.autoRefine and not self.source.obstacle():
+            if self.parameters.autoRefine and not self.obstacle():
                 self._refine_quietly()
 
     def _show_event(self, event: Event) -> None:

@@ -176,10 +176,23 @@ def test_a_prior_is_added_from_a_file(panel, ellipsoid_prior_file):
     assert [path.name for path in user_folder().iterdir()] == ["ellipsoid.safetensors"]
 
 
-def test_an_unknown_prior_of_a_scene_is_replaced(panel):
-    panel.parameters.prior = "liver"
+def test_a_missing_prior_of_a_scene_is_told_of_and_not_replaced(with_contours, application):
+    panel = with_contours
+    assert panel.ui.refineButton.enabled
     panel.parameters.prior = "no such organ"
+    assert panel.parameters.prior == "no such organ"
+    assert panel.ui.priorComboBox.currentIndex == -1
+    assert not panel.ui.refineButton.enabled
+    assert "'no such organ'" in panel.ui.refineButton.toolTip
+    assert panel.ui.priorNoteLabel.text == panel.ui.refineButton.toolTip
+    panel.guarded(panel.refine)
+    (message,) = application.MESSAGES
+    assert message == panel.ui.refineButton.toolTip
+    assert not panel.session.running
+    panel.ui.priorComboBox.setCurrentIndex(panel.ui.priorComboBox.findText("Liver"))
     assert panel.parameters.prior == "liver"
+    assert panel.ui.priorNoteLabel.text == ""
+    assert panel.ui.refineButton.enabled
 
 
 def test_a_deleted_segmentation_is_no_longer_chosen(panel, sample, slicer):
