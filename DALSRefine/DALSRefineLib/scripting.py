@@ -59,19 +59,19 @@ class Refiner:
 
     def refineContours(self, curveNodes: Iterable[Any], **options: Any) -> Any:
         """From closed curves on at least two planes."""
-        return self._refine(contours_from_curves(curveNodes), **options)
+        return self._refine(lambda: contours_from_curves(curveNodes), **options)
 
     def refinePaintedSlices(self, segmentationNode: Any, segmentId: str, **options: Any) -> Any:
         """From a segment that is painted on a few slices only, in any of the image's three directions."""
-        return self._refine(contours_from_painted_segment(segmentationNode, segmentId), **options)
+        return self._refine(lambda: contours_from_painted_segment(segmentationNode, segmentId), **options)
 
     def refineSegmentation(self, segmentationNode: Any, segmentId: str, **options: Any) -> Any:
         """From a full three-dimensional segment, such as a network's."""
-        return self._refine(segmentation_from_node(segmentationNode, segmentId), **options)
+        return self._refine(lambda: segmentation_from_node(segmentationNode, segmentId), **options)
 
     def refinePoints(self, node: Any, **options: Any) -> Any:
         """From the points of a point list or of a model."""
-        return self._refine(points_from_node(node), **options)
+        return self._refine(lambda: points_from_node(node), **options)
 
     def exportMesh(self, modelNode: Any, path: str | Path, *, space: str = "LPS") -> None:
         """Write a result as .stl, .ply, .obj or .vtp, in LPS unless "RAS" is asked for."""
@@ -82,7 +82,7 @@ class Refiner:
 
     def _refine(
         self,
-        observation: Any,
+        read: Callable[[], Any],
         *,
         prior: str = "liver",
         model: Any = None,
@@ -92,19 +92,23 @@ class Refiner:
         onProgress: Callable[[Progress], None] | None = None,
     ) -> Any:
         header = read_header(find_prior(prior))
-        request = Request(
-            observation=observation,
-            prior=header.path,
-            organ=organ_of(header.name),
-            changes=settings or {},
-            device=device,
-            remesh=remesh,
-            model=model,
-        )
-        self.session.start(request)
-        self._wait(request, onProgress)
-        for warning in self.session.warnings:
-            warnings.warn(warning, DalsWarning, stacklevel=3)
+        with warnings.catch_warnings():
+            # Each time, and not once for each place in the code: in a batch each case has its own. A script's filters
+            # go first.
+            warnings.simplefilter("always", DalsWarning, append=True)
+            request = Request(
+                observation=read(),
+                prior=header.path,
+                organ=organ_of(header.name),
+                changes=settings or {},
+                device=device,
+                remesh=remesh,
+                model=model,
+            )
+            self.session.start(request)
+            self._wait(request, onProgress)
+            for warning in self.session.warnings:
+                warnings.warn(warning, DalsWarning, stacklevel=3)
         return self.session.model
 
     def _wait(self, request: Request, on_progress: Callable[[Progress], None] | None) -> None:

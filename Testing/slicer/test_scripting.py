@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +266,18 @@ def test_warnings_come_as_warnings(scripted, scene):
     with pytest.warns(DalsWarning, match="perhaps another organ") as caught:
         refiner.refinePoints(point_list(scene, sphere(level=1).vertices))
     assert caught[0].filename == __file__  # where the script asked for it
+
+
+@pytest.mark.parametrize(("chosen", "count"), [("default", 2), ("ignore", 0)])
+def test_each_case_of_a_batch_has_its_own_warnings(scripted, scene, chosen, count):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()
+        if chosen != "default":
+            warnings.simplefilter(chosen, DalsWarning)
+        for _ in range(2):
+            refiner, _ = scripted((progress(), finished(sphere(level=2), warnings=["perhaps another organ"])))
+            refiner.refinePoints(point_list(scene, sphere(level=1).vertices))
+    assert [str(warning.message) for warning in caught] == count * ["perhaps another organ"]
 
 
 def test_a_failure_is_raised_as_what_it_is(scripted, scene):

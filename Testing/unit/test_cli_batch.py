@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from dals.cli import main, refine
 from dals.cli.batch import run_batch
 from dals.cli.cases import Case
 from dals.cli.numbers import at_least, component_of, label_of
-from dals.errors import InputError
+from dals.errors import DalsWarning, InputError
 from dals.prior import ShapePrior
 
 CPU = torch.device("cpu")
@@ -131,6 +133,26 @@ def test_a_failing_case_does_not_stop_the_others(
     assert "2 of 3 cases refined, 1 failed." in printed.out
     assert "a.stl: 1500 ml, 2.0 s" in printed.out
     assert printed.err == "dals refine: case 2 (b.stl): That cannot be used.\n"
+
+
+def test_each_case_has_its_own_warnings_and_confidence(
+    tmp_path: Path, ellipsoid_prior_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refine_doubtfully(_options: argparse.Namespace, case: Case, _prior: ShapePrior) -> dict[str, Any]:
+        warnings.warn("Perhaps another organ.", DalsWarning, stacklevel=2)
+        confident = {"agreement": {"confidence": "low"}} if case.kind == "segmentation" else {}
+        return {"volume_ml": 1500.0, "seconds": 2.0, **confident}
+
+    monkeypatch.setattr(refine, "_refine", refine_doubtfully)
+    table = table_of(tmp_path, "output,segmentation,points", "a.stl,a.nii,", "b.stl,,b.ply")
+    assert main(["refine", "--batch", str(table), "--prior", str(ellipsoid_prior_file), "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        "dals: warning: case 1 (a.stl): Perhaps another organ.",
+        "dals: warning: case 2 (b.stl): Perhaps another organ.",
+    ]
+    assert "a.stl: 1500 ml, 2.0 s, confidence low\n" in printed.out
+    assert "b.stl: 1500 ml, 2.0 s\n" in printed.out
 
 
 @pytest.mark.parametrize("row", [",a.ply,", "a.stl,,", "a.stl,a.ply,b.nii"], ids=["no output", "nothing", "two kinds"])

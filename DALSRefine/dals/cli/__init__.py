@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     prepare_for(getattr(options, "device", None))
     with warnings.catch_warnings():
-        warnings.simplefilter("default", DalsWarning)
+        warnings.simplefilter("always", DalsWarning)  # and not once for each place in the code: each case has its own
         warnings.showwarning = _show_warning
         try:
             status: int = options.run(options)

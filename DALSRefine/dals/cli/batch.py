@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,18 +49,38 @@ def run_batch(
     failed = 0
     rows = _read_rows(options.batch)
     for number, row in enumerate(rows, start=1):
+        title = f"case {number} ({row.get('output') or 'no output'})"
         try:
-            case = _case(row, number, options)
-            name = row.get("prior") or options.prior
-            if name not in priors:
-                priors[name] = load_prior(name).to(device)
-            report = refine(case, priors[name])
-            print(f"{case.output}: {volume_text(report['volume_ml'])} ml, {report['seconds']:.1f} s", flush=True)
+            with _warnings_of(title):
+                case = _case(row, number, options)
+                name = row.get("prior") or options.prior
+                if name not in priors:
+                    priors[name] = load_prior(name).to(device)
+                report = refine(case, priors[name])
+            print(f"{case.output}: {_summary(report)}", flush=True)
         except DalsError as error:
             failed += 1
-            print(f"dals refine: case {number} ({row.get('output') or 'no output'}): {error}", file=sys.stderr)
+            print(f"dals refine: {title}: {error}", file=sys.stderr)
     print(f"{len(rows) - failed} of {len(rows)} cases refined, {failed} failed.")
     return 2 if failed else 0
+
+
+@contextmanager
+def _warnings_of(title: str) -> Iterator[None]:
+    """Name the case before each warning of it."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_with_title(message: Warning | str, *rest: Any, **named: Any) -> None:
+            show(f"{title}: {message}", *rest, **named)
+
+        warnings.showwarning = show_with_title
+        yield
+
+
+def _summary(report: dict[str, Any]) -> str:
+    confidence = f", confidence {report['agreement']['confidence']}" if "agreement" in report else ""
+    return f"{volume_text(report['volume_ml'])} ml, {report['seconds']:.1f} s{confidence}"
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
