@@ -19,7 +19,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
     or tells in another form, is left out.
     """
     rows: list[Row] = []
-    for part in (_size, _residuals, _stray, _agreement, _fit):
+    for part in (_size, _warnings, _residuals, _stray, _agreement, _fit):
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             rows += part(report)
     return rows
@@ -30,6 +30,15 @@ def _size(report: Mapping[str, Any]) -> list[Row]:
         (tr("Volume"), f"{volume_text(report['volume_ml'])} ml"),
         (tr("Surface"), f"{report['surface_cm2']:.0f} cm²"),
     ]
+
+
+def _warnings(report: Mapping[str, Any]) -> list[Row]:
+    """What to look at; a confidence's reasons are among it, even where they are all that was saved."""
+    agreement = report.get("agreement")
+    reasons = agreement.get("reasons") if isinstance(agreement, Mapping) else None
+    lists = (each for each in (report.get("warnings"), reasons) if isinstance(each, (list, tuple)))
+    sentences = dict.fromkeys(each for some in lists for each in some if isinstance(each, str))
+    return [(tr("Please check"), sentence) for sentence in sentences]
 
 
 def _residuals(report: Mapping[str, Any]) -> list[Row]:

@@ -49,6 +49,7 @@ class ResultSection:
         self._rows: list[tuple[str, str]] = []
         ui.resultTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         ui.resultTable.horizontalHeader().setStretchLastSection(True)
+        ui.resultTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences need lines
         for button, action in (
             (ui.colourButton, self._colour),
             (ui.undoButton, self._undo),
@@ -64,7 +65,9 @@ class ResultSection:
         self._show_rows([] if report is None else report_rows(report))
         nothing = "" if model is not None and model.GetPolyData() is not None else tr("There is no result yet.")
         _enable(ui.exportButton, nothing, tr("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
-        no_undo = "" if self._session.can_undo else tr("There is no result before this one.")
+        # Undo changes the session's model, which need not be the one that is shown here.
+        can_undo = self._session.can_undo and model is self._session.model
+        no_undo = "" if can_undo else tr("There is no result before this one.")
         _enable(ui.undoButton, no_undo, tr("Show the result before this one again."))
         _enable(ui.segmentButton, nothing or self._no_grid(), tr("Add the surface as a new segment."))
         source = "" if self._has_source() else tr("Choose a segmentation as the source first.")
@@ -134,6 +137,7 @@ class ResultSection:
 
     def _undo(self) -> None:
         self._session.undo()
+        self._ui.statusLabel.text = " ".join((tr("The result before is back."), *self._session.warnings))
         self._ui.colourButton.checked = False
         self.update()
 

@@ -17,6 +17,8 @@ from DALSRefineLib.priors import Organ
 from DALSRefineLib.runner import Runner
 
 REPORT_ATTRIBUTE = "DALSRefine.report"
+WARNINGS = "warnings"
+"""In the report that is saved with the model."""
 _PREVIEW_OPACITY = 0.5
 _MOST_UNDOS = 20
 
@@ -202,7 +204,8 @@ class RefineSession:
 
     def _show_result(self, result: Result) -> None:
         show_mesh(self._model, result.mesh)
-        self._model.SetAttribute(REPORT_ATTRIBUTE, json.dumps(result.report))
+        report = {**result.report, WARNINGS: list(result.warnings)}
+        self._model.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
 
     def _show_preview(self, mesh: TriangleMesh) -> None:
         assert self._request is not None

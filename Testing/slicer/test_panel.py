@@ -7,6 +7,7 @@ source describes them. What passes here can still fail in Slicer; `DALSRefineTes
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -320,6 +321,39 @@ def test_a_moved_point_refines_again_after_a_pause(with_contours, sample, slicer
     assert [request.warm for request in requests] == [False, True]
     assert panel.parameters.result is first
     assert first.GetMTime() > before
+
+
+def shown_rows(panel):
+    table = panel.ui.resultTable
+    return [(table.item(row, 0).text(), table.item(row, 1).text()) for row in range(table.rowCount)]
+
+
+def test_warnings_stay_with_their_result(with_contours, slicer, monkeypatch):
+    panel, start, told = with_contours, with_contours.session.start, ["It touches the border.", "It looks unlike."]
+    sentences = iter(told)
+    monkeypatch.setattr(
+        panel.session, "start", lambda request: start(dataclasses.replace(request, warnings=(next(sentences),)))
+    )
+    for sentence in told:
+        refine(slicer, panel)
+        assert sentence in panel.ui.statusLabel.text
+        assert ("Please check", sentence) in shown_rows(panel)
+    panel.ui.undoButton.click()
+    assert ("Please check", told[0]) in shown_rows(panel)
+    assert ("Please check", told[1]) not in shown_rows(panel)
+    assert told[0] in panel.ui.statusLabel.text
+    assert told[1] not in panel.ui.statusLabel.text
+
+
+def test_only_the_model_that_is_shown_is_undone(with_contours, slicer):
+    panel = with_contours
+    refine(slicer, panel)
+    model = refine(slicer, panel)
+    assert panel.ui.undoButton.enabled
+    panel.parameters.result = None
+    assert not panel.ui.undoButton.enabled
+    panel.parameters.result = model
+    assert panel.ui.undoButton.enabled
 
 
 def test_the_result_is_exported_with_the_dialogue(with_contours, slicer, tmp_path):

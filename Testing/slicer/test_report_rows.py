@@ -27,6 +27,7 @@ REPORT = {
         "confidence": "medium",
         "reasons": ["3.2 ml of the segmentation were left out."],
     },
+    "warnings": ["The segment touches the border.", "3.2 ml of the segmentation were left out."],
     "iterations": 156,
     "seconds": 7.89,
     "device": "cpu",
@@ -37,6 +38,8 @@ def test_every_row_has_a_name_and_a_value_with_its_unit():
     assert report_rows(REPORT) == [
         ("Volume", "1523 ml"),
         ("Surface", "813 cm²"),
+        ("Please check", "The segment touches the border."),
+        ("Please check", "3.2 ml of the segmentation were left out."),
         ("Distance from axial contour", "mean 1.2 mm, at most 6.8 mm"),
         ("Distance from Umriß {x}", "mean 0.5 mm, at most 1.0 mm"),
         ("Surface on the contours' planes", "at most 21.0 mm from a contour"),
@@ -75,6 +78,13 @@ def test_only_segmentations_have_a_confidence():
 def test_a_report_of_another_version_is_shown_as_far_as_it_goes(changes, missing):
     names = {name for name, _ in report_rows({**REPORT, **changes})}
     assert names == {name for name, _ in report_rows(REPORT)} - missing
+
+
+@pytest.mark.parametrize("warnings", [{}, {"warnings": None}, {"warnings": 3}, {"warnings": [3]}])
+def test_reasons_are_shown_of_a_report_without_warnings(warnings):
+    report = {key: value for key, value in REPORT.items() if key != "warnings"}
+    rows = report_rows({**report, **warnings})
+    assert [value for name, value in rows if name == "Please check"] == REPORT["agreement"]["reasons"]
 
 
 def test_an_empty_report_has_no_rows():

@@ -360,7 +360,7 @@ def test_undo_brings_surface_and_report_back(sessions, scripted, runner, request
     assert sessions.report_of(model)["volume_ml"] == 2.0
     scripted.undo()
     assert same(model, sphere(level=2))
-    assert sessions.report_of(model) == {**REPORT, "volume_ml": 1.0}
+    assert sessions.report_of(model) == {**REPORT, "volume_ml": 1.0, "warnings": []}
     assert not scripted.can_undo
     scripted.start(request_of(model=model, warm=True))
     assert runner.jobs[-1].start is state  # of what is shown
@@ -481,8 +481,9 @@ def test_a_saved_scene_has_report_and_contours_and_no_preview(scene, sessions, s
 
     names = ['Umriß "axial"; 50%: a|b', "肝臓 <coronal>", "sagittal"]
     rows = [{"name": name, "mean": 0.5, "maximum": 1.0} for name in names]
-    give(scripted, runner, request_of(), finished(sphere(level=2), residuals_mm=rows))
-    report = {**REPORT, "residuals_mm": rows}
+    warned = ["Perhaps another organ."]
+    give(scripted, runner, request_of(), finished(sphere(level=2), warnings=warned, residuals_mm=rows))
+    report = {**REPORT, "residuals_mm": rows, "warnings": warned}
     assert sessions.report_of(scripted.model) == report
     name = scripted.model.GetName()
     curves = [curve_node(scene, circle(axis), name=f"curve {axis}") for axis in (2, 0, 1)]
