@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -118,6 +119,15 @@ def card_lines(header: PriorHeader) -> list[str]:
     if "bias" in card:
         lines.append(f"Bias: {card['bias']}")
     return [line for line in lines if line]
+
+
+def side_note(header: PriorHeader) -> str:
+    """What a model card says under bias of the side of the body that its shapes are of; empty where that is all one.
+
+    A paired organ's shapes are often of one side only; of contours and points nobody can tell the side.
+    """
+    sentences = re.split(r"(?<=[.!?])\s+", str(_mapping(header.card).get("bias", "")))
+    return next((sentence for sentence in sentences if "side of the body" in sentence), "")
 
 
 _TASKS = {"points": "2,500 points", "planes": "3 central planes", "clinician": "3 clicked curves, pose unknown"}

@@ -17,7 +17,7 @@ from DALSRefineLib.i18n import tr
 from DALSRefineLib.jobs import Event, Failed, Finished, Progress, Started
 from DALSRefineLib.noticed import noticed
 from DALSRefineLib.prior_chooser import PriorChooser
-from DALSRefineLib.priors import organ_of
+from DALSRefineLib.priors import organ_of, side_note
 from DALSRefineLib.result_section import ResultSection
 from DALSRefineLib.session import RefineSession, Request
 from DALSRefineLib.source_section import SourceSection
@@ -211,7 +211,7 @@ class RefinePanel:
         parameters, ui = self.parameters, self.ui
         self.priors.choose(parameters.prior)
         header = self.priors.header
-        ui.priorNoteLabel.text = self.obstacle() if header is None else ""
+        ui.priorNoteLabel.text = self.obstacle() if header is None else side_note(header)
         ui.priorNoteLabel.visible = bool(ui.priorNoteLabel.text)
         self.result.organ = organ_of(parameters.prior if header is None else header.name)
         ui.latentsComboBox.currentIndex = LATENTS.index(parameters.latents)

@@ -196,6 +196,15 @@ def test_a_missing_prior_of_a_scene_is_told_of_and_not_replaced(with_contours, a
     assert panel.ui.refineButton.enabled
 
 
+def test_a_prior_of_one_side_of_the_body_says_so(panel):
+    assert panel.ui.priorNoteLabel.text == ""
+    panel.ui.priorComboBox.setCurrentIndex(panel.ui.priorComboBox.findText("Hippocampus"))
+    assert panel.parameters.prior == "hippocampus"
+    assert "same side of the body: mirror" in panel.ui.priorNoteLabel.text
+    panel.parameters.prior = "liver"
+    assert panel.ui.priorNoteLabel.text == ""
+
+
 def test_a_deleted_segmentation_is_no_longer_chosen(panel, sample, slicer):
     panel.ui.sourceTabWidget.setCurrentIndex(1)
     panel.ui.segmentSelector.setCurrentNode(sample[-1])

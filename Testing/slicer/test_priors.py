@@ -13,7 +13,7 @@ import pytest
 
 from dals.errors import OutputError, PriorError
 from dals.prior_files import PriorHeader, available_priors, find_prior, read_header
-from DALSRefineLib.priors import add_prior, card_lines, offered_priors, organ_of
+from DALSRefineLib.priors import add_prior, card_lines, offered_priors, organ_of, side_note
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
 
@@ -115,6 +115,18 @@ def test_the_card_of_the_shipped_prior():
     assert f"volume off by {figures['volume_error_absolute']:.1f}%" in text
     assert "Bias: CT of adults" in text
     assert all(line.strip() for line in lines)
+
+
+def test_a_prior_of_one_side_is_known_by_its_card():
+    assert side_note(read_header(find_prior("liver"))) == ""
+    note = side_note(read_header(find_prior("hippocampus")))
+    assert note.startswith("All shapes are of the same side of the body")
+    assert note.endswith("before use.")
+
+
+@pytest.mark.parametrize("card", [{}, {"bias": None}, {"bias": ["side of the body"]}, "text"])
+def test_a_card_without_a_bias_in_words_is_no_error(card):
+    assert isinstance(side_note(header_with(card)), str)
 
 
 @pytest.mark.parametrize(
