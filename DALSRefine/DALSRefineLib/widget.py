@@ -67,7 +67,7 @@ class RefinePanel:
         self.source.set_parameters(parameters)
         if parameters is None:
             return
-        self._gui_tag = parameters.connectGui(self.ui)
+        self._gui_tag = parameters.connectParametersToGui(_bound_widgets(self.ui))
         self._observer = parameters.AddObserver("ModifiedEvent", lambda *_: self.update())
         self.look_for_packages()
         self.update()
@@ -272,3 +272,13 @@ class RefinePanel:
     def _on_latents(self, index: int) -> None:
         if self.parameters is not None and not self._updating:
             self.parameters.latents = LATENTS[index]
+
+
+def _bound_widgets(ui: Any) -> dict[str, Any]:
+    """Widgets by the names of the parameters that the form binds them to.
+
+    `connectGui` finds them as well, but gives no tag to disconnect them by (Slicer issue 7547): a parameter node that
+    is no longer shown would go on receiving what the user chooses.
+    """
+    bound = ((widget.property("SlicerParameterName"), widget) for widget in vars(ui).values())
+    return {name: widget for name, widget in bound if name}

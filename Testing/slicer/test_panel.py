@@ -217,6 +217,22 @@ def test_a_deleted_segmentation_is_no_longer_chosen(panel, sample, slicer):
     assert not panel.ui.refineButton.enabled
 
 
+def test_a_parameter_node_that_is_no_longer_shown_is_left_alone(panel, slicer):
+    from DALSRefineLib.parameters import Parameters
+
+    before = panel.parameters
+    before.seed = 5
+    other = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    panel.set_parameters(other)
+    assert panel.ui.seedSpinBox.value == 0
+    panel.ui.seedSpinBox.setValue(7)
+    assert (before.seed, other.seed) == (5, 7)
+    before.seed = 6
+    assert panel.ui.seedSpinBox.value == 7
+    panel.set_parameters(before)
+    assert panel.ui.seedSpinBox.value == 6
+
+
 # --- the button and its reasons
 
 

@@ -100,15 +100,16 @@ class _Wrapper:
         self.parameterNode = parameterNode
         self._values: dict[str, Any] = {}
         self._guis: dict[int, dict[str, Any]] = {}
-        self._observers: dict[int, int] = {}
+        self._next_tag = 0
         self._showing = False
         self._read()
         # Weakly, and taken away at the end, as Slicer's does: the node outlives what it would call.
         this = weakref.ref(self)
-        self._tag = parameterNode.AddObserver("ModifiedEvent", lambda *_: this() and this()._read())
+        self._tags = [parameterNode.AddObserver("ModifiedEvent", lambda *_: this() and this()._read())]
 
     def __del__(self) -> None:
-        self.parameterNode.RemoveObserver(self._tag)
+        for tag in self._tags:
+            self.parameterNode.RemoveObserver(tag)
 
     def _read(self) -> None:
         for name, kind in self.kinds.items():
@@ -121,34 +122,38 @@ class _Wrapper:
             self.kinds[name].write(self.parameterNode, name, value)
             self._values[name] = self.kinds[name].read(self.parameterNode, name)
 
-    def connectGui(self, gui: Any) -> int:  # noqa: N802
-        bound = {}
-        for widget in vars(gui).values():
-            name = widget.property("SlicerParameterName")
-            if name:
-                if name not in self.kinds:
-                    raise ValueError(f"Cannot find a param with the given name: {name}")
-                bound[name] = _connector(widget, self.kinds[name])
-        tag = len(self._guis)
+    def connectGui(self, gui: Any) -> None:  # noqa: N802
+        """Gives no tag, as in Slicer (issue 7547)."""
+        named = ((widget.property("SlicerParameterName"), widget) for widget in vars(gui).values())
+        self.connectParametersToGui({name: widget for name, widget in named if name})
+
+    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:  # noqa: N802
+        for name in mapping:
+            if name not in self.kinds:
+                raise ValueError(f"Cannot find a param with the given name: {name}")
+        tag, self._next_tag = self._next_tag, self._next_tag + 1
+        bound = {name: _connector(widget, self.kinds[name]) for name, widget in mapping.items()}
         self._guis[tag] = bound
-        self._show(tag)
+        self._show()
         for name, connector in bound.items():
             connector.bind(lambda name=name, connector=connector: self._on_gui(name, connector))
         this = weakref.ref(self)
-        self._observers[tag] = self.AddObserver("ModifiedEvent", lambda *_: this() and this()._show(tag))
+        # Not taken away when the widgets are disconnected, as in Slicer.
+        self._tags.append(self.AddObserver("ModifiedEvent", lambda *_: this() and this()._show()))
         return tag
 
-    def disconnectGui(self, tag: int) -> None:  # noqa: N802
-        self.RemoveObserver(self._observers.pop(tag))
-        for connector in self._guis.pop(tag).values():
+    def disconnectGui(self, tag: Any) -> None:  # noqa: N802
+        """A tag that is none is passed over, as in Slicer."""
+        for connector in self._guis.pop(tag, {}).values():
             connector.unbind()
 
-    def _show(self, tag: int) -> None:
-        if not self._showing and tag in self._guis:
+    def _show(self) -> None:
+        if not self._showing:
             self._showing = True
             try:
-                for name, connector in self._guis[tag].items():
-                    connector.write(self._values[name])
+                for bound in self._guis.values():
+                    for name, connector in bound.items():
+                        connector.write(self._values[name])
             finally:
                 self._showing = False
 
