@@ -30,6 +30,10 @@ class Runner(Protocol):
         """Whether a job has been started whose end `poll` has not told yet."""
         ...
 
+    def warm_up(self) -> None:
+        """Get ready for a job before there is one; returns at once."""
+        ...
+
     def start(self, job: Job) -> None:
         """Start a job; one that runs is abandoned, and nothing is heard of it any more."""
         ...

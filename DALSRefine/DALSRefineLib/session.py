@@ -124,6 +124,10 @@ class RefineSession:
         """What a clinician should know about the last result."""
         return self._results[-1].warnings if self._results else ()
 
+    def warm_up(self) -> None:
+        """Let the worker load torch while the user draws; returns at once."""
+        self._runner.warm_up()
+
     def start(self, request: Request) -> None:
         """Begin; a refinement that is under way is given up for this one."""
         self._outcome = None

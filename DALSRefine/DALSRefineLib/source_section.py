@@ -94,6 +94,11 @@ class SourceSection:
         finally:
             self._updating = False
 
+    def has_begun(self) -> bool:
+        """Whether a first input is chosen, of any source."""
+        p = self._parameters
+        return bool(self.curves) or any(node is not None for node in (p.segmentation, p.paintedSegmentation, p.points))
+
     def obstacle(self) -> str:
         """Why nothing can be refined yet, or an empty text."""
         parameters = self._parameters

@@ -41,7 +41,7 @@ class RefinePanel:
         self._missing: list[str] = []
         self._gui_tag: Any = None
         self._observer: Any = None
-        self._updating = self._shown_running = self._asked = False
+        self._updating = self._shown_running = self._asked = self._warmed_up = False
         self.source = SourceSection(ui, self._on_source, self.guarded)
         self.result = ResultSection(ui, session, self.guarded)
         self.priors = PriorChooser(ui, self._on_prior, self.guarded)
@@ -108,6 +108,7 @@ class RefinePanel:
             self.source.update()
             self._show_buttons()
             self.result.update()
+            self._warm_up()
         finally:
             self._updating = False
 
@@ -176,6 +177,16 @@ class RefinePanel:
         self._asked = not warm
         self.ui.progressBar.value = 0
         self.ui.statusLabel.text = tr("Starting ...")
+
+    def _warm_up(self) -> None:
+        """Once, when it can be seen that a fit will be wanted: loading torch takes seconds."""
+        if self._warmed_up or self._missing or not self.source.has_begun():
+            return
+        self._warmed_up = True
+        try:
+            self.session.warm_up()
+        except DalsError:  # the first fit will say so
+            logging.warning(traceback.format_exc())
 
     def _refine_or_cancel(self) -> None:
         if self.session.running:

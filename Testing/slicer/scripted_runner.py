@@ -26,6 +26,9 @@ class ScriptedRunner:
         self.running = False
         self._events: list[Event] = []
 
+    def warm_up(self) -> None:
+        assert not self.closed
+
     def start(self, job: Job) -> None:
         assert not self.closed
         self.jobs.append(job)

@@ -286,6 +286,45 @@ def test_what_nobody_expected_is_logged_and_told(panel, application, caplog):
 # --- while a fit runs
 
 
+def test_torch_is_loaded_once_there_is_a_first_input(slicer, application, opened, monkeypatch):
+    import DALSRefine
+    from DALSRefineLib import sample_data
+
+    slicer.mrmlScene.Clear()
+    opened.panel.set_parameters(None)
+    widget = application.open_module(DALSRefine.DALSRefineWidget)
+    panel, calls = widget.panel, []
+    try:
+        monkeypatch.setattr(panel.session, "warm_up", lambda: calls.append(len(panel.source.curves)))
+        curves = sample_data.load()[1:3]
+        panel.update()
+        assert calls == [], "nothing is chosen"
+        monkeypatch.setattr(panel, "_missing", ["torch"])
+        panel.source.add_curve(curves[0])
+        panel.update()
+        assert calls == [], "packages are missing"
+        panel.look_for_packages()
+        panel.update()
+        assert calls == [1]
+        panel.source.add_curve(curves[1])
+        panel.update()
+        assert calls == [1]
+    finally:
+        widget.cleanup()
+
+
+def test_a_worker_that_cannot_be_started_early_is_told_of_when_it_is_needed(with_contours, monkeypatch, application):
+    from dals.errors import DalsError
+
+    def fail():
+        raise DalsError("The fitting process could not be started.")
+
+    monkeypatch.setattr(with_contours, "_warmed_up", False)
+    monkeypatch.setattr(with_contours.session, "warm_up", fail)
+    with_contours.update()
+    assert application.MESSAGES == []
+
+
 def test_a_scene_is_closed_during_a_fit(with_contours, slicer, application):
     panel = with_contours
     panel.parameters.iterations = 2000
