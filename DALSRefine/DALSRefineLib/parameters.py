@@ -1,6 +1,6 @@
 """What the panel remembers with the scene. For Slicer only: `parameterNodeWrapper` is not part of slicer-core."""
 
-from typing import Annotated, Union
+from typing import Annotated, Any, Union
 
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -34,3 +34,13 @@ class Parameters:
     result: vtkMRMLModelNode
     resultSegmentation: vtkMRMLSegmentationNode
     referenceVolume: vtkMRMLScalarVolumeNode
+
+
+def bound_widgets(ui: Any) -> dict[str, Any]:
+    """Widgets by the names of the parameters that the form binds them to.
+
+    `connectGui` finds them as well, but gives no tag to disconnect them by (Slicer issue 7547): a parameter node that
+    is no longer shown would go on receiving what the user chooses.
+    """
+    bound = ((widget.property("SlicerParameterName"), widget) for widget in vars(ui).values())
+    return {name: widget for name, widget in bound if name}

@@ -16,10 +16,11 @@ from DALSRefineLib.fit_options import LATENTS, FitOptions, changed_settings, def
 from DALSRefineLib.i18n import tr
 from DALSRefineLib.jobs import Event, Failed, Finished, Progress, Started
 from DALSRefineLib.noticed import noticed
+from DALSRefineLib.parameters import bound_widgets
 from DALSRefineLib.prior_chooser import PriorChooser
 from DALSRefineLib.priors import organ_of, side_note
 from DALSRefineLib.result_section import ResultSection
-from DALSRefineLib.session import RefineSession, Request
+from DALSRefineLib.session import RefineSession, Request, report_of
 from DALSRefineLib.source_section import SourceSection
 
 _TICK_MS = 50
@@ -39,6 +40,7 @@ class RefinePanel:
         self.ui, self.session = ui, session
         self.parameters: Any = None
         self._missing: list[str] = []
+        self._logged = ""
         self._gui_tag: Any = None
         self._observer: Any = None
         self._updating = self._shown_running = self._asked = self._warmed_up = False
@@ -67,7 +69,7 @@ class RefinePanel:
         self.source.set_parameters(parameters)
         if parameters is None:
             return
-        self._gui_tag = parameters.connectParametersToGui(_bound_widgets(self.ui))
+        self._gui_tag = parameters.connectParametersToGui(bound_widgets(self.ui))
         self._observer = parameters.AddObserver("ModifiedEvent", lambda *_: self.update())
         self.look_for_packages()
         self.update()
@@ -94,8 +96,7 @@ class RefinePanel:
         except Exception:
             details = traceback.format_exc()
             logging.error(details)
-            sentence = tr("Something unexpected went wrong; the log has the details.")
-            slicer.util.errorDisplay(sentence, windowTitle="DALSRefine", detailedText=details)
+            slicer.util.errorDisplay(_unexpected(), windowTitle="DALSRefine", detailedText=details)
         self.update()
 
     def update(self) -> None:
@@ -238,12 +239,23 @@ class RefinePanel:
         button.toolTip = obstacle or tip
 
     def _on_tick(self) -> None:
+        """Called by the timer: nothing escapes, and no message box is opened twenty times a second."""
+        try:
+            self._look_around()
+        except Exception:
+            details = traceback.format_exc()
+            if details != self._logged:
+                logging.error(details)
+            self._logged, self.ui.statusLabel.text = details, _unexpected()
+
+    def _look_around(self) -> None:
         self.session.poll()  # which tells the events to `_show_event`
         if self.session.running != self._shown_running:  # a script has started or finished something
             self.update()
         if self.source.changed():
             self._show_buttons()
-            if self.parameters.autoRefine and not self.obstacle():
+            refined_before = report_of(self.parameters.result) is not None
+            if self.parameters.autoRefine and refined_before and not self.obstacle():
                 self._refine_quietly()
 
     def _show_event(self, event: Event) -> None:
@@ -285,11 +297,5 @@ class RefinePanel:
             self.parameters.latents = LATENTS[index]
 
 
-def _bound_widgets(ui: Any) -> dict[str, Any]:
-    """Widgets by the names of the parameters that the form binds them to.
-
-    `connectGui` finds them as well, but gives no tag to disconnect them by (Slicer issue 7547): a parameter node that
-    is no longer shown would go on receiving what the user chooses.
-    """
-    bound = ((widget.property("SlicerParameterName"), widget) for widget in vars(ui).values())
-    return {name: widget for name, widget in bound if name}
+def _unexpected() -> str:
+    return tr("Something unexpected went wrong; the log has the details.")

@@ -99,6 +99,13 @@ def refine(slicer, panel):
     return panel.parameters.result
 
 
+def model_of(mesh, slicer):
+    """A model of the scene that no refinement has made."""
+    from DALSRefineLib import outputs
+
+    return outputs.new_model(slicer.mrmlScene, mesh, name="model", colour=(1.0, 0.0, 0.0))
+
+
 def nodes_in(scene):
     return sorted(scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes()))
 
@@ -387,6 +394,33 @@ def test_a_moved_point_refines_again_after_a_pause(with_contours, sample, slicer
     assert first.GetMTime() > before
 
 
+def test_a_moved_point_starts_no_first_fit(with_contours, sample, slicer, monkeypatch):
+    panel, requests = with_contours, []
+    monkeypatch.setattr(panel.session, "start", requests.append)
+    monkeypatch.setattr(panel.source, "changed", lambda: True)  # at each tick
+    panel.ui.autoRefineCheckBox.click()
+    assert panel.ui.refineButton.enabled
+    panel._on_tick()
+    assert requests == []
+    panel.parameters.result = model_of(scene_nodes.sphere(level=2), slicer)
+    panel._on_tick()
+    assert requests == [], "some model is no earlier result"
+
+
+@pytest.mark.parametrize("where", ["poll", "observation"])
+def test_nothing_escapes_from_the_timer(with_contours, slicer, monkeypatch, application, caplog, where):
+    panel = with_contours
+    refine(slicer, panel)
+    panel.ui.autoRefineCheckBox.click()
+    monkeypatch.setattr(panel.source, "changed", lambda: True)
+    monkeypatch.setattr(panel.session if where == "poll" else panel.source, where, lambda: 1 / 0)
+    panel._on_tick()
+    panel._on_tick()
+    assert "unexpected" in panel.ui.statusLabel.text
+    assert caplog.text.count("ZeroDivisionError") == 1
+    assert application.MESSAGES == []
+
+
 def shown_rows(panel):
     table = panel.ui.resultTable
     return [(table.item(row, 0).text(), table.item(row, 1).text()) for row in range(table.rowCount)]
@@ -445,10 +479,7 @@ def test_a_script_that_refines_leaves_the_panel_ready(widget, sample, slicer, el
 
 
 def test_a_segment_that_is_cut_at_the_border_is_told_of_each_time(panel, sample, slicer, application):
-    from DALSRefineLib import outputs
-
-    mesh = scene_nodes.sphere(radius=400.0, level=3)
-    panel.parameters.result = outputs.new_model(slicer.mrmlScene, mesh, name="large", colour=(1.0, 0.0, 0.0))
+    panel.parameters.result = model_of(scene_nodes.sphere(radius=400.0, level=3), slicer)
     panel.parameters.referenceVolume = sample[0]
     panel.update()
     for count in (1, 2):
