@@ -24,7 +24,7 @@ _LEAST_LIMIT_MM = 0.1
 """So that a surface that has hardly moved does not look as if it had."""
 
 
-def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: float | None = None) -> None:
+def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: float | None = None) -> float:
     """Colour a model by its displacement from a reference: blue inside of it, red outside.
 
     Parameters
@@ -36,6 +36,11 @@ def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: fl
     limit_mm : float or None
         The colours end at this displacement either way; None takes what 98% of the vertices stay below, so
         that a few that have moved far do not leave all others grey.
+
+    Returns
+    -------
+    float
+        The displacement at which the colours end, in millimetres.
 
     Raises
     ------
@@ -59,6 +64,7 @@ def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: fl
     display.SetScalarRange(-limit, limit)
     display.SetScalarVisibility(True)
     display.EndModify(state)
+    return limit
 
 
 def colour_plainly(model_node: Any) -> None:

@@ -127,13 +127,16 @@ class ResultSection:
     def _colour(self) -> None:
         if not self._ui.colourButton.checked:
             colour_plainly(self.model)
+            self._ui.statusLabel.text = ""
             return
         try:
             source = segment_label_map(self.parameters.segmentation, self.parameters.segment)
-            colour_by_distance(self.model, label_map_to_mesh(source))
+            limit = colour_by_distance(self.model, label_map_to_mesh(source))
         except DalsError:
             self._ui.colourButton.checked = False
             raise
+        words = tr("Red is outside of the segmentation, blue inside of it; the colours end at ±{limit:.1f} mm.")
+        self._ui.statusLabel.text = words.format(limit=limit)
 
     def _undo(self) -> None:
         self._session.undo()

@@ -155,7 +155,7 @@ def test_a_model_coloured_by_distance(scene, outputs, model, move):
 
 
 def test_the_limit_of_the_colours(outputs, model):
-    outputs.colour_by_distance(model, sphere(), limit_mm=3.0)
+    assert outputs.colour_by_distance(model, sphere(), limit_mm=3.0) == 3.0
     assert model.GetDisplayNode().GetScalarRange() == (-3.0, 3.0)
     outputs.colour_by_distance(model, sphere())  # nothing has moved
     low, high = model.GetDisplayNode().GetScalarRange()

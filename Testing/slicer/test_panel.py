@@ -454,6 +454,19 @@ def test_only_the_model_that_is_shown_is_undone(with_contours, slicer):
     assert panel.ui.undoButton.enabled
 
 
+def test_the_scale_of_the_colours_is_told(panel, sample, slicer):
+    (identifier,) = sample[-1].GetSegmentation().GetSegmentIDs()
+    panel.parameters.segmentation, panel.parameters.segment = sample[-1], identifier
+    panel.parameters.result = model_of(scene_nodes.sphere(level=3), slicer)
+    panel.update()
+    panel.ui.colourButton.click()
+    low, high = panel.parameters.result.GetDisplayNode().GetScalarRange()
+    assert -low == high > 1.0
+    assert f"the colours end at ±{high:.1f} mm" in panel.ui.statusLabel.text
+    panel.ui.colourButton.click()
+    assert panel.ui.statusLabel.text == ""
+
+
 def test_the_result_is_exported_with_the_dialogue(with_contours, slicer, tmp_path):
     from stand_ins.pythonqt import CHOSEN_FILES
 
