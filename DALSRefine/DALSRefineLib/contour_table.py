@@ -7,7 +7,7 @@ from typing import Any
 import qt
 
 from DALSRefineLib.i18n import tr
-from DALSRefineLib.inputs import plane_of_curve
+from DALSRefineLib.inputs import CurvePlane, plane_of_curve
 
 _NAME, _PLANE, _POINTS, _SHOWN = range(4)
 
@@ -59,7 +59,7 @@ class ContourTable:
 
     def _fill(self, row: int, node: Any) -> None:
         plane = plane_of_curve(node)
-        where = tr(plane.name) if plane.position_mm is None else f"{tr(plane.name)}, {plane.position_mm:.0f} mm"
+        where = plane_text(plane)
         display = node.GetDisplayNode()
         shown = display is not None and bool(display.GetVisibility())
         for column, text in ((_NAME, node.GetName()), (_PLANE, where), (_POINTS, str(plane.points)), (_SHOWN, "")):
@@ -81,3 +81,13 @@ class ContourTable:
             node.SetName(item.text().strip())
         elif item.column() == _SHOWN and node.GetDisplayNode() is not None:
             node.GetDisplayNode().SetVisibility(item.checkState() == qt.Qt.Checked)
+
+
+def plane_text(plane: CurvePlane) -> str:
+    """A plane with the letter of the side that it is on, as in Slicer's data probe: "sagittal, L 35 mm"."""
+    names = {"axial": tr("axial"), "coronal": tr("coronal"), "sagittal": tr("sagittal"), "oblique": tr("oblique")}
+    name = names.get(plane.name, "")
+    if plane.position_mm is None:
+        return name
+    towards = {"sagittal": "RL", "coronal": "AP", "axial": "SI"}[plane.name][plane.position_mm < 0]
+    return f"{name}, {towards} {abs(plane.position_mm):.0f} mm"

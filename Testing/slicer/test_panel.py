@@ -506,14 +506,14 @@ def test_a_segment_that_is_cut_at_the_border_is_told_of_each_time(panel, sample,
 
 
 @pytest.mark.parametrize(
-    ("name", "view", "orientation", "axis", "place"),
+    ("name", "view", "orientation", "axis", "place", "told"),
     [
-        ("axial", "Red", "Axial", 2, 11.0),
-        ("sagittal", "Yellow", "Sagittal", 0, 5.0),
-        ("coronal", "Green", "Coronal", 1, -7.0),
+        ("axial", "Red", "Axial", 2, 11.0, "axial, S 11 mm"),
+        ("sagittal", "Yellow", "Sagittal", 0, 5.0, "sagittal, R 5 mm"),
+        ("coronal", "Green", "Coronal", 1, -7.0, "coronal, P 7 mm"),
     ],
 )
-def test_a_contour_is_drawn_on_the_plane_that_is_shown(panel, slicer, name, view, orientation, axis, place):
+def test_a_contour_is_drawn_on_the_plane_that_is_shown(panel, slicer, name, view, orientation, axis, place, told):
     from DALSRefineLib import drawing
 
     slice_node(slicer, view, orientation)
@@ -531,7 +531,25 @@ def test_a_contour_is_drawn_on_the_plane_that_is_shown(panel, slicer, name, view
     assert np.ptp(placed, axis=0).max() > 10
     panel.update()
     table = panel.ui.contourTable
-    assert [table.item(0, column).text() for column in (1, 2)] == [f"{name}, {place:.0f} mm", "5"]
+    assert [table.item(0, column).text() for column in (1, 2)] == [told, "5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "position_mm", "text"),
+    [
+        ("sagittal", -35.4, "sagittal, L 35 mm"),
+        ("coronal", 7.0, "coronal, A 7 mm"),
+        ("axial", -0.6, "axial, I 1 mm"),
+        ("axial", 0.0, "axial, S 0 mm"),
+        ("oblique", None, "oblique"),
+        ("", None, ""),
+    ],
+)
+def test_a_plane_is_told_with_the_letter_of_its_side(panel, name, position_mm, text):
+    from DALSRefineLib.contour_table import plane_text
+    from DALSRefineLib.inputs import CurvePlane
+
+    assert plane_text(CurvePlane(name, position_mm, 5)) == text
 
 
 def test_without_a_slice_view_a_sentence_says_so(panel, slicer, application):
