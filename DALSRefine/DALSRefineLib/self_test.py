@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from DALSRefineLib.inputs import grid_of_volume
 from DALSRefineLib.outputs import mesh_of_model
 
 PATIENCE_S = 180.0
+MAY_INSTALL = "DALSREFINE_TEST_MAY_INSTALL"
 
 
 def test_contours(case: Any) -> None:
@@ -101,15 +103,22 @@ TESTS = (test_contours, test_segmentation, test_points_cancel_and_undo, test_cho
 
 def _opened(case: Any) -> tuple[Any, list[Any], TriangleMesh]:
     """The panel on an empty scene with the sample loaded: panel, nodes, true surface."""
-    missing = install.missing_packages()
-    if missing:  # a machine for tests may have neither the packages nor the extension
-        slicer.util.pip_install(" ".join(missing))
+    _have_packages(case)
     widget = slicer.util.getModuleWidget("DALSRefine")
     widget.initializeParameterNode()
     nodes = sample_data.load()
     truth = read_mesh(sample_data.sample_folder() / f"{sample_data.NAME}-truth.stl")
     case.assertEqual(len(nodes), 5)
     return widget.panel, nodes, truth
+
+
+def _have_packages(case: Any) -> None:
+    """Skip the test where packages are missing; a machine for tests is told to install them by a variable."""
+    missing = install.missing_packages()
+    if missing and os.environ.get(MAY_INSTALL) != "1":
+        case.skipTest(f"Not installed: {', '.join(missing)}. With {MAY_INSTALL}=1 the test installs what is missing.")
+    if missing:  # without the PyTorch extension, which such a machine may not have
+        slicer.util.pip_install(" ".join(missing))
 
 
 def _choose_contours(panel: Any, nodes: list[Any]) -> None:

@@ -139,6 +139,24 @@ def test_all_self_tests_are_run():
     assert {test.__name__ for test in self_test.TESTS} == {f"test_{name}" for name in SELF_TESTS}
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_self_test_installs_nothing_unasked(widget, slicer, monkeypatch, allowed):
+    import unittest
+
+    from DALSRefineLib import install, self_test
+
+    asked = []
+    monkeypatch.setattr(install, "missing_packages", lambda **_: [] if asked else ["torch", "scipy"])
+    monkeypatch.setattr(slicer.util, "pip_install", asked.append, raising=False)
+    monkeypatch.setenv(self_test.MAY_INSTALL, "1" if allowed else "")
+    if allowed:
+        self_test._opened(unittest.TestCase())
+    else:
+        with pytest.raises(unittest.SkipTest, match="torch, scipy"):
+            self_test._opened(unittest.TestCase())
+    assert asked == (["torch scipy"] if allowed else [])
+
+
 # --- choices
 
 
