@@ -77,9 +77,13 @@ def install_pytorch_extension() -> None:
     import slicer
 
     manager: Any = slicer.app.extensionsManagerModel()
-    manager.interactive = False  # no further questions: one was asked
-    manager.updateExtensionsMetadataFromServer(True, True)
-    if not manager.downloadAndInstallExtensionByName("PyTorch", True, True):
+    interactive, manager.interactive = manager.interactive, False  # no further questions: one was asked
+    try:
+        manager.updateExtensionsMetadataFromServer(True, True)
+        installed = manager.downloadAndInstallExtensionByName("PyTorch", True, True)
+    finally:
+        manager.interactive = interactive
+    if not installed:
         raise DalsError(
             tr("The PyTorch extension could not be installed; please install it in the Extensions Manager.")
         )

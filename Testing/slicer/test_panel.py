@@ -7,6 +7,7 @@ source describes them. What passes here can still fail in Slicer; `DALSRefineTes
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -654,6 +655,28 @@ def test_a_failed_installation_is_told_in_a_sentence(slicer, monkeypatch):
     monkeypatch.setattr(slicer.util, "pip_install", fail, raising=False)
     with pytest.raises(DalsError, match="scipy"):
         install.install(["scipy"])
+
+
+@pytest.mark.parametrize("outcome", [True, False, RuntimeError("no network")])
+def test_the_extensions_manager_asks_again_afterwards(slicer, monkeypatch, outcome):
+    from dals.errors import DalsError
+    from DALSRefineLib import install
+
+    def fetch(name, *_):
+        assert (name, manager.interactive) == ("PyTorch", False)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    manager = types.SimpleNamespace(
+        interactive=True,
+        updateExtensionsMetadataFromServer=lambda *_: True,
+        downloadAndInstallExtensionByName=fetch,
+    )
+    monkeypatch.setattr(slicer.app, "extensionsManagerModel", lambda: manager, raising=False)
+    with contextlib.nullcontext() if outcome is True else pytest.raises((DalsError, RuntimeError)):
+        install.install_pytorch_extension()
+    assert manager.interactive is True
 
 
 # --- a Slicer that is too old
