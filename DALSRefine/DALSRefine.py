@@ -96,6 +96,12 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.panel is not None:
             self.panel.close()
 
+    def onReload(self):
+        """Called by the button Reload in developer mode: load what the module consists of as well."""
+        for name in [name for name in sys.modules if name.split(".")[0] in ("DALSRefineLib", "dals")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
     def enter(self):
         """Called each time the module is opened."""
         if self.panel is not None and self.panel.parameters is None:

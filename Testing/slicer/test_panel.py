@@ -679,6 +679,20 @@ def test_the_extensions_manager_asks_again_afterwards(slicer, monkeypatch, outco
     assert manager.interactive is True
 
 
+def test_a_reload_takes_everything(widget, application):
+    def ours():
+        return {name: sys.modules[name] for name in sys.modules if name.startswith(("dals", "DALSRefineLib"))}
+
+    before = ours()
+    assert {"dals.errors", "DALSRefineLib.widget"} <= set(before)
+    try:
+        widget.onReload()
+        assert ours() == {}
+        assert application.MESSAGES == ["reloaded"]
+    finally:
+        sys.modules.update(before)
+
+
 # --- a Slicer that is too old
 
 

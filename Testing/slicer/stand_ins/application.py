@@ -57,6 +57,9 @@ class ScriptedLoadableModuleWidget:
     def setup(self) -> None:
         pass
 
+    def onReload(self) -> None:  # noqa: N802
+        MESSAGES.append("reloaded")
+
     def resourcePath(self, name: str) -> str:  # noqa: N802
         return str(_MODULE / "Resources" / name)
 
