@@ -6,7 +6,7 @@ from typing import Any
 
 import qt
 
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.inputs import CurvePlane, plane_of_curve
 
 _NAME, _PLANE, _POINTS, _SHOWN = range(4)
@@ -85,7 +85,7 @@ class ContourTable:
 
 def plane_text(plane: CurvePlane) -> str:
     """A plane with the letter of the side that it is on, as in Slicer's data probe: "sagittal, L 35 mm"."""
-    names = {"axial": tr("axial"), "coronal": tr("coronal"), "sagittal": tr("sagittal"), "oblique": tr("oblique")}
+    names = {"axial": _("axial"), "coronal": _("coronal"), "sagittal": _("sagittal"), "oblique": _("oblique")}
     name = names.get(plane.name, "")
     if plane.position_mm is None:
         return name

@@ -1,4 +1,8 @@
-"""Slicer's translation, or the text itself where there is no Slicer application."""
+"""Slicer's translation, or the text itself where there is no Slicer application.
+
+To be imported as `_`: Slicer's script that collects texts for translators looks for `_("...")`, with the text itself in
+the brackets, and for no other name.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dals.errors import DalsError
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 
 TORCH = "torch"
 _REQUIREMENTS = {
@@ -31,7 +31,7 @@ def missing_packages(*, remesh: bool = False) -> list[str]:
 
 def question(missing: Iterable[str]) -> str:
     """What to ask before anything is installed."""
-    return tr(
+    return _(
         "DALSRefine needs Python packages that are not installed yet: {packages}. "
         "Shall they be downloaded and installed now? PyTorch is large; this can take several minutes."
     ).format(packages=", ".join(missing))
@@ -55,7 +55,7 @@ def install(missing: Iterable[str]) -> None:
     left = [name for name in missing if importlib.util.find_spec(name) is None]
     if left:
         raise DalsError(
-            tr("Still missing after the installation: {packages}. Please restart Slicer and try again.").format(
+            _("Still missing after the installation: {packages}. Please restart Slicer and try again.").format(
                 packages=", ".join(left)
             )
         )
@@ -84,15 +84,13 @@ def install_pytorch_extension() -> None:
     finally:
         manager.interactive = interactive
     if not installed:
-        raise DalsError(
-            tr("The PyTorch extension could not be installed; please install it in the Extensions Manager.")
-        )
+        raise DalsError(_("The PyTorch extension could not be installed; please install it in the Extensions Manager."))
 
 
 def _install_torch() -> None:
     if not has_pytorch_extension():
         raise DalsError(
-            tr("PyTorch comes to Slicer through an extension, PyTorch; please install it in the Extensions Manager.")
+            _("PyTorch comes to Slicer through an extension, PyTorch; please install it in the Extensions Manager.")
         )
     import PyTorchUtils
 
@@ -100,7 +98,7 @@ def _install_torch() -> None:
     # The question has been asked; the extension picks the build that suits the graphics card.
     torch = logic.installTorch(askConfirmation=False, torchVersionRequirement=_REQUIREMENTS[TORCH])
     if torch is None:
-        raise DalsError(tr("PyTorch was not installed; the log tells why."))
+        raise DalsError(_("PyTorch was not installed; the log tells why."))
 
 
 def _pip(requirements: list[str]) -> None:
@@ -117,7 +115,7 @@ def _pip(requirements: list[str]) -> None:
             pip_ensure(wanted, prompt_install=False, requester="DALSRefine", skip_in_testing=False)
     except subprocess.CalledProcessError as error:
         raise DalsError(
-            tr("{packages} could not be installed. Please check the network; the log tells more.").format(
+            _("{packages} could not be installed. Please check the network; the log tells more.").format(
                 packages=", ".join(requirements)
             )
         ) from error

@@ -11,7 +11,7 @@ import qt
 import slicer
 
 from dals.prior_files import SUFFIX, PriorHeader
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.priors import add_prior, card_lines, offered_priors, organ_of
 
 
@@ -81,7 +81,7 @@ class PriorChooser:
             self._on_chosen(list(self._priors)[index])
 
     def _add(self) -> None:
-        title, kinds = tr("Add a prior"), tr("Priors") + f" (*{SUFFIX})"
+        title, kinds = _("Add a prior"), _("Priors") + f" (*{SUFFIX})"
         path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
         if path:
             name = add_prior(Path(path), user_folder())
@@ -95,5 +95,5 @@ class PriorChooser:
 
     def _show_card(self) -> None:
         if self.header is not None:
-            title = tr("About the prior {name}").format(name=self.header.name)
+            title = _("About the prior {name}").format(name=self.header.name)
             slicer.util.infoDisplay("\n\n".join(card_lines(self.header)), windowTitle=title)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dals.wording import volume_text
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 
 Row = tuple[str, str]
 
@@ -27,8 +27,8 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
 
 def _size(report: Mapping[str, Any]) -> list[Row]:
     return [
-        (tr("Volume"), f"{volume_text(report['volume_ml'])} ml"),
-        (tr("Surface"), f"{report['surface_cm2']:.0f} cm²"),
+        (_("Volume"), f"{volume_text(report['volume_ml'])} ml"),
+        (_("Surface"), f"{report['surface_cm2']:.0f} cm²"),
     ]
 
 
@@ -38,44 +38,44 @@ def _warnings(report: Mapping[str, Any]) -> list[Row]:
     reasons = agreement.get("reasons") if isinstance(agreement, Mapping) else None
     lists = (each for each in (report.get("warnings"), reasons) if isinstance(each, (list, tuple)))
     sentences = dict.fromkeys(each for some in lists for each in some if isinstance(each, str))
-    return [(tr("Please check"), sentence) for sentence in sentences]
+    return [(_("Please check"), sentence) for sentence in sentences]
 
 
 def _residuals(report: Mapping[str, Any]) -> list[Row]:
-    words = tr("mean {mean:.1f} mm, at most {maximum:.1f} mm")
+    words = _("mean {mean:.1f} mm, at most {maximum:.1f} mm")
     return [
-        (tr("Distance from {name}").format(name=row["name"]), words.format(mean=row["mean"], maximum=row["maximum"]))
+        (_("Distance from {name}").format(name=row["name"]), words.format(mean=row["mean"], maximum=row["maximum"]))
         for row in report["residuals_mm"]
     ]
 
 
 def _stray(report: Mapping[str, Any]) -> list[Row]:
     """Only contours have it."""
-    words = tr("at most {stray:.1f} mm from a contour")
-    return [(tr("Surface on the contours' planes"), words.format(stray=report["stray_mm"]))]
+    words = _("at most {stray:.1f} mm from a contour")
+    return [(_("Surface on the contours' planes"), words.format(stray=report["stray_mm"]))]
 
 
 def _agreement(report: Mapping[str, Any]) -> list[Row]:
     """Only segmentations have it."""
     found = report["agreement"]
-    confidences = {"high": tr("high"), "medium": tr("medium: please check"), "low": tr("low: do not use unseen")}
-    changed = tr("{removed} ml removed, {added} ml added")
-    strange = tr("{unusual} ml more, {lacking} ml less")
+    confidences = {"high": _("high"), "medium": _("medium: please check"), "low": _("low: do not use unseen")}
+    changed = _("{removed} ml removed, {added} ml added")
+    strange = _("{unusual} ml more, {lacking} ml less")
     removed, added = volume_text(found["removed_ml"]), volume_text(found["added_ml"])
     unusual, lacking = volume_text(found["unusual_ml"]), volume_text(found["lacking_ml"])
     return [
-        (tr("Confidence"), confidences[found["confidence"]]),
-        (tr("Dice with the segmentation"), f"{found['dice']:.3f}"),
-        (tr("Largest displacement"), f"{found['largest_displacement_mm']:.1f} mm"),
-        (tr("Beyond 2 voxels"), changed.format(removed=removed, added=added)),
+        (_("Confidence"), confidences[found["confidence"]]),
+        (_("Dice with the segmentation"), f"{found['dice']:.3f}"),
+        (_("Largest displacement"), f"{found['largest_displacement_mm']:.1f} mm"),
+        (_("Beyond 2 voxels"), changed.format(removed=removed, added=added)),
         (
-            tr("Beyond {distance:.0f} mm of a typical organ").format(distance=found["typical_mm"]),
+            _("Beyond {distance:.0f} mm of a typical organ").format(distance=found["typical_mm"]),
             strange.format(unusual=unusual, lacking=lacking),
         ),
     ]
 
 
 def _fit(report: Mapping[str, Any]) -> list[Row]:
-    words = tr("{iterations} iterations in {seconds:.1f} s on {device}")
+    words = _("{iterations} iterations in {seconds:.1f} s on {device}")
     fit = words.format(iterations=report["iterations"], seconds=report["seconds"], device=report["device"])
-    return [(tr("Fit"), fit)]
+    return [(_("Fit"), fit)]

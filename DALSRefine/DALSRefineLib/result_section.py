@@ -11,7 +11,7 @@ import slicer
 
 from dals.errors import DalsError, InputError
 from dals.voxelisation import label_map_to_mesh
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.inputs import grid_of_volume, segment_label_map
 from DALSRefineLib.noticed import noticed
 from DALSRefineLib.outputs import (
@@ -63,16 +63,16 @@ class ResultSection:
         ui, model = self._ui, self.model
         report = report_of(model)
         self._show_rows([] if report is None else report_rows(report))
-        nothing = "" if model is not None and model.GetPolyData() is not None else tr("There is no result yet.")
-        _enable(ui.exportButton, nothing, tr("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
+        nothing = "" if model is not None and model.GetPolyData() is not None else _("There is no result yet.")
+        _enable(ui.exportButton, nothing, _("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
         # Undo changes the session's model, which need not be the one that is shown here.
         can_undo = self._session.can_undo and model is self._session.model
-        no_undo = "" if can_undo else tr("There is no result before this one.")
-        _enable(ui.undoButton, no_undo, tr("Show the result before this one again."))
-        _enable(ui.segmentButton, nothing or self._no_grid(), tr("Add the surface as a new segment."))
-        source = "" if self._has_source() else tr("Choose a segmentation as the source first.")
+        no_undo = "" if can_undo else _("There is no result before this one.")
+        _enable(ui.undoButton, no_undo, _("Show the result before this one again."))
+        _enable(ui.segmentButton, nothing or self._no_grid(), _("Add the surface as a new segment."))
+        source = "" if self._has_source() else _("Choose a segmentation as the source first.")
         _enable(
-            ui.colourButton, nothing or source, tr("Colour the surface by its distance from the source segmentation.")
+            ui.colourButton, nothing or source, _("Colour the surface by its distance from the source segmentation.")
         )
 
     @property
@@ -88,11 +88,11 @@ class ResultSection:
         """Add the result as a segment to the chosen segmentation, or to a new one."""
         segmentation, organ = self.parameters.resultSegmentation, self.organ
         if self.model is None or organ is None:
-            raise InputError(tr("There is no result yet."))
+            raise InputError(_("There is no result yet."))
         grid = self._grid()
         if segmentation is None:
             volume = self.parameters.referenceVolume
-            segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=tr("DALSRefine segmentation"))
+            segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=_("DALSRefine segmentation"))
             self.parameters.resultSegmentation = segmentation
         with noticed() as told:
             write_segment(
@@ -112,14 +112,14 @@ class ResultSection:
             return grid_of_volume(volume)
         if segmentation is not None and self.parameters.segment:
             return segment_label_map(segmentation, self.parameters.segment).empty_like()
-        raise InputError(tr("Choose the volume whose grid the segment is to have."))
+        raise InputError(_("Choose the volume whose grid the segment is to have."))
 
     def _no_grid(self) -> str:
         known = self.parameters is not None and (
             self.parameters.referenceVolume is not None
             or (self.parameters.segmentation is not None and self.parameters.segment)
         )
-        return "" if known else tr("Choose the volume whose grid the segment is to have.")
+        return "" if known else _("Choose the volume whose grid the segment is to have.")
 
     def _has_source(self) -> bool:
         return bool(self.parameters is not None and self.parameters.segmentation and self.parameters.segment)
@@ -135,18 +135,18 @@ class ResultSection:
         except DalsError:
             self._ui.colourButton.checked = False
             raise
-        words = tr("Red is outside of the segmentation, blue inside of it; the colours end at ±{limit:.1f} mm.")
+        words = _("Red is outside of the segmentation, blue inside of it; the colours end at ±{limit:.1f} mm.")
         self._ui.statusLabel.text = words.format(limit=limit)
 
     def _undo(self) -> None:
         self._session.undo()
-        self._ui.statusLabel.text = " ".join((tr("The result before is back."), *self._session.warnings))
+        self._ui.statusLabel.text = " ".join((_("The result before is back."), *self._session.warnings))
         self._ui.colourButton.checked = False
         self.update()
 
     def _export(self) -> None:
         start = str(Path.home() / f"{self.model.GetName()}.stl")
-        path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), tr("Export the surface"), start, _FORMATS)
+        path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Export the surface"), start, _FORMATS)
         if path:
             self.export(Path(path) if Path(path).suffix else Path(f"{path}.stl"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 
 from dals.errors import InputError
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 
 CATEGORY, NAME = "DALSRefine", "SyntheticLiver"
 PLANES = ("axial", "sagittal", "coronal")
@@ -29,7 +29,7 @@ def sample_folder() -> Path:
     for resources in (here.parent / "Resources", here.parents[1] / "Resources"):
         if (resources / "SampleData" / _VOLUME).is_file():
             return resources / "SampleData"
-    raise InputError(tr("The sample data of DALSRefine are missing; please install the extension again."))
+    raise InputError(_("The sample data of DALSRefine are missing; please install the extension again."))
 
 
 def register() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dals.mesh import TriangleMesh
 from dals.observations import PlanarContours, PointCloud, Segmentation
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
 from DALSRefineLib.outputs import new_model, show_mesh
 from DALSRefineLib.priors import Organ
@@ -215,7 +215,7 @@ class RefineSession:
         assert self._request is not None
         if not _is_in(self.scene, self._preview):
             organ = self._request.organ
-            name = tr("{organ} (being refined)").format(organ=organ.name)
+            name = _("{organ} (being refined)").format(organ=organ.name)
             self._preview = new_model(self.scene, mesh, name=name, colour=organ.colour, opacity=_PREVIEW_OPACITY)
             self._preview.SetSaveWithScene(False)
             self._preview.SetHideFromEditors(True)  # it must not be chosen as an input

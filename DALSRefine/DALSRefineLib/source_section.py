@@ -12,7 +12,7 @@ from DALSRefineLib import drawing
 from DALSRefineLib.contour_list import ContourList
 from DALSRefineLib.contour_table import ContourTable
 from DALSRefineLib.fit_options import CONTOURS, POINTS, SEGMENTATION, SOURCES
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.inputs import (
     contours_from_curves,
     contours_from_painted_segment,
@@ -104,13 +104,13 @@ class SourceSection:
         parameters = self._parameters
         if parameters.source == SEGMENTATION:
             chosen = parameters.segmentation is not None and parameters.segment
-            return "" if chosen else tr("Choose a segmentation and a segment.")
+            return "" if chosen else _("Choose a segmentation and a segment.")
         if parameters.source == POINTS:
-            return "" if parameters.points is not None else tr("Choose a point list or a model.")
+            return "" if parameters.points is not None else _("Choose a point list or a model.")
         if parameters.usePainted:
             chosen = parameters.paintedSegmentation is not None and parameters.paintedSegment
-            return "" if chosen else tr("Choose the segment that was painted on a few slices.")
-        return "" if len(self.curves) >= 2 else tr("Draw contours on at least two planes, better on three.")
+            return "" if chosen else _("Choose the segment that was painted on a few slices.")
+        return "" if len(self.curves) >= 2 else _("Draw contours on at least two planes, better on three.")
 
     def observation(self) -> Any:
         """What is given, as `dals` wants it; a `DalsError` says what is wrong with it."""
@@ -140,7 +140,7 @@ class SourceSection:
         _show_view(view)
         slice_node = drawing.slice_node_of(slicer.mrmlScene, view)
         if slice_node is None:
-            raise DalsError(tr("There is no {view} slice view to draw in.").format(view=view))
+            raise DalsError(_("There is no {view} slice view to draw in.").format(view=view))
         node = drawing.new_contour(slicer.mrmlScene, slice_node, colour=_COLOURS[orientation])
         self.add_curve(node)
         drawing.start_placing(slicer.mrmlScene, node)

@@ -13,7 +13,7 @@ import slicer
 from dals.errors import DalsError
 from DALSRefineLib import install
 from DALSRefineLib.fit_options import LATENTS, FitOptions, changed_settings, default_options
-from DALSRefineLib.i18n import tr
+from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.jobs import Event, Failed, Finished, Progress, Started
 from DALSRefineLib.noticed import noticed
 from DALSRefineLib.parameters import bound_widgets
@@ -117,12 +117,12 @@ class RefinePanel:
         """Show what has to be installed before anything can be refined."""
         self._missing = install.missing_packages(remesh=self.parameters.remesh)
         self.ui.installFrame.visible = bool(self._missing)
-        self.ui.installLabel.text = tr("Not installed yet: {packages}.").format(packages=", ".join(self._missing))
+        self.ui.installLabel.text = _("Not installed yet: {packages}.").format(packages=", ".join(self._missing))
 
     def obstacle(self) -> str:
         """Why nothing can be refined yet, or an empty text."""
         if self.priors.header is None:
-            sentence = tr("The prior '{name}' of this scene is not available here; choose another one or add its file.")
+            sentence = _("The prior '{name}' of this scene is not available here; choose another one or add its file.")
             return sentence.format(name=self.parameters.prior)
         return self.source.obstacle()
 
@@ -156,7 +156,7 @@ class RefinePanel:
         header, parameters = self.priors.header, self.parameters
         self.look_for_packages()
         if self._missing:
-            raise DalsError(tr("Please install first: {packages}.").format(packages=", ".join(self._missing)))
+            raise DalsError(_("Please install first: {packages}.").format(packages=", ".join(self._missing)))
         if header is None:
             raise DalsError(self.obstacle())
         with noticed() as told:
@@ -177,7 +177,7 @@ class RefinePanel:
         )
         self._asked = not warm
         self.ui.progressBar.value = 0
-        self.ui.statusLabel.text = tr("Starting ...")
+        self.ui.statusLabel.text = _("Starting ...")
 
     def _warm_up(self) -> None:
         """Once, when it can be seen that a fit will be wanted: loading torch takes seconds."""
@@ -192,7 +192,7 @@ class RefinePanel:
     def _refine_or_cancel(self) -> None:
         if self.session.running:
             self.session.cancel()
-            self.ui.statusLabel.text = tr("Cancelled; the last result is unchanged.")
+            self.ui.statusLabel.text = _("Cancelled; the last result is unchanged.")
         else:
             self.refine()
 
@@ -213,7 +213,7 @@ class RefinePanel:
             return
         if install.TORCH in self._missing and not install.has_pytorch_extension():
             install.install_pytorch_extension()
-            if slicer.util.confirmYesNoDisplay(tr("The PyTorch extension is installed. Restart Slicer now to use it?")):
+            if slicer.util.confirmYesNoDisplay(_("The PyTorch extension is installed. Restart Slicer now to use it?")):
                 slicer.util.restart()
             return
         install.install(self._missing)
@@ -233,9 +233,9 @@ class RefinePanel:
         button = self.ui.refineButton
         running = self._shown_running = self.session.running
         obstacle = "" if running else self.obstacle()
-        button.text = tr("Cancel") if running else tr("Refine")
+        button.text = _("Cancel") if running else _("Refine")
         button.enabled = not obstacle
-        tip = tr("Stop; the last result stays.") if running else tr("Fit the surface to what was given.")
+        tip = _("Stop; the last result stays.") if running else _("Fit the surface to what was given.")
         button.toolTip = obstacle or tip
 
     def _on_tick(self) -> None:
@@ -264,13 +264,13 @@ class RefinePanel:
             ui.deviceUsedLabel.text = event.device
         elif isinstance(event, Progress):
             ui.progressBar.maximum, ui.progressBar.value = event.total, event.step
-            left = "" if event.remaining_s is None else tr(", {seconds:.0f} s left").format(seconds=event.remaining_s)
-            text = tr("Step {step} of {total}, {loss:.1f} mm{left}")
+            left = "" if event.remaining_s is None else _(", {seconds:.0f} s left").format(seconds=event.remaining_s)
+            text = _("Step {step} of {total}, {loss:.1f} mm{left}")
             ui.statusLabel.text = text.format(step=event.step, total=event.total, loss=event.loss_mm, left=left)
             return
         elif isinstance(event, Finished):
             ui.progressBar.value = ui.progressBar.maximum
-            ui.statusLabel.text = " ".join(self.session.warnings) or tr("Done.")
+            ui.statusLabel.text = " ".join(self.session.warnings) or _("Done.")
             ui.colourButton.checked = False
             if self.parameters is not None:
                 self.parameters.result = self.session.model
@@ -298,4 +298,4 @@ class RefinePanel:
 
 
 def _unexpected() -> str:
-    return tr("Something unexpected went wrong; the log has the details.")
+    return _("Something unexpected went wrong; the log has the details.")

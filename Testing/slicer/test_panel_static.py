@@ -45,7 +45,7 @@ RESERVED = {"allParameters", "default", "isCached", "dataType", "getValue", "set
 RESERVED |= {"connectParametersToGui", "StartModify", "EndModify", "AddObserver", "RemoveObserver", "Modified"}
 RESERVED |= {"parameterNode"}
 HEAVY = {"torch", "scipy", "SimpleITK", "numpy", "safetensors"}
-TRANSLATES = {"tr", "_", "translate"}
+TRANSLATES = {"_", "translate"}
 DISPLAYS = {"errorDisplay", "infoDisplay", "warningDisplay", "confirmYesNoDisplay"}
 PROPER_NAMES = {"DALSRefine"}
 
@@ -102,6 +102,17 @@ def test_what_needs_the_scene_is_connected_with_it():
         assert each.findtext("slot") == "setMRMLScene(vtkMRMLScene*)"
         connected.add(receiver)
     assert connected == {name for name, widget in WIDGETS.items() if widget.get("class") in NEED_A_SCENE}
+
+
+def test_names_for_slicer_are_not_for_translators():
+    found = 0
+    for widget in WIDGETS.values():
+        for name in ("nodeTypes", "SlicerParameterName"):
+            value = property_of(widget, name)
+            if value is not None:
+                assert value[0].get("notr") == "true", (widget.get("name"), name)
+                found += 1
+    assert found > 15
 
 
 # --- the parameter node
@@ -253,11 +264,15 @@ def test_what_people_read_is_translated(path):
 
 @pytest.mark.parametrize("path", [*sorted(LIBRARY.glob("*.py")), MODULE / "DALSRefine.py"], ids=lambda path: path.stem)
 def test_a_translated_text_is_whole(path):
-    # Translators see the literal: values have to be put in afterwards.
-    for call in calls(tree_of(path)):
-        if name_of(call.func) in ("tr", "_"):
+    # Slicer's script takes the literals from calls of `_`, and of nothing else: values have to be put in afterwards.
+    tree = tree_of(path)
+    for call in calls(tree):
+        assert name_of(call.func) != "tr", ast.unparse(call)
+        if name_of(call.func) == "_":
             (text,) = call.args
-            assert not any(isinstance(node, ast.JoinedStr) for node in ast.walk(text)), ast.unparse(call)
+            assert isinstance(text, ast.Constant), ast.unparse(call)
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    assert "_" not in stored or not any(name_of(call.func) == "_" for call in calls(tree)), "_ is the translation"
 
 
 # --- imports
