@@ -16,6 +16,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+_TUTORIAL = "https://github.com/DALSRefine/SlicerDALSRefine#tutorial-a-liver-from-three-contours"
 _OLDEST_PYTHON = (3, 10)  # that of Slicer 5.8 is 3.9: this file has to be read there, the rest is not
 
 
@@ -38,6 +39,7 @@ class DALSRefine(ScriptedLoadableModule):
             "from a segment painted on a few slices, from a network's segmentation, or from points. "
             "For research and teaching; not a medical device."
         )
+        parent.helpText += '<p><a href="{}">{}</a></p>'.format(_TUTORIAL, _("Tutorial"))
         parent.acknowledgementText = _(
             "Implements 'Deep Active Latent Surfaces for Medical Geometries' (Jensen, Wickramasinghe, Dahl, Fua, Dahl; "
             "arXiv:2206.10241)."

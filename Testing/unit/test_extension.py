@@ -115,6 +115,15 @@ def test_cmake_and_the_description_file_agree(key: str) -> None:
     assert settings_of_the_extension()[key.upper()] == description_file()[key]
 
 
+def test_the_help_links_to_the_tutorial() -> None:
+    code = (MODULE / "DALSRefine.py").read_text(encoding="utf-8")
+    (link,) = re.findall(r'^_TUTORIAL = "([^"]*)"$', code, re.MULTILINE)
+    page, anchor = link.split("#")
+    assert page == description_file()["homepage"]
+    headings = re.findall(r"^#+ (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
 @pytest.mark.parametrize("key", ["iconurl", "screenshoturls"])
 def test_pictures_are_taken_from_files_of_this_repository(key: str) -> None:
     host = "https://raw.githubusercontent.com/"

@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--disagreement",
         type=Path,
         metavar="FILE",
-        help="label map of where the result is over 2 voxels from a full label map: 1 left out, 2 added",
+        help="label map of where a full label map and the result are over 2 voxels apart (1 left out, 2 added), or the "
+        "former is unlike a typical organ (3 further out, 4 missing)",
     )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     add_device_option(parser)
