@@ -126,7 +126,7 @@ def _print_table(demo: _DemoCase, results: dict[str, tuple[TriangleMesh, dict[st
     given = compare(label_map_to_mesh(demo.damaged), demo.truth, self_intersections=False)
     print(
         f"{'damaged mask':14s} {given.mean_distance:>11.2f} mm {given.hausdorff:>7.1f} mm "
-        f"{_volume_error(demo):>12.1f}% {dice(demo.damaged, demo.mask):>6.3f}"
+        f"{_volume_error(demo):>12.1f}% {overlap:>6.3f}"
     )
     for kind, (mesh, report) in results.items():
         figures = compare(mesh, demo.truth, self_intersections=False)
