@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,10 +146,19 @@ class ResultSection:
         self.update()
 
     def _export(self) -> None:
-        start = str(Path.home() / f"{self.model.GetName()}.stl")
-        path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Export the surface"), start, _FORMATS)
-        if path:
-            self.export(Path(path) if Path(path).suffix else Path(f"{path}.stl"))
+        dialog = qt.QFileDialog(slicer.util.mainWindow(), _("Export the surface"), str(Path.home()), _FORMATS)
+        dialog.acceptMode = qt.QFileDialog.AcceptSave
+        dialog.selectFile(f"{self.model.GetName()}.stl")
+        accepted = dialog.exec_()
+        chosen, name_filter = Path(next(iter(dialog.selectedFiles()), "")), dialog.selectedNameFilter()
+        dialog.deleteLater()
+        if not accepted:
+            return
+        path = chosen if chosen.suffix else Path(f"{chosen}{_suffix_of(name_filter)}")
+        question = _("{name} exists already. Replace it?").format(name=path.name)
+        # The dialogue has asked about the name that was typed.
+        if path == chosen or not path.exists() or slicer.util.confirmYesNoDisplay(question, windowTitle="DALSRefine"):
+            self.export(path)
 
     def _show_rows(self, rows: list[tuple[str, str]]) -> None:
         if rows == self._rows:
@@ -165,3 +175,10 @@ class ResultSection:
 def _enable(button: Any, obstacle: str, tip: str) -> None:
     """A button that cannot be used says why."""
     button.enabled, button.toolTip = not obstacle, obstacle or tip
+
+
+def _suffix_of(name_filter: str) -> str:
+    """The suffix in a filter of `_FORMATS`; that of the first one where the dialogue names none of them."""
+    found = re.search(r"\*(\.\w+)", name_filter) or re.search(r"\*(\.\w+)", _FORMATS)
+    assert found is not None
+    return found[1]

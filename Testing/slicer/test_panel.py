@@ -486,15 +486,38 @@ def test_the_scale_of_the_colours_is_told(panel, sample, slicer):
     assert panel.ui.statusLabel.text == ""
 
 
-def test_the_result_is_exported_with_the_dialogue(with_contours, slicer, tmp_path):
+def test_the_result_is_exported_with_the_dialogue(panel, slicer, tmp_path, monkeypatch):
+    from stand_ins import pythonqt
+
+    panel.parameters.result = model_of(scene_nodes.sphere(level=2), slicer)
+    pythonqt.CHOSEN_FILES.append(str(tmp_path / "liver"))
+    panel.ui.exportButton.click()
+    assert [path.name for path in tmp_path.iterdir()] == ["liver.stl"]
+    panel.ui.exportButton.click()  # the dialogue is given up
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(pythonqt, "CHOSEN_FILTER", ["PLY"])
+    for name in ("liver", "spleen.obj"):
+        pythonqt.CHOSEN_FILES.append(str(tmp_path / name))
+        panel.ui.exportButton.click()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["liver.ply", "liver.stl", "spleen.obj"]
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_file_that_the_dialogue_knew_nothing_of_is_asked_about(panel, slicer, tmp_path, monkeypatch, answer):
     from stand_ins.pythonqt import CHOSEN_FILES
 
-    refine(slicer, with_contours)
+    questions = []
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, **_: questions.append(text) or answer)
+    (tmp_path / "liver.stl").write_text("mine")
+    panel.parameters.result = model_of(scene_nodes.sphere(level=2), slicer)
     CHOSEN_FILES.append(str(tmp_path / "liver"))
-    with_contours.ui.exportButton.click()
-    assert [path.name for path in tmp_path.iterdir()] == ["liver.stl"]
-    with_contours.ui.exportButton.click()  # the dialogue is given up
-    assert len(list(tmp_path.iterdir())) == 1
+    panel.ui.exportButton.click()
+    assert questions == ["liver.stl exists already. Replace it?"]
+    assert ((tmp_path / "liver.stl").read_bytes() == b"mine") != answer
+    CHOSEN_FILES.append(str(tmp_path / "liver.stl"))  # of this one the dialogue has asked itself
+    panel.ui.exportButton.click()
+    assert len(questions) == 1
+    assert (tmp_path / "liver.stl").read_bytes() != b"mine"
 
 
 def test_a_script_that_refines_leaves_the_panel_ready(widget, sample, slicer, ellipsoid_prior_file):

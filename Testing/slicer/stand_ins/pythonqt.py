@@ -15,6 +15,8 @@ WIDGETS = (
 )
 CHOSEN_FILES: list[str] = []
 """What the next file dialogues give back; PythonQt gives a name, not a name and a filter."""
+CHOSEN_FILTER: list[str] = ["STL"]
+"""Begins the filter that is chosen in them: the last one here."""
 
 
 class Habits:
@@ -71,13 +73,35 @@ def _attribute(name: str) -> property:
 
 
 class QFileDialog:
-    """File dialogues that answer from `CHOSEN_FILES`."""
+    """File dialogues that answer from `CHOSEN_FILES`; a dialogue of its own also with the filter that was chosen."""
+
+    AcceptSave = 1
+
+    def __init__(self, _parent: Any, _caption: str, _folder: str, filters: str) -> None:
+        self._filters = filters.split(";;")
+        self._chosen = ""
+
+    def selectFile(self, name: str) -> None:  # noqa: N802 - Qt's name
+        self._chosen = name
+
+    def exec_(self) -> int:
+        assert self.acceptMode == self.AcceptSave
+        answered = bool(CHOSEN_FILES)
+        self._chosen = CHOSEN_FILES.pop(0) if answered else self._chosen
+        return int(answered)
+
+    def selectedFiles(self) -> tuple[str, ...]:  # noqa: N802
+        return (self._chosen,)
+
+    def selectedNameFilter(self) -> str:  # noqa: N802
+        return next((each for each in self._filters if each.startswith(CHOSEN_FILTER[-1])), "")
+
+    def deleteLater(self) -> None:  # noqa: N802
+        pass
 
     @staticmethod
-    def getSaveFileName(*_arguments: Any) -> str:  # noqa: N802 - Qt's name
+    def getOpenFileName(*_arguments: Any) -> str:  # noqa: N802
         return CHOSEN_FILES.pop(0) if CHOSEN_FILES else ""
-
-    getOpenFileName = getSaveFileName  # noqa: N815
 
 
 CLASSES: dict[str, type] = {name: with_habits(getattr(QtWidgets, name)) for name in WIDGETS}
