@@ -35,7 +35,7 @@ class DALSRefine(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["DALSRefine contributors"]
         parent.helpText = _(
-            "Completes or refines the surface of an organ with a learned prior: from closed curves on a few slices, "
+            "Completes or refines the surface of an organ with a learnt prior: from closed curves on a few slices, "
             "from a segment painted on a few slices, from a network's segmentation, or from points. "
             "For research and teaching; not a medical device."
         )

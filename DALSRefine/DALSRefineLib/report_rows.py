@@ -28,7 +28,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
 def _size(report: Mapping[str, Any]) -> list[Row]:
     return [
         (_("Volume"), f"{volume_text(report['volume_ml'])} ml"),
-        (_("Surface"), f"{report['surface_cm2']:.0f} cm²"),
+        (_("Surface area"), f"{report['surface_cm2']:.0f} cm²"),
     ]
 
 
@@ -58,9 +58,9 @@ def _stray(report: Mapping[str, Any]) -> list[Row]:
 def _agreement(report: Mapping[str, Any]) -> list[Row]:
     """Only segmentations have it."""
     found = report["agreement"]
-    confidences = {"high": _("high"), "medium": _("medium: please check"), "low": _("low: do not use unseen")}
+    confidences = {"high": _("high"), "medium": _("medium: please check"), "low": _("low: do not use without checking")}
     changed = _("{removed} ml removed, {added} ml added")
-    strange = _("{unusual} ml more, {lacking} ml less")
+    strange = _("{unusual} ml outside it, {lacking} ml missing")
     removed, added = volume_text(found["removed_ml"]), volume_text(found["added_ml"])
     unusual, lacking = volume_text(found["unusual_ml"]), volume_text(found["lacking_ml"])
     return [

@@ -66,7 +66,7 @@ class SourceSection:
         return [] if self._contours is None else self._contours.nodes
 
     def add_curve(self, node: Any) -> None:
-        """Refine a curve as well."""
+        """Use a curve as well."""
         if node is not None and self._contours is not None:
             self._contours.add(node)
             self.update()

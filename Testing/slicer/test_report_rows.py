@@ -37,7 +37,7 @@ REPORT = {
 def test_every_row_has_a_name_and_a_value_with_its_unit():
     assert report_rows(REPORT) == [
         ("Volume", "1523 ml"),
-        ("Surface", "813 cm²"),
+        ("Surface area", "813 cm²"),
         ("Please check", "The segment touches the border."),
         ("Please check", "3.2 ml of the segmentation were left out."),
         ("Distance from axial contour", "mean 1.2 mm, at most 6.8 mm"),
@@ -47,7 +47,7 @@ def test_every_row_has_a_name_and_a_value_with_its_unit():
         ("Dice with the segmentation", "0.951"),
         ("Largest displacement", "12.3 mm"),
         ("Beyond 2 voxels", "3.21 ml removed, 0 ml added"),
-        ("Beyond 12 mm of a typical organ", "7.5 ml more, 0 ml less"),
+        ("Beyond 12 mm of a typical organ", "7.5 ml outside it, 0 ml missing"),
         ("Fit", "156 iterations in 7.9 s on cpu"),
     ]
 
@@ -66,8 +66,8 @@ def test_only_segmentations_have_a_confidence():
 @pytest.mark.parametrize(
     ("changes", "missing"),
     [
-        ({"volume_ml": None}, {"Volume", "Surface"}),
-        ({"volume_ml": "much"}, {"Volume", "Surface"}),
+        ({"volume_ml": None}, {"Volume", "Surface area"}),
+        ({"volume_ml": "much"}, {"Volume", "Surface area"}),
         ({"residuals_mm": 3}, {"Distance from axial contour", "Distance from Umriß {x}"}),
         ({"residuals_mm": [{"name": "axial"}]}, {"Distance from axial contour", "Distance from Umriß {x}"}),
         ({"agreement": [0.9]}, AGREEMENT_ROWS),
