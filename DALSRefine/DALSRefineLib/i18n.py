@@ -1,7 +1,7 @@
 """Slicer's translation, or the text itself where there is no Slicer application.
 
-To be imported as `_`: Slicer's script that collects texts for translators looks for `_("...")`, with the text itself in
-the brackets, and for no other name.
+To be imported as `_`: Slicer's script that collects texts for translators looks for calls of that name with nothing but
+the text in the brackets.
 """
 
 from __future__ import annotations

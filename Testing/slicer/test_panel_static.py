@@ -265,12 +265,14 @@ def test_what_people_read_is_translated(path):
 @pytest.mark.parametrize("path", [*sorted(LIBRARY.glob("*.py")), MODULE / "DALSRefine.py"], ids=lambda path: path.stem)
 def test_a_translated_text_is_whole(path):
     # Slicer's script takes the literals from calls of `_`, and of nothing else: values have to be put in afterwards.
-    tree = tree_of(path)
+    tree, code = tree_of(path), path.read_text(encoding="utf-8")
     for call in calls(tree):
         assert name_of(call.func) != "tr", ast.unparse(call)
         if name_of(call.func) == "_":
             (text,) = call.args
             assert isinstance(text, ast.Constant), ast.unparse(call)
+            written = ast.get_source_segment(code, call) or ""
+            assert re.fullmatch(r'_\(\s*".+"\s*\)', written, re.DOTALL), f"{written}: not even a comma may follow"
     stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     assert "_" not in stored or not any(name_of(call.func) == "_" for call in calls(tree)), "_ is the translation"
 
