@@ -160,6 +160,18 @@ def test_the_method_itself_as_a_system(single: bool, shape: StandardShape, ellip
     assert mean_distance(system, shape, observations.observation_of(shape, "points:500")) < 3.0
 
 
+def test_more_planes_loosen_the_prior(shape: StandardShape, ellipsoid_prior: ShapePrior) -> None:
+    def weights(condition: str, **options: bool) -> tuple[float, float]:
+        settings = DalsSystem(ellipsoid_prior, **options).settings(observations.observation_of(shape, condition))
+        return settings.lambda_prior, settings.lambda_dir
+
+    three, six, tilted = weights("planes"), weights("planes:6"), weights("planes/tilted")
+    assert six == pytest.approx((three[0] / 4, three[1] / 4))
+    assert tilted == three
+    assert weights("planes:6", single=True) == (six[0], np.inf)
+    assert weights("planes:6", estimates_pose=True) == weights("planes", estimates_pose=True)
+
+
 def test_normals_point_outwards(shape: StandardShape) -> None:
     points = sample_points(shape.mesh, 800, np.random.default_rng(1))
     truth = points / (SEMI_AXES_MM / shape.scale_mm) ** 2
