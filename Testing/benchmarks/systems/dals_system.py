@@ -10,8 +10,8 @@ to be done in seconds. Chamfer distances in 1e-3 canonical units:
 - Planes, eight livers: defaults 3.05; lambda_prior 1e-2, 2e-3 and 1e-3 3.30, 2.89 and 2.87. With 1e-3: no reach 2.95,
   140 shared steps 2.56, lambda_dir 5e-3 2.69; with lambda_dir 5e-3 and 210 shared steps 2.42, the same with twice the
   shared rate 2.41 and with lambda_reg 3e-3 2.41; lambda_prior 3e-4 and 350 shared steps 2.54.
-- Other numbers of planes, four livers, lambda_prior and lambda_dir as for three planes, or times the first or second power
-  of three over their number: one plane 7.84, 7.30 and 7.06; six 1.45, 1.26 and 1.17; ten 0.86, about 0.55 and 0.51.
+- Other numbers of planes, four livers, lambda_prior and lambda_dir as for three planes, or times the first or second
+  power of three over their number: one plane 7.84, 7.30 and 7.06; six 1.45, 1.26 and 1.17; ten 0.86, 0.55 and 0.51.
 """
 
 from __future__ import annotations
