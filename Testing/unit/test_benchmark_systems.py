@@ -26,7 +26,7 @@ from benchmarks.systems.interpolation import InterpolationSystem
 from benchmarks.systems.normals import loop_normals, point_normals
 from benchmarks.systems.outlines import inside, is_hole
 from benchmarks.systems.pca import PcaSystem, learn
-from benchmarks.systems.poisson_rbf import PoissonSystem, RbfSystem
+from benchmarks.systems.poisson_rbf import PoissonSystem, RbfSystem, largest_at
 from benchmarks.systems.voxel_surface import zero_surface
 
 from dals.contours import Contour
@@ -158,6 +158,18 @@ def test_contours_on_crossing_planes_cannot_be_interpolated(shape: StandardShape
 def test_the_method_itself_as_a_system(single: bool, shape: StandardShape, ellipsoid_prior: ShapePrior) -> None:
     system = DalsSystem(ellipsoid_prior, single=single, changes=(("level", 3), ("local_steps", 10)))
     assert mean_distance(system, shape, observations.observation_of(shape, "points:500")) < 3.0
+
+
+def test_a_larger_region_without_points_is_no_organ() -> None:
+    ticks = np.linspace(-1.0, 1.0, 41)
+    grid = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), axis=-1)
+    organ = 0.3 - np.linalg.norm(grid - 0.5, axis=-1)
+    field = np.maximum(organ, 0.6 - np.linalg.norm(grid + 0.4, axis=-1))
+    places = 0.5 + 0.2 * np.vstack([np.eye(3), -np.eye(3)])
+    found = zero_surface(largest_at(field, places, np.full(3, -1.0), 0.05), np.full(3, -1.0), 0.05)
+    assert np.allclose((found.vertices.min(axis=0) + found.vertices.max(axis=0)) / 2, 0.5, atol=1e-3)
+    assert found.volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.05)
+    assert np.array_equal(largest_at(field, places + 10.0, np.full(3, -1.0), 0.05) > 0, field > 0)
 
 
 def test_more_planes_loosen_the_prior(shape: StandardShape, ellipsoid_prior: ShapePrior) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import RBFInterpolator
-from scipy.ndimage import zoom
+from scipy.ndimage import label, zoom
 from scipy.spatial import cKDTree
 
 from benchmarks.systems.base import Observation, canonical_points, canonical_sections, in_patient
@@ -116,7 +116,9 @@ class RbfSystem:
         reach = max(EXTENT, 1.1 * float(np.ptp(points, axis=0).max()) / 2)
         spacing = 2 * reach / (self.cells - 1)
         origin = middle - reach
-        return in_patient(zero_surface(_near_zero(function, origin, spacing, self.cells), origin, spacing), pose)
+        field = _near_zero(function, origin, spacing, self.cells)
+        field = largest_at(field, points - self.offset[kind] * normals, origin, spacing)
+        return in_patient(zero_surface(field, origin, spacing), pose)
 
 
 def oriented_points(observation: Observation, pose: Pose, *, per_plane: int) -> tuple[FloatArray, FloatArray]:
@@ -146,6 +148,19 @@ def off_surface(points: FloatArray, normals: FloatArray, distances: FloatArray) 
         keep = nearest >= 0.8 * np.abs(distances)
         distances[~keep] /= 2
     return (points + distances[:, None] * normals)[keep], distances[keep]
+
+
+def largest_at(field: FloatArray, places: FloatArray, origin: FloatArray, spacing: float) -> FloatArray:
+    """A field on a grid (X, Y, Z) without its positive regions but the one that has most of some places (N, 3).
+
+    Far from all points the functions may be positive as well, in regions larger than the organ.
+    """
+    regions, count = label(field > 0)
+    cells = np.clip(np.round((places - origin) / spacing).astype(int), 0, np.array(field.shape) - 1)
+    votes = np.bincount(regions[tuple(cells.T)], minlength=count + 1)[1:]
+    if not votes.any():
+        return field
+    return np.where((field > 0) & (regions != 1 + votes.argmax()), -field, field)
 
 
 def _near_zero(function: Any, origin: FloatArray, spacing: float, cells: int, *, factor: int = 4) -> FloatArray:
