@@ -12,6 +12,8 @@ from benchmarks.comparison.report import COLUMNS, Row, curve
 from dals.io.atomic import atomic_path
 
 _MARKERS = "osD^vP*Xdhp<>"
+_OURS = {"DALS": "black", "DALS global": "dimgray"}
+"""Colours of the project's own method: those of the others come from a map."""
 
 
 def draw_curves(
@@ -50,7 +52,8 @@ def draw_curves(
     figure, axes = plt.subplots(1, len(columns), figsize=(4.6 * len(columns), 4.6), squeeze=False)
     colours = plt.get_cmap("tab20")(np.linspace(0, 1, 20))
     for index, system in enumerate(systems):
-        style = {"color": colours[(2 * index) % 20 + (2 * index) // 20], "marker": _MARKERS[index % len(_MARKERS)]}
+        colour = _OURS.get(system, colours[(2 * index) % 20 + (2 * index) // 20])
+        style = {"color": colour, "marker": _MARKERS[index % len(_MARKERS)]}
         for axis, column in zip(axes[0], columns, strict=True):
             places, means, deviations = curve(rows, system, column, position)
             if not places:
