@@ -96,15 +96,20 @@ def agreement(
         The surface as it is handed over, RAS mm, where it is not `result.mesh`.
     """
     mesh = result.mesh if mesh is None else mesh
-    given = segmentation.label_map
-    refined = mesh_to_label_map(mesh, given)
-    typical = mesh_to_label_map(_reconstruction(result, prior), given)
+    whole = segmentation.label_map
+    on_grid = [mesh_to_label_map(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
+    # All that counts lies in this box, and an organ is a small part of a body scan.
+    box = marked_box(np.logical_or.reduce([whole.array, *(one.array for one in on_grid)]))
+    assert box is not None  # a segmentation is never empty
+    given, refined, typical = (one.within(box) for one in (whole, *on_grid))
     typical_mm = _TYPICAL * result.state.pose.scale
     regions = disagreement_map(given.array, refined.array)
     solid = given.with_part(segmentation.solid)
     unusual, lacking = _beyond(solid, typical, typical_mm), _beyond(typical, solid, typical_mm)
     for value, where in ((UNUSUAL, unusual), (LACKING, lacking)):
         regions[where & (regions == 0)] = value
+    everywhere = np.zeros(whole.array.shape, dtype=np.uint8)
+    everywhere[box] = regions
     voxel_ml = abs(float(np.linalg.det(given.ijk_to_ras[:3, :3]))) / 1e3
     overlap, reconstructed = dice(refined, given), dice(typical, given)
     found = Agreement(
@@ -116,7 +121,7 @@ def agreement(
         unusual_ml=np.count_nonzero(unusual) * voxel_ml,
         lacking_ml=np.count_nonzero(lacking) * voxel_ml,
         typical_mm=typical_mm,
-        map=regions,
+        map=everywhere,
         confidence="high",
         reasons=(),
     )

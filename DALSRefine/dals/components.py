@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dals.errors import InputError
-from dals.label_map import LabelMap
+from dals.label_map import LabelMap, row_ends
 from dals.mesh import FloatArray
 
 ComponentChoice: TypeAlias = Literal["largest", "left", "right"] | int
@@ -104,11 +104,14 @@ class Components:
         raise InputError(f"There is nothing on the {choice} in the segmentation {name} by itself: {reason}.")
 
     def _measured(self, value: int, place: tuple[slice, ...], voxel: float) -> Component:
-        start = [box.start + inner.start for box, inner in zip(self._box, place, strict=True)]
-        ijk = (np.argwhere(self._labels[place] == value) + start)[:, ::-1]
+        mask = self._labels[place] == value
+        start = np.array([box.start + inner.start for box, inner in zip(self._box, place, strict=True)][::-1])
         matrix = self._label_map.ijk_to_ras
-        ras = ijk @ matrix[:3, :3].T + matrix[:3, 3]
-        return Component(voxel * len(ras), ras.min(axis=0), ras.max(axis=0), ras.mean(axis=0))
+        ends = (row_ends(mask) + start) @ matrix[:3, :3].T + matrix[:3, 3]
+        counts = [np.count_nonzero(mask, axis=others) for others in ((0, 1), (0, 2), (1, 2))]  # along i, j and k
+        middle = start + [np.arange(len(along)) @ along / along.sum() for along in counts]
+        volume = voxel * float(counts[0].sum())
+        return Component(volume, ends.min(axis=0), ends.max(axis=0), matrix[:3, :3] @ middle + matrix[:3, 3])
 
 
 def chosen_component(label_map: LabelMap, choice: ComponentChoice | None = None) -> LabelMap:

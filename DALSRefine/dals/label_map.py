@@ -88,6 +88,13 @@ class LabelMap:
         return np.asarray(ijk @ part.ijk_to_ras[:3, :3].T + part.ijk_to_ras[:3, 3])
 
     @property
+    def marked_bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Least and largest coordinates of the marked voxels' centres, each (3,), RAS mm; there must be one."""
+        part = self.cropped()
+        centres = row_ends(part.array) @ part.ijk_to_ras[:3, :3].T + part.ijk_to_ras[:3, 3]
+        return centres.min(axis=0), centres.max(axis=0)
+
+    @property
     def marked_box(self) -> tuple[slice, slice, slice]:
         """Smallest box of the array (K, J, I) with all marked voxels, of which there must be one."""
         box = marked_box(self.array)
@@ -96,7 +103,10 @@ class LabelMap:
 
     def cropped(self) -> LabelMap:
         """The part in `marked_box`: an organ is a small part of a body scan."""
-        box = self.marked_box
+        return self.within(self.marked_box)
+
+    def within(self, box: tuple[slice, slice, slice]) -> LabelMap:
+        """The part in a box of the array (K, J, I)."""
         matrix = self.ijk_to_ras.copy()
         matrix[:3, 3] += matrix[:3, :3] @ [part.start for part in box[::-1]]
         return LabelMap(self.array[box], matrix, self.name)
@@ -128,3 +138,14 @@ def marked_box(mask: BoolArray) -> tuple[slice, slice, slice] | None:
     flat: BoolArray = np.asarray(mask[k[0] : k[-1] + 1].any(axis=0))
     j, i = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
     return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)
+
+
+def row_ends(mask: BoolArray) -> NDArray[np.intp]:
+    """Indices (i, j, k) of the first and the last marked voxel of each row of a mask (K, J, I), (N, 3).
+
+    Any linear function of the index, such as a coordinate on an oblique grid, is least and largest at some of them.
+    """
+    kj = np.argwhere(mask.any(axis=2))
+    rows = mask[kj[:, 0], kj[:, 1]]
+    first, last = rows.argmax(axis=1), mask.shape[2] - 1 - rows[:, ::-1].argmax(axis=1)
+    return np.concatenate([np.column_stack([i, kj[:, ::-1]]) for i in (first, last)])

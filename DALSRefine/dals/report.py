@@ -100,10 +100,10 @@ def warn_of_unusual_size(observation: Observation, prior: ShapePrior) -> None:
     Contours may miss the organ's ends, so that only gross deviations count.
     """
     if isinstance(observation, (PointCloud, PlanarContours)):
-        points = observation.points
+        low, high = observation.points.min(axis=0), observation.points.max(axis=0)
     else:
-        points = observation.label_map.marked_points
-    radius = 0.5 * float(np.linalg.norm(np.ptp(points, axis=0)))
+        low, high = observation.label_map.marked_bounds
+    radius = 0.5 * float(np.linalg.norm(high - low))
     mean, deviation = prior.log_scale
     usual = np.exp(mean)
     tolerance = max(_USUAL_DEVIATIONS * deviation, _TOO_FAR_SPREAD)

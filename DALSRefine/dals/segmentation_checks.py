@@ -144,7 +144,7 @@ def _cut(chosen: LabelMap) -> Finding | None:
                 cut[side] = cut.get(side, 0.0) + float(count * voxel * np.linalg.norm(normal))
     if not cut:
         return None
-    share = 100 * sum(cut.values()) / label_map_to_mesh(_cropped(chosen)).area
+    share = 100 * sum(cut.values()) / label_map_to_mesh(chosen).area
     sides = " and ".join(sorted(cut, key=lambda side: -cut[side]))
     return Finding(
         "cut",
@@ -156,13 +156,6 @@ def _cut(chosen: LabelMap) -> Finding | None:
 def _direction(vector: FloatArray) -> str:
     axis = int(np.abs(vector).argmax())
     return _DIRECTIONS[axis][0 if vector[axis] > 0 else 1]
-
-
-def _cropped(label_map: LabelMap) -> LabelMap:
-    box = label_map.marked_box
-    matrix = label_map.ijk_to_ras.copy()
-    matrix[:3, 3] += matrix[:3, :3] @ [inner.start for inner in box[::-1]]
-    return LabelMap(label_map.array[box], matrix, label_map.name)
 
 
 def _ml(volume: float) -> str:

@@ -77,3 +77,17 @@ def test_probabilities_of_the_others_go() -> None:
     assert not kept[:, :, 18:].any()
     assert probabilities.min() > 0.2  # the given array stays as it was
     assert probabilities_of_component(probabilities, pair, pair) is probabilities
+
+
+def test_measures_on_an_oblique_grid_are_those_of_all_voxels() -> None:
+    rng = np.random.default_rng(0)
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0] * [0.7, 1.1, 3.0]
+    array = np.zeros((12, 13, 14), dtype=bool)
+    array[2:9, 3:11, 4:12] = rng.random((7, 8, 8)) < 0.9
+    largest = chosen_component(LabelMap(array, matrix), 1)
+    part = Components(largest).large[0]
+    points = largest.marked_points
+    np.testing.assert_allclose([part.low, part.high], [points.min(axis=0), points.max(axis=0)], atol=1e-9)
+    np.testing.assert_allclose(part.centre, points.mean(axis=0), atol=1e-9)
+    assert part.volume == pytest.approx(largest.volume)

@@ -27,6 +27,14 @@ def test_marked_points_are_voxel_centres_in_ras() -> None:
     assert label_map.empty_like().marked_points.shape == (0, 3)
 
 
+def test_bounds_are_those_of_all_voxels_on_an_oblique_grid() -> None:
+    rng = np.random.default_rng(0)
+    for share in (0.003, 0.02, 0.5):
+        label_map = LabelMap(rng.random((9, 10, 11)) < share, oblique().ijk_to_ras)
+        points = label_map.marked_points
+        np.testing.assert_allclose(label_map.marked_bounds, [points.min(axis=0), points.max(axis=0)], atol=1e-9)
+
+
 def test_a_cropped_map_is_the_same_in_space() -> None:
     label_map = oblique()
     part = label_map.cropped()

@@ -25,12 +25,12 @@ def first_guess(observation: Observation, mean_shape: FloatArray) -> Pose:
         Vertices of the prior's mean shape, canonical.
     """
     if isinstance(observation, (PointCloud, PlanarContours)):
-        points, reach = observation.points, np.zeros(3)
+        low, high = observation.points.min(axis=0), observation.points.max(axis=0)
     else:
-        label_map = observation.solid
+        low, high = observation.solid.marked_bounds
         # Voxels reach half a spacing beyond their centres, seen along each RAS axis.
-        points, reach = label_map.marked_points, 0.5 * np.linalg.norm(label_map.ijk_to_ras[:3, :3], axis=1)
-    low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
+        reach = 0.5 * np.linalg.norm(observation.solid.ijk_to_ras[:3, :3], axis=1)
+        low, high = low - reach, high + reach
     shape_low, shape_high = mean_shape.min(axis=0), mean_shape.max(axis=0)
     extent, shape_extent = high - low, shape_high - shape_low
     scale = float(extent @ shape_extent / (shape_extent @ shape_extent))
