@@ -30,7 +30,7 @@ from benchmarks.systems.poisson_rbf import PoissonSystem, RbfSystem, largest_at
 from benchmarks.systems.voxel_surface import zero_surface
 
 from dals.contours import Contour
-from dals.errors import InputError
+from dals.errors import DalsError, InputError
 from dals.io.meshes import read_mesh
 from dals.mesh import TriangleMesh
 from dals.metrics import compare, sample_points
@@ -331,6 +331,10 @@ def test_a_fit_is_judged_against_the_truth_in_canonical_units(
     assert "not to be quoted" in text
     assert (tmp_path / "table1.md").read_text(encoding="utf-8") == text
     assert f"{row['chamfer']}" in (tmp_path / "table1.csv").read_text(encoding="utf-8")
+    kept = report.read_table(tmp_path / "table1.csv")
+    text = outputs.write("table1", plan, kept, [shape], context, folder=tmp_path, name="table1")
+    assert "rows of an earlier table: Convex hull (at the commits" in text
+    assert report.read_table(tmp_path / "table1.csv") == kept
 
 
 @pytest.mark.parametrize(
@@ -338,6 +342,9 @@ def test_a_fit_is_judged_against_the_truth_in_canonical_units(
     [
         (["table3", "--full", "--systems", "RBF"], "name its --out"),
         (["table3", "--full", "--cases", "2"], "name its --out"),
+        (["table3", "--update"], "--update goes with"),
+        (["table3", "--full", "--update", "--systems", "RBF", "--cases", "2"], "--update goes with"),
+        (["pictures", "--full", "--update", "--systems", "RBF"], "make them anew"),
         (["table2", "--split", "validation"], "trained on the validation shapes"),
         (["table3", "--systems", "Magic"], "there is no system 'Magic'"),
     ],
@@ -366,6 +373,23 @@ def test_a_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
     path.write_text(json.dumps(rows()[0]) + "\n" + '{"system": "A", "ca', encoding="utf-8")
     assert report.read_rows(path) == rows()[:1]
     assert report.read_rows(tmp_path / "none.jsonl") == []
+
+
+def test_rows_that_were_measured_anew_replace_those_of_the_table(tmp_path: Path) -> None:
+    report.write_rows(tmp_path / "t.csv", [{**row, "system": name} for name in ("A", "B") for row in rows()])
+    before = report.read_table(tmp_path / "t.csv")
+    assert before[0]["chamfer"] == 1e-3
+    assert before[2] == {**rows()[2], "chamfer": None, "quality": None}
+    anew = [{"system": "A", "condition": "points", "case": case, "error": "", "chamfer": 7e-3} for case in ("1", "5")]
+    planned = [{name: row[name] for name in ("system", "condition", "case")} for row in before]
+    found = report.updated(before, anew, planned)
+    assert [(row["system"], row["case"], row["chamfer"]) for row in found] == [
+        *(("A", "1", 7e-3), ("A", "3", 3e-3), ("A", "5", 7e-3)),
+        *(("B", "1", 1e-3), ("B", "3", 3e-3), ("B", "5", None)),
+    ]
+    with pytest.raises(DalsError, match="no row of C, points, 1 to keep"):
+        report.updated(before, anew, [*planned, {**planned[0], "system": "C"}])
+    assert report.read_table(tmp_path / "none.csv") == []
 
 
 def test_csv_has_every_column(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from benchmarks import protocol
 from benchmarks.comparison import outputs, registry
 from benchmarks.comparison.plans import TABLES, plan_of
 from benchmarks.comparison.registry import Context
+from benchmarks.comparison.report import read_table, updated
 from benchmarks.comparison.runner import run
 from benchmarks.comparison.shapes import shapes_of
 from dals.errors import DalsError
@@ -45,6 +46,11 @@ def _options(arguments: Sequence[str] | None, description: str | None) -> argpar
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="shapes to measure")
     parser.add_argument("--prior", help="name or file of another prior than the one trained like the other systems")
     parser.add_argument("--systems", nargs="+", metavar="NAME", help="only these: " + ", ".join(registry.names()))
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="with --full --systems: all other rows stay as the published table has them",
+    )
     parser.add_argument("--cases", type=int, help="only the first N shapes")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
@@ -55,7 +61,12 @@ def _options(arguments: Sequence[str] | None, description: str | None) -> argpar
     unknown = [name for name in options.systems or () if name not in registry.names()]
     if unknown:
         parser.error(f"there is no system {unknown[0]!r}; there are {', '.join(registry.names())}")
-    if options.full and options.out is None and (options.systems or options.cases or options.prior):
+    if options.update and (not options.full or not options.systems or options.cases or options.prior):
+        parser.error("--update goes with --full and --systems, and with neither --cases nor --prior")
+    if options.update and options.table == "pictures":
+        parser.error("pictures need the surfaces of all systems; make them anew")
+    partial = bool(options.systems or options.cases or options.prior)
+    if options.full and options.out is None and partial and not options.update:
         parser.error("--systems, --cases and --prior make another table than the published one: name its --out")
     if options.table == "table2" and options.split == "validation":
         parser.error("the shipped prior of the hippocampus was trained on the validation shapes, too")
@@ -69,7 +80,8 @@ def _make(options: argparse.Namespace) -> Path:
     organ = "hippocampus" if table == "table2" else "liver"
     shapes = shapes_of(organ, split)[: options.cases or (QUICK_CASES if quick else FULL_CASES).get(table)]
     context = Context(organ, split, quick, options.prior)
-    plan = plan_of(table, [shape.name for shape in shapes], systems=options.systems, quick=quick)
+    names = [shape.name for shape in shapes]
+    plan = plan_of(table, names, systems=options.systems, quick=quick)
     registry.prepare(tuple(dict.fromkeys(job.system for job in plan.jobs)), context, workers=options.workers)
     name = "-".join([table, *(["quick"] if quick else []), *([split] if split != "test" else [])])
     folder = protocol.CACHE / "comparison"
@@ -78,6 +90,10 @@ def _make(options: argparse.Namespace) -> Path:
     rows = run(plan.jobs, context, store=store, workers=options.workers, minutes=options.minutes, meshes=meshes)
     if not rows:
         raise DalsError("No case is complete yet; start the table again, it goes on where it was.")
+    if options.update:
+        whole = plan_of(table, names, quick=quick)
+        rows = updated(read_table(options.out / f"{name}.csv"), rows, [job.shown for job in whole.jobs])
+        plan = whole
     print(outputs.write(table, plan, rows, shapes, context, folder=options.out, name=name, meshes=meshes))
     where: Path = options.out / name
     return where

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import protocol
-from benchmarks.comparison import paired, plots, registry
+from benchmarks.comparison import learnt, paired, plots, registry
 from benchmarks.comparison.observations import observation_of
 from benchmarks.comparison.pictures import Exhibit, draw
 from benchmarks.comparison.plans import SWEEP_LABEL, Plan
@@ -48,17 +48,22 @@ def write(
     name: str,
     meshes: Path | None = None,
 ) -> str:
-    """Write a table's files, of the shapes that have rows, and return its Markdown."""
+    """Write a table's files, of the shapes that have rows, and return its Markdown.
+
+    Rows that know the size of their model are those of an earlier table.
+    """
     planned, measured = len(shapes), {str(row["case"]) for row in rows}
     shapes = [shape for shape in shapes if shape.name in measured]
-    shown = {job.shown["system"]: job.system for job in plan.jobs}
+    kept = tuple(dict.fromkeys(str(row["system"]) for row in rows if "model_mb" in row))
+    shown = {job.shown["system"]: job.system for job in plan.jobs if job.shown["system"] not in kept}
     sizes = {label: registry.model_megabytes(system, context) for label, system in shown.items()}
-    rows = [{**row, "model_mb": sizes[str(row["system"])]} for row in rows]
+    rows = [row if "model_mb" in row else {**row, "model_mb": sizes[str(row["system"])]} for row in rows]
     about = provenance(
         protocol.ROOT,
         cases=f"{len(measured)} of {planned} ({context.organ}, {context.split})",
         other_prior=context.chosen_prior and Path(context.chosen_prior).name,
         training=registry.budgets(tuple(shown.values()), context),
+        rows_of_an_earlier_table=_of_earlier(kept, context),
         size="quick: short models and few cases, not to be quoted" if context.quick else "full",
     )
     surface = None if meshes is None else lambda job: mesh_path(meshes, job, key_of(job, context))
@@ -68,6 +73,14 @@ def write(
     write_rows(folder / f"{name}.csv", rows)
     write_text(folder / f"{name}.md", text)
     return text
+
+
+def _of_earlier(kept: Sequence[str], context: Context) -> str:
+    """Which rows were kept, in words."""
+    if not kept:
+        return ""
+    trained = f"the learnt ones trained for {learnt.minutes(context.quick):g} min, "
+    return f"{', '.join(kept)} ({trained if set(kept) & set(learnt.NAMES) else ''}at the commits that the CSV names)"
 
 
 def _tables(table: str, plan: Plan, rows: Sequence[Row]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dals.errors import DalsError
 from dals.io.atomic import atomic_path
 
 Row = dict[str, Any]
@@ -32,6 +33,7 @@ RESOURCES: dict[str, tuple[str, str]] = {
     "model_mb": ("model MB", "{:.2f}"),
 }
 _SCALE = {"chamfer": 1e3}
+_TEXTS = frozenset({"system", "condition", "case", "error", "commit", "key"})
 _NOT_APPLICABLE = "not applicable"
 
 
@@ -124,6 +126,31 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
+def read_table(path: Path) -> list[Row]:
+    """Rows of `write_rows`, numbers as numbers; none if there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def updated(before: Sequence[Row], measured: Sequence[Row], planned: Sequence[dict[str, str]]) -> list[Row]:
+    """Rows in the order of `planned` (system, condition, case): those measured anew, and all others as they were.
+
+    Raises
+    ------
+    DalsError
+        If a row is in neither.
+    """
+    names = ("system", "condition", "case")
+    found = {tuple(row[name] for name in names): row for rows in (before, measured) for row in rows}
+    places = [tuple(place[name] for name in names) for place in planned]
+    missing = [place for place in places if place not in found]
+    if missing:
+        raise DalsError(f"There is no row of {', '.join(missing[0])} to keep; make the whole table.")
+    return [found[place] for place in places]
+
+
 def write_text(path: Path, text: str) -> None:
     """A text, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,6 +184,12 @@ def append_row(path: Path, row: Row) -> None:
     """Add a row to those that `read_rows` finds."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def _value(name: str, text: str) -> Any:
+    if name in _TEXTS:
+        return text
+    return float(text) if text else None
 
 
 def _git(root: Path, *arguments: str) -> str:
