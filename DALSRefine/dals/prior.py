@@ -20,8 +20,9 @@ from torch import Tensor
 from dals.decoder import Decoder, DecoderSettings
 from dals.errors import PriorError
 from dals.io.atomic import atomic_path
+from dals.mesh import TriangleMesh
 from dals.prior_files import FORMAT, FORMAT_VERSION, check_format, damaged, find_prior
-from dals.template import Template
+from dals.template import Template, icosphere
 
 _STATISTICS = ("latents", "latent_mean", "latent_basis", "scales_mm")
 
@@ -46,7 +47,8 @@ class ShapePrior:
         Radius of each training shape's bounding sphere about its centroid: millimetres in
         one canonical unit.
     template_radius : float
-        Radius of the template sphere that the decoder was trained on.
+        Radius of the template sphere that the decoder was trained on; negative where the training has turned
+        the sphere inside out, so that the mirrored template comes out with its facets facing outwards.
     card : mapping
         Model card: data, licence, training, held-out figures, intended use.
     digest : str
@@ -89,6 +91,17 @@ class ShapePrior:
     def with_digest(self, digest: str) -> ShapePrior:
         """The same prior, stating its digest."""
         return replace(self, digest=digest)
+
+
+def right_side_out(prior: ShapePrior) -> ShapePrior:
+    """The prior, its template mirrored if the facets of its mean shape face inwards.
+
+    The Chamfer distance does not see orientation, so that a training may turn the sphere inside out. Nothing is lost
+    by it: mirroring the template through its centre turns each facet around and moves none of the surface.
+    """
+    template = icosphere(3)
+    mean = TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.facets)
+    return replace(prior, template_radius=-prior.template_radius) if mean.volume < 0 else prior
 
 
 def frozen(decoder: Decoder) -> Decoder:
@@ -195,7 +208,7 @@ def _assemble(metadata: Mapping[str, str], tensors: dict[str, Tensor], digest: s
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
         raise ValueError("not-a-number among the weights")
     radius = float(metadata["template_radius"])
-    if not (math.isfinite(radius) and radius > 0):
+    if not (math.isfinite(radius) and radius != 0):
         raise ValueError("a sphere without a radius")
     return ShapePrior(
         name=metadata["name"],

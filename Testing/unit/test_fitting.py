@@ -11,6 +11,7 @@ import torch
 
 from dals.errors import FitCancelledError
 from dals.fitting import FitResult, FitSettings, FitState, FitStatus, Observation, Task, fit, task_of
+from dals.fitting.evidence import weighed
 from dals.label_map import LabelMap
 from dals.losses import dirichlet_energy
 from dals.mesh import FloatArray, TriangleMesh
@@ -475,7 +476,7 @@ def test_default_settings_belong_to_the_task(
     observation = observed(task, truth)
     assert task_of(observation) == task
     monkeypatch.setattr("dals.fit_settings._DEFAULTS", {task: quick(task, shared_steps=3, local_steps=1)})
-    assert fit(prior, observation).settings == FitSettings.for_task(task)
+    assert fit(prior, observation).settings == weighed(FitSettings.for_task(task), observation)
 
 
 def test_changed_keeps_what_is_none_and_refuses_what_is_unknown() -> None:

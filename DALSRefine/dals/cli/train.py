@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dals.cli.devices import add_device_option
 from dals.cli.numbers import at_least
 from dals.cli.progress import Progress
-from dals.errors import DalsWarning, DatasetError, InputError, OutputError
+from dals.errors import DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
 
 if TYPE_CHECKING:
@@ -77,7 +76,6 @@ def run(options: argparse.Namespace) -> int:
         if first:
             prior = _prior(options.out, shapes, settings, report, device, extra)
             save_prior(options.out, prior)
-            _warn_if_inside_out(prior)
             done = "finished" if report.finished else "time is up"
             print(
                 f"{options.out}: {done} after {report.progress.epoch} epochs, {report.progress.step} steps, "
@@ -116,7 +114,7 @@ def _prior(
     import torch
 
     from dals import __version__
-    from dals.prior import ShapePrior, frozen, latent_distribution, prior_digest
+    from dals.prior import ShapePrior, frozen, latent_distribution, prior_digest, right_side_out
 
     mean, basis = latent_distribution(report.latents)
     card = {
@@ -133,7 +131,7 @@ def _prior(
         "intended_use": "Research on shape completion; not a medical device.",
         **extra,
     }
-    prior = ShapePrior(
+    trained = ShapePrior(
         name=out.stem,
         decoder=frozen(report.decoder),
         latents=report.latents,
@@ -143,21 +141,8 @@ def _prior(
         template_radius=settings.template_radius,
         card=card,
     )
+    prior = right_side_out(trained)
     return prior.with_digest(prior_digest(prior))
-
-
-def _warn_if_inside_out(prior: Any) -> None:
-    """The Chamfer distance does not see it; volumes and normals of such a prior's surfaces are wrong."""
-    from dals.mesh import TriangleMesh
-    from dals.template import icosphere
-
-    template = icosphere(3)
-    if TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.facets).volume < 0:
-        warnings.warn(
-            "This prior has turned the sphere inside out; please train it again with another --seed.",
-            DalsWarning,
-            stacklevel=2,
-        )
 
 
 @contextmanager

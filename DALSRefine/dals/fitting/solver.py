@@ -13,6 +13,7 @@ from torch import Tensor
 from dals.fit_settings import FitSettings
 from dals.fitting.adam import ParameterGroup
 from dals.fitting.descent import Descent
+from dals.fitting.evidence import weighed
 from dals.fitting.first_guess import first_guess
 from dals.fitting.result import Callback, FitResult, FitState, Stage
 from dals.fitting.retrieval import retrieve
@@ -61,7 +62,7 @@ def fit(
         If the callback asked for it.
     """
     began = time.monotonic()
-    settings = settings or FitSettings.for_task(task_of(observation))
+    settings = weighed(settings or FitSettings.for_task(task_of(observation)), observation)
     solver = _Solver(prior, observation, settings, known=pose, callback=callback)
     if start is not None:
         variables = solver.resume(start)
