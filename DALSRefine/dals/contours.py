@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,7 @@ class Contour:
         if spread[1] <= 1e-6 * spread[0]:
             raise InputError(f"The points of the contour '{self.name}' lie on one straight line and enclose nothing.")
 
-    @property
+    @cached_property
     def plane(self) -> Plane:
         """The plane that fits the points best; the largest component of its normal is positive."""
         origin = self.points.mean(axis=0)

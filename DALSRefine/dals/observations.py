@@ -54,7 +54,7 @@ class PlanarContours:
             )
         check_agreement(groups)
 
-    @property
+    @cached_property
     def by_plane(self) -> tuple[tuple[Contour, ...], ...]:
         """The contours in groups that share a plane (holes and separate sections), in order of appearance."""
         groups: list[list[Contour]] = []

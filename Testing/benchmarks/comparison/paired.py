@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import wilcoxon
 
 from benchmarks.comparison.report import COLUMNS, Row
+from benchmarks.significance import signed_rank_p
 from dals.mesh import FloatArray
 
 METRICS = {"chamfer": (1e3, 3), "f_score_2": (1.0, 1), "quality": (1.0, 3)}
@@ -49,9 +49,8 @@ def paired(rows: Sequence[Row], first: str, second: str, metric: str) -> Paired 
     ours, theirs = (np.array([values[case] for case in shared]) for values in found)
     differences: FloatArray = ours - theirs
     better = differences < 0 if metric in _LESS_IS_BETTER else differences > 0
-    p = float(wilcoxon(ours, theirs).pvalue) if differences.any() else float("nan")
     medians = (float(np.median(ours)), float(np.median(theirs)))
-    return Paired(medians, float(differences.mean()), int(better.sum()), len(shared), p)
+    return Paired(medians, float(differences.mean()), int(better.sum()), len(shared), signed_rank_p(ours, theirs))
 
 
 def markdown(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.segmentation.rows import RAW, Row
+from benchmarks.significance import signed_rank_p
 
 LOSS = 0.01
 """Of Dice, from which on a case counts as made worse."""
@@ -72,13 +72,12 @@ def change(pairs: list[Pair], metric: str) -> Change:
     if len(values) == 0:
         return Change(*[float("nan")] * 5)
     before, after = values.T
-    differs = bool(np.any(before != after))
     return Change(
         mean=float(after.mean()),
         deviation=float(after.std(ddof=1)) if len(after) > 1 else 0.0,
         difference=float(after.mean() - before.mean()),
         ratio=float(after.mean() / before.mean()),
-        p=float(stats.wilcoxon(before, after).pvalue) if differs else float("nan"),
+        p=signed_rank_p(before, after),
     )
 
 
