@@ -20,7 +20,7 @@ from dals.errors import DalsError
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 QUICK_CASES = {"table1": 1, "table2": 2, "table3": 1, "figure6": 1, "table5": 1, "pictures": 1, "beyond": 1}
-FULL_CASES = {"figure6": 4, "table5": 8, "pictures": 2, "beyond": 3}
+FULL_CASES = {"figure6": 4, "table5": 8, "pictures": 2, "beyond": 2}
 """The tables take all shapes; plots, whose every point is a fit, and pictures take the first ones."""
 
 
