@@ -99,7 +99,8 @@ def test_the_report_has_what_a_clinician_and_an_engineer_need(from_contours: Run
     prior = load_prior("liver")
     assert report["prior"] == {"name": "liver", "sha256": prior.digest}
     assert report["settings"]["seed"] == 0
-    assert report["settings"]["lambda_dir"] == FitSettings.for_task("planes").lambda_dir
+    stated = FitSettings.for_task("planes").lambda_dir  # meant for three planes, as here
+    assert report["settings"]["lambda_dir"] == pytest.approx(stated, rel=0.01)
     assert report["version"]
 
 

@@ -329,11 +329,12 @@ def test_a_fit_is_judged_against_the_truth_in_canonical_units(
     assert f"| Convex hull | {1e3 * row['chamfer']:.3f} ± 0.000 |" in text
     assert "cases: 1 of 1 (liver, test)" in text
     assert "not to be quoted" in text
+    assert "earlier" not in text
     assert (tmp_path / "table1.md").read_text(encoding="utf-8") == text
     assert f"{row['chamfer']}" in (tmp_path / "table1.csv").read_text(encoding="utf-8")
     kept = report.read_table(tmp_path / "table1.csv")
     text = outputs.write("table1", plan, kept, [shape], context, folder=tmp_path, name="table1")
-    assert "rows of an earlier table: Convex hull (at the commits" in text
+    assert "rows of an earlier table: Convex hull (commits in the CSV" in text
     assert report.read_table(tmp_path / "table1.csv") == kept
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import protocol
-from benchmarks.comparison import learnt, paired, plots, registry
+from benchmarks.comparison import paired, plots, registry
 from benchmarks.comparison.observations import observation_of
 from benchmarks.comparison.pictures import Exhibit, draw
 from benchmarks.comparison.plans import SWEEP_LABEL, Plan
@@ -63,7 +63,7 @@ def write(
         cases=f"{len(measured)} of {planned} ({context.organ}, {context.split})",
         other_prior=context.chosen_prior and Path(context.chosen_prior).name,
         training=registry.budgets(tuple(shown.values()), context),
-        rows_of_an_earlier_table=_of_earlier(kept, context),
+        rows_of_an_earlier_table=kept and f"{', '.join(kept)} (commits in the CSV, training as in the README)",
         size="quick: short models and few cases, not to be quoted" if context.quick else "full",
     )
     surface = None if meshes is None else lambda job: mesh_path(meshes, job, key_of(job, context))
@@ -73,14 +73,6 @@ def write(
     write_rows(folder / f"{name}.csv", rows)
     write_text(folder / f"{name}.md", text)
     return text
-
-
-def _of_earlier(kept: Sequence[str], context: Context) -> str:
-    """Which rows were kept, in words."""
-    if not kept:
-        return ""
-    trained = f"the learnt ones trained for {learnt.minutes(context.quick):g} min, "
-    return f"{', '.join(kept)} ({trained if set(kept) & set(learnt.NAMES) else ''}at the commits that the CSV names)"
 
 
 def _tables(table: str, plan: Plan, rows: Sequence[Row]) -> str:

@@ -92,7 +92,7 @@ def markdown(
 def provenance(root: Path, **facts: Any) -> str:
     """One paragraph: date, commit, hardware, and what else a figure depends on."""
     parts = [date.today().isoformat(), f"commit {commit(root)}", hardware()]
-    parts += [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value not in (None, "")]
+    parts += [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value not in (None, "", ())]
     return "; ".join(parts) + ".\n"
 
 
