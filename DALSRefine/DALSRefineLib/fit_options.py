@@ -29,7 +29,8 @@ class FitOptions:
     iterations : int
         Steps of both stages together, shared out as the task's defaults do.
     lambda_reg, lambda_dir : float
-        Weights of Eqs. 2 and 4; `lambda_dir` counts with latents per vertex only.
+        Weights of Eqs. 2 and 4; `lambda_dir` counts with latents per vertex only, and is meant for three planes or
+        2,500 points.
     latents : str
         One of `LATENTS`.
     level : int

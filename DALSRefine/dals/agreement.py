@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -99,7 +100,7 @@ def agreement(
     whole = segmentation.label_map
     on_grid = [mesh_to_label_map(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
     # All that counts lies in this box, and an organ is a small part of a body scan.
-    box = marked_box(np.logical_or.reduce([whole.array, *(one.array for one in on_grid)]))
+    box = marked_box(functools.reduce(np.logical_or, (one.array for one in (whole, *on_grid))))
     assert box is not None  # a segmentation is never empty
     given, refined, typical = (one.within(box) for one in (whole, *on_grid))
     typical_mm = _TYPICAL * result.state.pose.scale

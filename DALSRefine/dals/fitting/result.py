@@ -83,6 +83,7 @@ class FitResult:
     seconds : float
     device : str
     settings : FitSettings
+        As they were used, with the weights that the amount of what was observed gave them.
     """
 
     mesh: TriangleMesh

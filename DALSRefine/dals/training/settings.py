@@ -41,7 +41,8 @@ class TrainingSettings:
     learning_rate, min_learning_rate : float
     warm_up : int
         Steps over which the learning rate first rises from nothing. Without it the first steps may turn
-        the sphere inside out, where it stays: the Chamfer distance does not see orientation.
+        the sphere inside out, where it stays: the Chamfer distance does not see orientation
+        (`dals.prior.right_side_out` mirrors what comes of it).
     schedule : "cosine" or "plateau"
         Cosine decay over the whole budget, or halving after `patience` epochs without
         improvement of the epoch's loss.
