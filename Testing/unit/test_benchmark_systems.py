@@ -336,6 +336,9 @@ def test_a_fit_is_judged_against_the_truth_in_canonical_units(
     text = outputs.write("table1", plan, kept, [shape], context, folder=tmp_path, name="table1")
     assert "rows of an earlier table: Convex hull (commits in the CSV" in text
     assert report.read_table(tmp_path / "table1.csv") == kept
+    half = [*kept, {**row, "case": "another", "chamfer": 1.0}]  # what an update that ran out of time leaves
+    text = outputs.write("table1", plan, half, [shape], context, folder=tmp_path, name="half")
+    assert "earlier" not in text
 
 
 @pytest.mark.parametrize(

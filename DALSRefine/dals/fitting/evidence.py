@@ -17,8 +17,9 @@ def weighed(settings: FitSettings, observation: Observation) -> FitSettings:
     """The settings with the weights of what the prior says in proportion to what the observation does.
 
     A task loss is a mean over what was observed, and the weights beside it are those of 2,500 points or three planes.
-    Twice as much evidence is worth twice as much, so that lambda_prior, lambda_scale and lambda_dir fall with
-    `evidence_power` of its amount. The result's own power is 0: what was weighed stays as it is.
+    lambda_prior, lambda_scale and lambda_dir fall with `evidence_power` of the amount of what was observed. It is 1
+    where observations err on their own, as points do; planes are worth somewhat more, measured on livers. The result's
+    own power is 0: what was weighed stays as it is.
     """
     if settings.evidence_power == 0:
         return settings

@@ -54,7 +54,8 @@ def write(
     """
     planned, measured = len(shapes), {str(row["case"]) for row in rows}
     shapes = [shape for shape in shapes if shape.name in measured]
-    kept = tuple(dict.fromkeys(str(row["system"]) for row in rows if "model_mb" in row))
+    anew = {str(row["system"]) for row in rows if "model_mb" not in row}
+    kept = tuple(dict.fromkeys(str(row["system"]) for row in rows if row["system"] not in anew))
     shown = {job.shown["system"]: job.system for job in plan.jobs if job.shown["system"] not in kept}
     sizes = {label: registry.model_megabytes(system, context) for label, system in shown.items()}
     rows = [row if "model_mb" in row else {**row, "model_mb": sizes[str(row["system"])]} for row in rows]
