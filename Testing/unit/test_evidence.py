@@ -52,6 +52,23 @@ def test_parallel_planes_count_in_full_far_from_each_other_and_as_one_side_by_si
     assert found[3] == pytest.approx(2, abs=0.02)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_normals_that_point_either_way_make_no_difference(seed: int) -> None:
+    """Half-way between two axes the direction of a contour's normal is a matter of rounding."""
+    rng = np.random.default_rng(seed)
+
+    def planes(*offsets: float) -> PlanarContours:
+        normals = [np.array([1.0, -1.0, 0.0]) + 0.01 * rng.normal(size=3) for _ in offsets]
+        return circles(*((normal / np.linalg.norm(normal), o) for normal, o in zip(normals, offsets, strict=True)))
+
+    assert independent_planes(planes(-20, 20)) == pytest.approx(2, abs=0.02)
+    assert independent_planes(planes(20, 23)) == pytest.approx(1, abs=0.1)
+    stack = np.linspace(-30, 30, 7).tolist()
+    assert independent_planes(planes(*stack)) == pytest.approx(
+        independent_planes(circles(*((Z, offset) for offset in stack))), rel=0.15
+    )
+
+
 def test_a_stack_of_slices_counts_by_its_extent_not_by_its_slices() -> None:
     few, many = ([(Z, float(z)) for z in np.linspace(-30, 30, count)] for count in (7, 31))
     assert independent_planes(circles(*many)) == pytest.approx(independent_planes(circles(*few)), rel=0.2)
@@ -82,6 +99,7 @@ def ball() -> Segmentation:
     ("observation", "expected"),
     [
         (PointCloud(100 * np.random.default_rng(0).random((500, 3))), 0.2),
+        (PointCloud(100 * np.random.default_rng(0).random((30_000, 3))), 4.0),
         (circles((X, 0), (Y, 0)), 2 / 3),
         (ball(), 1.0),
     ],

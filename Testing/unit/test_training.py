@@ -21,15 +21,16 @@ import torch
 
 from dals.augmentation import PointWolfSettings
 from dals.cli import main
-from dals.cli.train import _duration
+from dals.cli.train import _duration, _prior
 from dals.dataset import shape_path, write_index, write_shape
 from dals.decoder import DecoderSettings
 from dals.errors import DatasetError
 from dals.mesh import TriangleMesh
-from dals.prior import load_prior
+from dals.prior import ShapePrior, load_prior, prior_digest
 from dals.standardise import StandardShape
 from dals.template import icosphere
 from dals.training import TrainingReport, TrainingSettings, train
+from dals.training.checkpoint import Progress
 from dals.training.logs import TrainingLog
 from dals.training.loop import EpochStatus, _Trainer
 from dals.training.shapes import ShapeBank, descriptor_latents
@@ -500,6 +501,19 @@ SMALL = ["--variants", "1", "--batch-size", "2", "--points", "60", "--device", "
 def environment() -> dict[str, str]:
     paths = [str(PACKAGE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_sphere_that_was_turned_inside_out_is_mirrored(ellipsoid_prior: ShapePrior) -> None:
+    """Thirty minutes of training once ended with a warning and a prior whose surfaces faced inwards."""
+    mesh = TriangleMesh(icosphere(2).vertices, icosphere(2).facets)
+    shapes = [StandardShape(str(k), mesh, np.zeros(3), 100.0, 1.0) for k in range(len(ellipsoid_prior.latents))]
+    decoder, latents = ellipsoid_prior.decoder, ellipsoid_prior.latents
+    report = TrainingReport(decoder, latents, latents[:0], Progress(learning_rate=1e-3), True)
+    for radius in (1.0, -1.0):
+        settings = TrainingSettings(decoder=decoder.settings, template_radius=radius)
+        prior = _prior(Path("ellipsoid.safetensors"), shapes, settings, report, torch.device("cpu"), {})
+        assert prior.template_radius == 1.0
+        assert prior.digest == prior_digest(prior)
 
 
 def test_the_command_writes_a_prior_with_its_card(

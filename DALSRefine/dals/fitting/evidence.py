@@ -10,7 +10,9 @@ from dals.observations import PlanarContours, PointCloud
 
 REFERENCE_POINTS, REFERENCE_PLANES = 2_500, 3
 """What the weights of `FitSettings` are meant for."""
-_ALIKE = 0.1  # planes nearer than this part of the organ's radius show much the same
+MOST_POINTS = 10_000
+"""More count as so many: a step draws fewer, and freer latents were not tried."""
+_ALIKE = 0.1  # two parallel planes so far apart, in parts of the organ's radius, count as five quarters of one
 
 
 def weighed(settings: FitSettings, observation: Observation) -> FitSettings:
@@ -33,9 +35,9 @@ def weighed(settings: FitSettings, observation: Observation) -> FitSettings:
 
 
 def amount(observation: Observation) -> float:
-    """How much was observed, in parts of 2,500 points or three independent planes; 1 for a segmentation."""
+    """How much was observed, in parts of 2,500 points or of three independent planes; 1 for a segmentation."""
     if isinstance(observation, PointCloud):
-        return len(observation.points) / REFERENCE_POINTS
+        return min(len(observation.points), MOST_POINTS) / REFERENCE_POINTS
     if isinstance(observation, PlanarContours):
         return independent_planes(observation) / REFERENCE_PLANES
     return 1.0
@@ -53,6 +55,8 @@ def independent_planes(contours: PlanarContours) -> float:
     low, high = points.min(axis=0), points.max(axis=0)
     reach = _ALIKE * float(np.linalg.norm(high - low)) / 2
     offsets = np.sum((np.stack([plane.origin for plane in planes]) - (low + high) / 2) * normals, axis=1)
-    apart = (offsets[:, None] - offsets) / reach
-    correlations = (normals @ normals.T) ** 2 * np.exp(-0.5 * apart**2)
+    cosines = normals @ normals.T
+    # A normal may point either way, and with it goes the sign of an offset: both readings count, by the angle between.
+    same, opposite = (np.exp(-0.5 * ((offsets[:, None] - sign * offsets) / reach) ** 2) for sign in (1, -1))
+    correlations = cosines**2 * ((1 + cosines) * same + (1 - cosines) * opposite) / 2
     return float(np.linalg.solve(correlations + 1e-6 * np.eye(len(planes)), np.ones(len(planes))).sum())

@@ -82,8 +82,13 @@ def _make(options: argparse.Namespace) -> Path:
     context = Context(organ, split, quick, options.prior)
     names = [shape.name for shape in shapes]
     plan = plan_of(table, names, systems=options.systems, quick=quick)
-    registry.prepare(tuple(dict.fromkeys(job.system for job in plan.jobs)), context, workers=options.workers)
     name = "-".join([table, *(["quick"] if quick else []), *([split] if split != "test" else [])])
+    whole = plan_of(table, names, quick=quick)
+    if options.update:  # before the measuring: whether all that is kept is there
+        updated(
+            read_table(options.out / f"{name}.csv"), [job.shown for job in plan.jobs], [j.shown for j in whole.jobs]
+        )
+    registry.prepare(tuple(dict.fromkeys(job.system for job in plan.jobs)), context, workers=options.workers)
     folder = protocol.CACHE / "comparison"
     store = folder / f"{'quick' if quick else 'full'}-{split}.jsonl"
     meshes = folder / "meshes" / name if table == "pictures" else None
@@ -91,7 +96,6 @@ def _make(options: argparse.Namespace) -> Path:
     if not rows:
         raise DalsError("No case is complete yet; start the table again, it goes on where it was.")
     if options.update:
-        whole = plan_of(table, names, quick=quick)
         rows = updated(read_table(options.out / f"{name}.csv"), rows, [job.shown for job in whole.jobs])
         plan = whole
     print(outputs.write(table, plan, rows, shapes, context, folder=options.out, name=name, meshes=meshes))

@@ -55,8 +55,9 @@ def write(
     planned, measured = len(shapes), {str(row["case"]) for row in rows}
     shapes = [shape for shape in shapes if shape.name in measured]
     anew = {str(row["system"]) for row in rows if "model_mb" not in row}
-    kept = tuple(dict.fromkeys(str(row["system"]) for row in rows if row["system"] not in anew))
-    shown = {job.shown["system"]: job.system for job in plan.jobs if job.shown["system"] not in kept}
+    kept = dict.fromkeys(str(row["system"]) for row in rows if "model_mb" in row)
+    earlier = ", ".join(f"{label} (in part)" if label in anew else label for label in kept)
+    shown = {job.shown["system"]: job.system for job in plan.jobs if job.shown["system"] in anew}
     sizes = {label: registry.model_megabytes(system, context) for label, system in shown.items()}
     rows = [row if "model_mb" in row else {**row, "model_mb": sizes[str(row["system"])]} for row in rows]
     about = provenance(
@@ -64,7 +65,7 @@ def write(
         cases=f"{len(measured)} of {planned} ({context.organ}, {context.split})",
         other_prior=context.chosen_prior and Path(context.chosen_prior).name,
         training=registry.budgets(tuple(shown.values()), context),
-        rows_of_an_earlier_table=kept and f"{', '.join(kept)} (commits in the CSV, training as in the README)",
+        rows_of_an_earlier_table=earlier and f"{earlier} (commits in the CSV, training as in the README)",
         size="quick: short models and few cases, not to be quoted" if context.quick else "full",
     )
     surface = None if meshes is None else lambda job: mesh_path(meshes, job, key_of(job, context))

@@ -92,7 +92,7 @@ def markdown(
 def provenance(root: Path, **facts: Any) -> str:
     """One paragraph: date, commit, hardware, and what else a figure depends on."""
     parts = [date.today().isoformat(), f"commit {commit(root)}", hardware()]
-    parts += [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value not in (None, "", ())]
+    parts += [f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value not in (None, "")]
     return "; ".join(parts) + ".\n"
 
 
@@ -189,7 +189,7 @@ def append_row(path: Path, row: Row) -> None:
 def _value(name: str, text: str) -> Any:
     if name in _TEXTS:
         return text
-    return float(text) if text else None
+    return None if not text else int(text) if text.isdigit() else float(text)
 
 
 def _git(root: Path, *arguments: str) -> str:

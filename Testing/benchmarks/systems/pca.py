@@ -111,7 +111,7 @@ def correspondences(prior: str, shapes: Sequence[StandardShape], folder: Path, *
 
 
 def _settings() -> FitSettings:
-    return replace(FitSettings.for_task("points"), points=TRAINING_POINTS, level=LEVEL)
+    return replace(FitSettings.for_task("points"), points=TRAINING_POINTS, level=LEVEL, evidence_power=0.0)
 
 
 def _correspond(job: tuple[str, StandardShape, Path]) -> None:
