@@ -24,6 +24,7 @@ from dals.mesh import TriangleMesh
 from dals.prior_files import FORMAT, FORMAT_VERSION, check_format, damaged, find_prior
 from dals.template import Template, icosphere
 
+_MIRRORED = "mirrored"
 _STATISTICS = ("latents", "latent_mean", "latent_basis", "scales_mm")
 
 
@@ -47,12 +48,14 @@ class ShapePrior:
         Radius of each training shape's bounding sphere about its centroid: millimetres in
         one canonical unit.
     template_radius : float
-        Radius of the template sphere that the decoder was trained on; negative where the training has turned
-        the sphere inside out, so that the mirrored template comes out with its facets facing outwards.
+        Radius of the template sphere that the decoder was trained on.
     card : mapping
         Model card: data, licence, training, held-out figures, intended use.
     digest : str
         SHA-256 of the tensors and settings, hexadecimal; the card has a checksum of its own.
+    mirrored : bool
+        Whether the training has turned the sphere inside out: through a template that is mirrored at its centre, the
+        decoder's surfaces come out with their facets facing outwards.
     """
 
     name: str
@@ -64,11 +67,13 @@ class ShapePrior:
     template_radius: float
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    mirrored: bool = False
 
     def sphere(self, template: Template) -> Tensor:
         """Template vertices (V, 3) as the decoder wants them, float32."""
         device = self.latent_mean.device
-        return torch.as_tensor(template.vertices, dtype=torch.float32, device=device) * self.template_radius
+        radius = -self.template_radius if self.mirrored else self.template_radius
+        return torch.as_tensor(template.vertices, dtype=torch.float32, device=device) * radius
 
     @torch.no_grad()
     def mean_shape(self, template: Template) -> Tensor:
@@ -101,7 +106,7 @@ def right_side_out(prior: ShapePrior) -> ShapePrior:
     """
     template = icosphere(3)
     mean = TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.facets)
-    return replace(prior, template_radius=-prior.template_radius) if mean.volume < 0 else prior
+    return replace(prior, mirrored=not prior.mirrored) if mean.volume < 0 else prior
 
 
 def frozen(decoder: Decoder) -> Decoder:
@@ -182,6 +187,7 @@ def _facts(prior: ShapePrior) -> dict[str, str]:
         "decoder": json.dumps(asdict(prior.decoder.settings)),
         "template_radius": repr(prior.template_radius),
         "card": json.dumps(dict(prior.card)),
+        **({_MIRRORED: "yes"} if prior.mirrored else {}),
     }
 
 
@@ -193,6 +199,8 @@ def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
     for fact in ("name", "decoder", "template_radius"):
         digest.update(metadata.get(fact, "").encode() + b"\0")
+    if _MIRRORED in metadata:  # not told of where it is not so: digests of earlier priors stay
+        digest.update(_MIRRORED.encode() + b"\0")
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name].numpy())
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -208,7 +216,7 @@ def _assemble(metadata: Mapping[str, str], tensors: dict[str, Tensor], digest: s
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
         raise ValueError("not-a-number among the weights")
     radius = float(metadata["template_radius"])
-    if not (math.isfinite(radius) and radius != 0):
+    if not (math.isfinite(radius) and radius > 0):
         raise ValueError("a sphere without a radius")
     return ShapePrior(
         name=metadata["name"],
@@ -220,6 +228,7 @@ def _assemble(metadata: Mapping[str, str], tensors: dict[str, Tensor], digest: s
         template_radius=radius,
         card=json.loads(metadata["card"]),
         digest=digest,
+        mirrored=_MIRRORED in metadata,
     )
 
 

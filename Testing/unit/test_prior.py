@@ -75,14 +75,17 @@ def test_a_prior_that_is_inside_out_is_mirrored(ellipsoid_prior: ShapePrior, tmp
     def volume(prior: ShapePrior) -> float:
         return TriangleMesh(prior.mean_shape(template).double().numpy(), template.facets).volume
 
-    inside_out = replace(ellipsoid_prior, template_radius=-ellipsoid_prior.template_radius)
+    inside_out = replace(ellipsoid_prior, mirrored=True)
     assert volume(inside_out) < 0 < volume(ellipsoid_prior)
-    assert right_side_out(inside_out).template_radius == ellipsoid_prior.template_radius
+    assert not right_side_out(inside_out).mirrored
     assert right_side_out(ellipsoid_prior) is ellipsoid_prior
-    save_prior(tmp_path / "mirrored.safetensors", inside_out)
-    assert torch.equal(
-        load_prior(tmp_path / "mirrored.safetensors").mean_shape(template), inside_out.mean_shape(template)
-    )
+    assert prior_digest(inside_out) != prior_digest(ellipsoid_prior)
+    path = tmp_path / "mirrored.safetensors"
+    save_prior(path, inside_out)
+    assert torch.equal(load_prior(path).mean_shape(template), inside_out.mean_shape(template))
+    _with_metadata(path, mirrored=None, sha256=prior_digest(inside_out))
+    with pytest.raises(PriorError, match="changed after it was made"):
+        load_prior(path)
 
 
 def test_saving_again_gives_the_same_digest(saved: Path, tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_a_missing_entry(saved: Path, entry: str) -> None:
         load_prior(saved)
 
 
-@pytest.mark.parametrize("radius", ["wide", "nan", "inf", "0"])
+@pytest.mark.parametrize("radius", ["wide", "nan", "inf", "0", "-0.1"])
 def test_a_radius_that_is_none(saved: Path, radius: str) -> None:
     _with_metadata(saved, template_radius=radius)
     with pytest.raises(PriorError, match="inconsistent"):

@@ -23,7 +23,7 @@ from dals.augmentation import PointWolfSettings
 from dals.cli import main
 from dals.cli.train import _duration, _prior
 from dals.dataset import shape_path, write_index, write_shape
-from dals.decoder import DecoderSettings
+from dals.decoder import Decoder, DecoderSettings
 from dals.errors import DatasetError
 from dals.mesh import TriangleMesh
 from dals.prior import ShapePrior, load_prior, prior_digest
@@ -508,11 +508,18 @@ def test_a_sphere_that_was_turned_inside_out_is_mirrored(ellipsoid_prior: ShapeP
     mesh = TriangleMesh(icosphere(2).vertices, icosphere(2).facets)
     shapes = [StandardShape(str(k), mesh, np.zeros(3), 100.0, 1.0) for k in range(len(ellipsoid_prior.latents))]
     decoder, latents = ellipsoid_prior.decoder, ellipsoid_prior.latents
-    report = TrainingReport(decoder, latents, latents[:0], Progress(learning_rate=1e-3), True)
-    for radius in (1.0, -1.0):
-        settings = TrainingSettings(decoder=decoder.settings, template_radius=radius)
+
+    class InsideOut(Decoder):
+        def forward(self, *given: Any, **options: Any) -> torch.Tensor:
+            return -super().forward(*given, **options)
+
+    turned = InsideOut(decoder.settings)
+    turned.load_state_dict(decoder.state_dict())
+    settings = TrainingSettings(decoder=decoder.settings)
+    for made, mirrored in ((decoder, False), (turned, True)):
+        report = TrainingReport(made, latents, latents[:0], Progress(learning_rate=1e-3), True)
         prior = _prior(Path("ellipsoid.safetensors"), shapes, settings, report, torch.device("cpu"), {})
-        assert prior.template_radius == 1.0
+        assert prior.mirrored is mirrored
         assert prior.digest == prior_digest(prior)
 
 
