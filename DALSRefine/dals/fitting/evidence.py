@@ -54,7 +54,7 @@ def independent_planes(contours: PlanarContours) -> float:
     points = contours.points
     low, high = points.min(axis=0), points.max(axis=0)
     reach = _ALIKE * float(np.linalg.norm(high - low)) / 2
-    offsets = np.sum((np.stack([plane.origin for plane in planes]) - (low + high) / 2) * normals, axis=1)
+    offsets = np.concatenate([plane.distances((low + high)[None] / 2) for plane in planes])
     cosines = normals @ normals.T
     # A normal may point either way, and with it goes the sign of an offset: both readings count, by the angle between.
     same, opposite = (np.exp(-0.5 * ((offsets[:, None] - sign * offsets) / reach) ** 2) for sign in (1, -1))

@@ -84,10 +84,9 @@ def _make(options: argparse.Namespace) -> Path:
     plan = plan_of(table, names, systems=options.systems, quick=quick)
     name = "-".join([table, *(["quick"] if quick else []), *([split] if split != "test" else [])])
     whole = plan_of(table, names, quick=quick)
-    if options.update:  # before the measuring: whether all that is kept is there
-        updated(
-            read_table(options.out / f"{name}.csv"), [job.shown for job in plan.jobs], [j.shown for j in whole.jobs]
-        )
+    before = read_table(options.out / f"{name}.csv") if options.update else []
+    if options.update:  # told before the measuring if a row that is to be kept is not there
+        updated(before, [job.shown for job in plan.jobs], [job.shown for job in whole.jobs])
     registry.prepare(tuple(dict.fromkeys(job.system for job in plan.jobs)), context, workers=options.workers)
     folder = protocol.CACHE / "comparison"
     store = folder / f"{'quick' if quick else 'full'}-{split}.jsonl"
@@ -96,7 +95,7 @@ def _make(options: argparse.Namespace) -> Path:
     if not rows:
         raise DalsError("No case is complete yet; start the table again, it goes on where it was.")
     if options.update:
-        rows = updated(read_table(options.out / f"{name}.csv"), rows, [job.shown for job in whole.jobs])
+        rows = updated(before, rows, [job.shown for job in whole.jobs])
         plan = whole
     print(outputs.write(table, plan, rows, shapes, context, folder=options.out, name=name, meshes=meshes))
     where: Path = options.out / name
