@@ -68,7 +68,7 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if _obstacle():
             self._showObstacle()
             return
-        from DALSRefineLib.widget import RefinePanel
+        from DALSRefineLib.panel.widget import RefinePanel
 
         root = slicer.util.loadUI(self.resourcePath("UI/DALSRefine.ui"))
         self.layout.addWidget(root)
@@ -138,8 +138,8 @@ class DALSRefineLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         if _obstacle():
             raise RuntimeError(_obstacle())
-        from DALSRefineLib.interpreter import worker_environment
-        from DALSRefineLib.runner import ProcessRunner
+        from DALSRefineLib.process.interpreter import worker_environment
+        from DALSRefineLib.process.runner import ProcessRunner
         from DALSRefineLib.scripting import Refiner
         from DALSRefineLib.session import RefineSession
 
@@ -148,7 +148,7 @@ class DALSRefineLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """Every choice in the panel, saved with the scene."""
-        from DALSRefineLib.parameters import Parameters
+        from DALSRefineLib.panel.parameters import Parameters
 
         return Parameters(ScriptedLoadableModuleLogic.getParameterNode(self))
 

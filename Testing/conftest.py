@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dals.decoder import Decoder, DecoderSettings
-from dals.prior import ShapePrior, frozen, latent_distribution, save_prior
-from dals.template import icosphere
+from dals.model.decoder import Decoder, DecoderSettings
+from dals.model.prior import ShapePrior, frozen, latent_distribution, save_prior
+from dals.model.template import icosphere
 
 SEMI_AXES = np.array([0.95, 0.75, 0.6])
 """Of the mean shape, canonical units."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from dals.errors import OutputError, PriorError
 from dals.io.atomic import atomic_path
-from dals.prior_files import SUFFIX, PriorHeader, available_priors, read_header
+from dals.model.prior_files import SUFFIX, PriorHeader, available_priors, read_header
 
 Colour = tuple[float, float, float]
 _CATEGORY = "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}"

@@ -10,17 +10,17 @@ from typing import Any
 
 from dals.errors import DalsWarning, FitCancelledError, InputError
 from dals.io.coordinates import Space
-from dals.prior_files import find_prior, read_header
-from DALSRefineLib.inputs import (
+from dals.model.prior_files import find_prior, read_header
+from DALSRefineLib.nodes.inputs import (
     contours_from_curves,
     contours_from_painted_segment,
     points_from_node,
     segmentation_from_node,
 )
-from DALSRefineLib.jobs import Event, Failed, Finished, Progress
-from DALSRefineLib.outputs import export_model
+from DALSRefineLib.nodes.outputs import export_model
 from DALSRefineLib.priors import organ_of
-from DALSRefineLib.runner import error_of
+from DALSRefineLib.process.jobs import Event, Failed, Finished, Progress
+from DALSRefineLib.process.runner import error_of
 from DALSRefineLib.session import RefineSession, Request
 
 _PAUSE_S = 0.02
@@ -43,7 +43,7 @@ class Refiner:
     settings : dict, optional
         Fields of `dals.fit_settings.FitSettings` to change.
     onProgress : callable, optional
-        Told of each `DALSRefineLib.jobs.Progress`.
+        Told of each `DALSRefineLib.process.jobs.Progress`.
 
     Raises `dals.errors.DalsError`, with a sentence for people, when something is wrong with the input.
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import slicer
 
+from dals.evaluation.metrics import dice
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.meshes import read_mesh
-from dals.mesh import TriangleMesh
-from dals.metrics import dice
-from dals.voxelisation import mesh_to_label_map
 from DALSRefineLib import install, sample_data
-from DALSRefineLib.fit_options import CONTOURS, POINTS, SEGMENTATION
-from DALSRefineLib.inputs import grid_of_volume
-from DALSRefineLib.outputs import mesh_of_model
+from DALSRefineLib.nodes.inputs import grid_of_volume
+from DALSRefineLib.nodes.outputs import mesh_of_model
+from DALSRefineLib.panel.fit_options import CONTOURS, POINTS, SEGMENTATION
 
 PATIENCE_S = 180.0
 MAY_INSTALL = "DALSREFINE_TEST_MAY_INSTALL"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dals.mesh import TriangleMesh
-from dals.observations import PlanarContours, PointCloud, Segmentation
+from dals.geometry.mesh import TriangleMesh
+from dals.observations.observations import PlanarContours, PointCloud, Segmentation
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
-from DALSRefineLib.outputs import new_model, show_mesh
+from DALSRefineLib.nodes.outputs import new_model, show_mesh
 from DALSRefineLib.priors import Organ
-from DALSRefineLib.runner import Runner
+from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
+from DALSRefineLib.process.runner import Runner
 
 REPORT_ATTRIBUTE = "DALSRefine.report"
 WARNINGS = "warnings"

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from dals.label_map import LabelMap
-    from dals.mesh import TriangleMesh
-    from dals.observations import Contour
+    from dals.geometry.label_map import LabelMap
+    from dals.geometry.mesh import TriangleMesh
+    from dals.observations.observations import Contour
 
 Array: TypeAlias = NDArray[np.float64]
 Vector: TypeAlias = tuple[float, float, float]
@@ -60,10 +60,10 @@ def main() -> None:
 
 def make(folder: Path, *, picture: bool = True) -> None:
     """Write contours, CT, segmentation, truth and thumbnail to an existing folder."""
+    from dals.demo.synthetic_liver import damaged_mask, synthetic_liver
+    from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.markups import write_contours
     from dals.io.meshes import write_mesh
-    from dals.synthetic import damaged_mask, synthetic_liver
-    from dals.voxelisation import mesh_to_label_map
 
     truth = synthetic_liver(spacing=GRID_MM)
     write_mesh(folder / f"{NAME}-truth.stl", truth)
@@ -80,9 +80,9 @@ def make(folder: Path, *, picture: bool = True) -> None:
 
 def _clicked(truth: TriangleMesh, plane: str) -> Contour:
     """The outline of the organ as someone clicks it on a plane off the middle."""
-    from dals.closed_spline import sample_closed_spline
-    from dals.observations import Contour
-    from dals.synthetic import cut_contour
+    from dals.demo.synthetic_liver import cut_contour
+    from dals.geometry.splines import sample_closed_spline
+    from dals.observations.observations import Contour
 
     axis, offset = OFFSETS[plane]
     low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)
@@ -94,7 +94,7 @@ def _clicked(truth: TriangleMesh, plane: str) -> Contour:
 
 def _grid() -> LabelMap:
     """The voxels of the CT: axes towards left, posterior and superior, as scanners have them."""
-    from dals.label_map import LabelMap
+    from dals.geometry.label_map import LabelMap
 
     half = np.array(_BODY_RADII) + _CT_MARGIN_MM
     first = np.array([_BODY_CENTRE[0] + half[0], _BODY_CENTRE[1] + half[1], _CT_RANGE_MM[0]])
@@ -131,7 +131,7 @@ def _write_segmentation(path: Path, label_map: LabelMap, *, segment: str) -> Non
 
 
 def _draw(path: Path, truth: TriangleMesh, contours: dict[str, Contour]) -> None:
-    from dals.picture import Panel, Polyline, Surface, render_meshes
+    from dals.demo.rendering import Panel, Polyline, Surface, render_meshes
 
     surface = Surface(mesh=truth, colour=(0.72, 0.42, 0.36), opacity=0.55)
     lines = [Polyline(points=c.points, radius=2.2, colour=SLICE_COLOURS[name]) for name, c in contours.items()]

@@ -52,7 +52,7 @@ def main() -> None:
     folder = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(HERE.parents[1] / "DALSRefine"))
-    from dals.offscreen import quiet_vtk
+    from dals.demo.offscreen import quiet_vtk
 
     with quiet_vtk():
         write(folder)
@@ -60,11 +60,11 @@ def main() -> None:
 
 def write(folder: Path) -> None:
     """Make the pictures and write them into a folder."""
+    from dals.demo.offscreen import encode_png
     from dals.io.atomic import atomic_path
-    from dals.offscreen import encode_png
 
     stage = Stage()
-    from DALSRefineLib.runner import ProcessRunner
+    from DALSRefineLib.process.runner import ProcessRunner
     from DALSRefineLib.scripting import Refiner
     from DALSRefineLib.session import RefineSession
 
@@ -188,9 +188,9 @@ def four_up(stage: Stage, curves: dict[str, Any], caption: str) -> Pixels:
 
 def before_and_after(stage: Stage, refiner: Refiner) -> Pixels:
     """The network's segmentation, its refined surface coloured by distance, and both on slices."""
-    from dals.voxelisation import label_map_to_mesh
-    from DALSRefineLib.inputs import segment_label_map
-    from DALSRefineLib.outputs import colour_by_distance
+    from dals.geometry.voxelisation import label_map_to_mesh
+    from DALSRefineLib.nodes.inputs import segment_label_map
+    from DALSRefineLib.nodes.outputs import colour_by_distance
 
     segmentation, segment = load_segmentation(stage)
     source = label_map_to_mesh(segment_label_map(segmentation, segment))
@@ -253,7 +253,7 @@ def volume_text(model: Any) -> str:
 
 def framed(view: Any, colour: Colour, caption: str) -> Pixels:
     """A view's picture, bottom row first, with a caption and a bar of its colour above."""
-    from dals.offscreen import grab_pixels
+    from dals.demo.offscreen import grab_pixels
 
     with captioned(view.first_renderer(), caption):
         view.set_render_blocked(False)

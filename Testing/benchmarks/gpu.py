@@ -22,15 +22,15 @@ sys.path[:0] = [str(ROOT / "DALSRefine"), str(ROOT / "Testing")]
 import torch
 
 from benchmarks.speed import synthetic_case
-from dals.augmentation import PointWolfSettings, draw_warps
+from dals.dataset.normalisation import canonical
+from dals.demo.synthetic_liver import synthetic_liver
 from dals.fitting import FitSettings, fit
-from dals.mesh import TriangleMesh
-from dals.observations import PointCloud
-from dals.prior import load_prior
-from dals.standardise import canonical
-from dals.synthetic import synthetic_liver
-from dals.template import icosphere
+from dals.geometry.mesh import TriangleMesh
+from dals.model.prior import load_prior
+from dals.model.template import icosphere
+from dals.observations.observations import PointCloud
 from dals.training import TrainingSettings, train
+from dals.training.augmentation import PointWolfSettings, draw_warps
 
 
 def main() -> int:

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from dals.closed_spline import sample_closed_spline
-from dals.dataset import load_dataset
+from dals.dataset.normalisation import StandardShape
+from dals.dataset.preparation import prepare
+from dals.dataset.storage import load_dataset
+from dals.demo.synthetic_liver import cut_contour
 from dals.errors import DatasetError
-from dals.mesh import TriangleMesh
-from dals.metrics import compare, sample_points
-from dals.observations import Contour, PlanarContours, PointCloud
-from dals.pose import Pose
-from dals.preparation import prepare
-from dals.sections import section_loops
-from dals.standardise import StandardShape
-from dals.synthetic import cut_contour
+from dals.evaluation.metrics import compare, sample_points
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.splines import sample_closed_spline
+from dals.model.pose import Pose
+from dals.observations.observations import Contour, PlanarContours, PointCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVERS = ROOT.parent / "shared" / "data" / "livers"

@@ -23,11 +23,11 @@ import torch
 
 from benchmarks import protocol
 from dals.cli import main as dals
-from dals.dataset import load_dataset
+from dals.dataset.normalisation import StandardShape
+from dals.dataset.storage import load_dataset
 from dals.fitting import FitSettings, Observation, fit
-from dals.pose import Pose
-from dals.prior import ShapePrior, load_prior
-from dals.standardise import StandardShape
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior, load_prior
 
 EVERY = 8
 

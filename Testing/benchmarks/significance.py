@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import wilcoxon
 
-from dals.mesh import FloatArray
+from dals.geometry.mesh import FloatArray
 
 
 def signed_rank_p(first: FloatArray, second: FloatArray) -> float:

@@ -26,15 +26,15 @@ APP = SlicerApp()  # before anything of Slicer is imported
 from refine_cases import curves_on
 from scene_nodes import add_segment, segmentation_node
 
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.prior_files import find_prior
-from dals.synthetic import synthetic_liver
-from dals.voxelisation import mesh_to_label_map
-from DALSRefineLib.inputs import contours_from_curves, segmentation_from_node
-from DALSRefineLib.jobs import Failed, Finished, Progress
+from dals.demo.synthetic_liver import synthetic_liver
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
+from dals.model.prior_files import find_prior
+from DALSRefineLib.nodes.inputs import contours_from_curves, segmentation_from_node
 from DALSRefineLib.priors import organ_of
-from DALSRefineLib.runner import ProcessRunner
+from DALSRefineLib.process.jobs import Failed, Finished, Progress
+from DALSRefineLib.process.runner import ProcessRunner
 from DALSRefineLib.session import RefineSession, Request
 
 SHAPE_KJI = (100, 512, 512)

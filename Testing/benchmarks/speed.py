@@ -22,18 +22,18 @@ sys.path[:0] = [str(ROOT / "DALSRefine")]
 
 import torch
 
-from dals.closed_spline import sample_closed_spline
+from dals.dataset.normalisation import surface_centroid
+from dals.demo.synthetic_liver import cut_contour, synthetic_liver
+from dals.evaluation.metrics import compare
 from dals.fitting import FitSettings, fit
+from dals.geometry.label_map import LabelMap
+from dals.geometry.splines import sample_closed_spline
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import write_label_map
 from dals.io.markups import write_contours
-from dals.label_map import LabelMap
-from dals.metrics import compare
-from dals.observations import Contour, PlanarContours
-from dals.prior import ShapePrior, load_prior
-from dals.standardise import surface_centroid
-from dals.synthetic import cut_contour, synthetic_liver
-from dals.template import icosphere
-from dals.voxelisation import mesh_to_label_map
+from dals.model.prior import ShapePrior, load_prior
+from dals.model.template import icosphere
+from dals.observations.observations import Contour, PlanarContours
 
 OFFSETS = (0.06, -0.05, 0.07)
 SPACING_MM = (0.8, 0.8, 5.0)

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / "DALSRefine"), str(ROOT / "Testing")]
 
 from benchmarks.protocol import HELD_OUT
 from dals.io.atomic import atomic_path
-from dals.prior import ShapePrior, load_prior, save_prior
+from dals.model.prior import ShapePrior, load_prior, save_prior
 
 PRIORS = ROOT / "Resources" / "Priors"
 RESULTS = Path(__file__).resolve().parent / "results"

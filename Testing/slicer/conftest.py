@@ -40,7 +40,7 @@ def scene(app):
 @pytest.fixture(scope="session")
 def inputs(app):
     """The module under test: it can be imported only where Slicer is."""
-    from DALSRefineLib import inputs
+    from DALSRefineLib.nodes import inputs
 
     return inputs
 
@@ -48,7 +48,7 @@ def inputs(app):
 @pytest.fixture(scope="session")
 def outputs(app):
     """The module under test: it can be imported only where Slicer is."""
-    from DALSRefineLib import outputs
+    from DALSRefineLib.nodes import outputs
 
     return outputs
 
@@ -56,7 +56,7 @@ def outputs(app):
 @pytest.fixture(scope="session")
 def process():
     """One fitting process for all tests that fit for real: torch is loaded once."""
-    from DALSRefineLib.runner import ProcessRunner
+    from DALSRefineLib.process.runner import ProcessRunner
 
     runner = ProcessRunner(sys.executable)
     yield runner

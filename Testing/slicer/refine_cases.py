@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from scene_nodes import add_segment, curve_node, segmentation_node
 
-from dals.label_map import LabelMap
-from dals.mesh import FloatArray, TriangleMesh
-from dals.synthetic import cut_contour
-from dals.voxelisation import mesh_to_label_map
+from dals.demo.synthetic_liver import cut_contour
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
 
 AXES = ("sagittal", "coronal", "axial")
 OFFSETS = (0.06, -0.05, 0.07)

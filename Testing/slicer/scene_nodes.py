@@ -11,10 +11,10 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from vtkmodules.vtkCommonTransforms import vtkThinPlateSplineTransform
 from vtkmodules.vtkFiltersHybrid import vtkGridTransform
 
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.template import icosphere
-from dals.voxelisation import mesh_to_label_map
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
+from dals.model.template import icosphere
 
 CENTRE = np.array([20.0, -30.0, 40.0])
 RADIUS = 30.0
@@ -109,7 +109,7 @@ def add_surface_segment(node, mesh, *, name="liver") -> str:
     """Add a surface as a segment to a segmentation of closed surfaces."""
     from slicer import vtkSegment
 
-    from dals.vtk_bridge import polydata_of
+    from dals.geometry.vtk_bridge import polydata_of
 
     node.GetSegmentation().SetSourceRepresentationName("Closed surface")
     segment = vtkSegment()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dals.mesh import TriangleMesh
-from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
+from dals.geometry.mesh import TriangleMesh
+from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
 
 REPORT = {
     "volume_ml": 113.1,

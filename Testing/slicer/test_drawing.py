@@ -16,7 +16,7 @@ from scene_nodes import (
 )
 from scipy.spatial.transform import Rotation
 
-from dals.contours import Plane
+from dals.observations.contours import Plane
 
 RED = (0.9, 0.2, 0.1)
 OFF_CENTRE = np.array([12.0, -34.0, 56.0])
@@ -32,7 +32,7 @@ MOVES = [
 @pytest.fixture(scope="module")
 def drawing(app):
     """The module under test: it can be imported only where Slicer is."""
-    from DALSRefineLib import drawing
+    from DALSRefineLib.nodes import drawing
 
     return drawing
 
@@ -269,7 +269,7 @@ def test_a_keeper_lets_go_of_curves_that_are_no_longer_on_a_plane(drawing, keepe
 
 @pytest.mark.parametrize("kind", ["keeper", "watcher"])
 def test_a_curve_of_another_scene_with_the_same_id_is_watched(scene, drawing, kind):
-    from DALSRefineLib.watching import ChangeWatcher
+    from DALSRefineLib.nodes.watching import ChangeWatcher
 
     tool = drawing.PlaneKeeper() if kind == "keeper" else ChangeWatcher()
     watch = tool.keep if kind == "keeper" else tool.watch
@@ -348,7 +348,7 @@ def test_jumping_to_a_curve_without_points_moves_nothing(scene, drawing, slice_n
 
 @pytest.fixture
 def listed(scene):
-    from DALSRefineLib.contour_list import ContourList
+    from DALSRefineLib.nodes.contour_list import ContourList
 
     return ContourList(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "parameters"))
 
@@ -391,7 +391,7 @@ def clock():
 
 @pytest.fixture
 def watcher(app, clock):
-    from DALSRefineLib.watching import ChangeWatcher
+    from DALSRefineLib.nodes.watching import ChangeWatcher
 
     watcher = ChangeWatcher(pause_s=0.5, clock=lambda: clock[0])
     yield watcher

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dals.fit_settings import FitSettings
-from DALSRefineLib.fit_options import (
+from DALSRefineLib.panel.fit_options import (
     CONTOURS,
     FREE,
     LATENTS,

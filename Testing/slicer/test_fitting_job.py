@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dals.errors import DalsWarning, InputError
-from dals.label_map import LabelMap
-from dals.observations import PointCloud, Segmentation
-from DALSRefineLib.fitting_job import warn_of_parts
+from dals.geometry.label_map import LabelMap
+from dals.observations.observations import PointCloud, Segmentation
+from DALSRefineLib.process.fitting_job import warn_of_parts
 
 
 def segmentation(*boxes: tuple[slice, slice, slice]) -> Segmentation:

@@ -26,10 +26,10 @@ from scene_nodes import (
     volume_node,
 )
 
-from dals.contours import Contour
 from dals.errors import DalsWarning, InputError
+from dals.geometry.vtk_bridge import polydata_of
 from dals.io.markups import read_contours, write_contours
-from dals.vtk_bridge import polydata_of
+from dals.observations.contours import Contour
 
 TRANSFORMS = [
     pytest.param(lambda scene, node: lambda points: points, id="none"),

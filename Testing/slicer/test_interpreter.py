@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dals.errors import DalsError
-from DALSRefineLib import interpreter
+from DALSRefineLib.process import interpreter
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="programs are faked by files with an executable bit")
 

@@ -14,13 +14,23 @@ import numpy as np
 import pytest
 
 from dals.errors import InputError
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
-from DALSRefineLib.fit_progress import RemainingTime, StepTeller
-from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job, Observation, Progress, Started, StartState
-from DALSRefineLib.messages import event_message, event_of, job_message, job_of
-from DALSRefineLib.wire import Message, WireError, read_message, write_message
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from DALSRefineLib.process.fit_progress import RemainingTime, StepTeller
+from DALSRefineLib.process.jobs import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Job,
+    Observation,
+    Progress,
+    Started,
+    StartState,
+)
+from DALSRefineLib.process.messages import event_message, event_of, job_message, job_of
+from DALSRefineLib.process.wire import Message, WireError, read_message, write_message
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
 MESH = TriangleMesh(np.random.default_rng(1).normal(size=(4, 3)), np.array([[0, 1, 2], [0, 2, 3]]))
@@ -141,7 +151,10 @@ def test_a_job_whose_contours_contradict_each_other_says_so() -> None:
 
 
 def test_slicers_side_needs_no_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; import DALSRefineLib.runner, DALSRefineLib.fit_progress"
+    code = (
+        "import sys; sys.modules['torch'] = None; "
+        "import DALSRefineLib.process.runner, DALSRefineLib.process.fit_progress"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

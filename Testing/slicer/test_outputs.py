@@ -26,11 +26,11 @@ from scene_nodes import (
 )
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
+from dals.demo.synthetic_liver import synthetic_liver
 from dals.errors import DalsWarning, InputError, OutputError
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.surface_distance import signed_distances
 from dals.io.meshes import read_mesh
-from dals.mesh import TriangleMesh
-from dals.surface_distance import signed_distances
-from dals.synthetic import synthetic_liver
 
 RED = (0.8, 0.2, 0.1)
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -251,7 +251,7 @@ def _tag(segment, name):
 
 
 def test_terminology_before_slicer_5_10(app):
-    from DALSRefineLib.segment_nodes import _set_terminology
+    from DALSRefineLib.nodes.segment_nodes import _set_terminology
 
     class Segment:
         tags = {}  # noqa: RUF012

@@ -102,7 +102,7 @@ def refine(slicer, panel):
 
 def model_of(mesh, slicer):
     """A model of the scene that no refinement has made."""
-    from DALSRefineLib import outputs
+    from DALSRefineLib.nodes import outputs
 
     return outputs.new_model(slicer.mrmlScene, mesh, name="model", colour=(1.0, 0.0, 0.0))
 
@@ -162,7 +162,7 @@ def test_a_self_test_installs_nothing_unasked(widget, slicer, monkeypatch, allow
 
 
 def test_another_tab_brings_its_defaults(panel):
-    from DALSRefineLib.fit_options import POINTS, SOURCES, default_options
+    from DALSRefineLib.panel.fit_options import POINTS, SOURCES, default_options
 
     for index, source in enumerate(SOURCES):
         panel.ui.sourceTabWidget.setCurrentIndex(index)
@@ -181,7 +181,7 @@ def test_another_tab_leaves_changed_settings_alone(panel):
 
 
 def test_latents_are_chosen_and_shown(panel):
-    from DALSRefineLib.fit_options import LATENTS
+    from DALSRefineLib.panel.fit_options import LATENTS
 
     panel.ui.latentsComboBox.setCurrentIndex(1)
     assert panel.parameters.latents == LATENTS[1]
@@ -194,7 +194,7 @@ def test_latents_are_chosen_and_shown(panel):
 def test_a_prior_is_added_from_a_file(panel, ellipsoid_prior_file):
     from stand_ins.pythonqt import CHOSEN_FILES
 
-    from DALSRefineLib.prior_chooser import user_folder
+    from DALSRefineLib.panel.prior_chooser import user_folder
 
     CHOSEN_FILES.append(str(ellipsoid_prior_file))
     panel.ui.addPriorButton.click()
@@ -244,7 +244,7 @@ def test_a_deleted_segmentation_is_no_longer_chosen(panel, sample, slicer):
 
 
 def test_a_parameter_node_that_is_no_longer_shown_is_left_alone(panel, slicer):
-    from DALSRefineLib.parameters import Parameters
+    from DALSRefineLib.panel.parameters import Parameters
 
     before = panel.parameters
     before.seed = 5
@@ -556,7 +556,7 @@ def test_a_segment_that_is_cut_at_the_border_is_told_of_each_time(panel, sample,
     ],
 )
 def test_a_contour_is_drawn_on_the_plane_that_is_shown(panel, slicer, name, view, orientation, axis, place, told):
-    from DALSRefineLib import drawing
+    from DALSRefineLib.nodes import drawing
 
     slice_node(slicer, view, orientation)
     getattr(panel.ui, f"{name}Button").click()
@@ -588,14 +588,14 @@ def test_a_contour_is_drawn_on_the_plane_that_is_shown(panel, slicer, name, view
     ],
 )
 def test_a_plane_is_told_with_the_letter_of_its_side(panel, name, position_mm, text):
-    from DALSRefineLib.contour_table import plane_text
-    from DALSRefineLib.inputs import CurvePlane
+    from DALSRefineLib.nodes.inputs import CurvePlane
+    from DALSRefineLib.panel.contour_table import plane_text
 
     assert plane_text(CurvePlane(name, position_mm, 5)) == text
 
 
 def test_without_a_slice_view_a_sentence_says_so(panel, slicer, application):
-    from DALSRefineLib import drawing
+    from DALSRefineLib.nodes import drawing
 
     shown = drawing.slice_node_of(slicer.mrmlScene, "Red")
     if shown is not None:  # a test before this one has made it, and such nodes outlive their scene
@@ -707,7 +707,7 @@ def test_a_reload_takes_everything(widget, application):
         return {name: sys.modules[name] for name in sys.modules if name.startswith(("dals", "DALSRefineLib"))}
 
     before = ours()
-    assert {"dals.errors", "DALSRefineLib.widget"} <= set(before)
+    assert {"dals.errors", "DALSRefineLib.panel.widget"} <= set(before)
     try:
         widget.onReload()
         assert ours() == {}
@@ -726,7 +726,7 @@ def test_an_old_slicer_gets_one_sentence(slicer, application, monkeypatch):
     parent, started = types.SimpleNamespace(), len(slicer.app.started)
     DALSRefine.DALSRefine(parent)
     assert len(slicer.app.started) == started, "the sample needs the library"
-    monkeypatch.setitem(sys.modules, "DALSRefineLib.widget", None)  # its import fails, as on an older Python
+    monkeypatch.setitem(sys.modules, "DALSRefineLib.panel.widget", None)  # its import fails, as on an older Python
     widget = application.open_module(DALSRefine.DALSRefineWidget)
     (label,) = (widget.layout.itemAt(index).widget() for index in range(widget.layout.count()))
     assert label.text == "DALSRefine needs Slicer 5.10 or newer."

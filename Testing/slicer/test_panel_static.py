@@ -12,8 +12,12 @@ import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "DALSRefine"
 LIBRARY = MODULE / "DALSRefineLib"
-PANEL = ("widget", "source_section", "result_section", "contour_table", "prior_chooser", "install", "sample_data")
-FILES = (*(LIBRARY / f"{name}.py" for name in PANEL), LIBRARY / "self_test.py", MODULE / "DALSRefine.py")
+PANEL = ("widget", "source_section", "result_section", "contour_table", "prior_chooser")
+FILES = (
+    *(LIBRARY / "panel" / f"{name}.py" for name in PANEL),
+    *(LIBRARY / f"{name}.py" for name in ("install", "sample_data", "self_test")),
+    MODULE / "DALSRefine.py",
+)
 FORM = ET.parse(MODULE / "Resources" / "UI" / "DALSRefine.ui").getroot()
 WIDGETS = {widget.get("name"): widget for widget in FORM.iter("widget")}
 
@@ -69,7 +73,7 @@ def property_of(widget: ET.Element, name: str) -> ET.Element | None:
 
 def parameters() -> dict[str, str]:
     """Annotations of the parameter node's attributes, as text."""
-    (wrapped,) = (node for node in tree_of(LIBRARY / "parameters.py").body if isinstance(node, ast.ClassDef))
+    (wrapped,) = (node for node in tree_of(LIBRARY / "panel" / "parameters.py").body if isinstance(node, ast.ClassDef))
     return {n.target.id: ast.unparse(n.annotation) for n in wrapped.body if isinstance(n, ast.AnnAssign)}
 
 
@@ -158,7 +162,7 @@ def test_unions_of_nodes_can_be_unset():
 
 def test_annotations_are_no_text():
     # Slicer evaluates them, which fails for names that only the function knows
-    assert "from __future__" not in (LIBRARY / "parameters.py").read_text(encoding="utf-8")
+    assert "from __future__" not in (LIBRARY / "panel" / "parameters.py").read_text(encoding="utf-8")
 
 
 # --- the code
@@ -177,7 +181,7 @@ def test_widgets_in_the_code_are_in_the_form(path):
 def test_widgets_that_are_looked_up_by_name_are_in_the_form():
     (table,) = (
         node.value
-        for node in tree_of(LIBRARY / "source_section.py").body
+        for node in tree_of(LIBRARY / "panel" / "source_section.py").body
         if isinstance(node, ast.Assign) and name_of(node.targets[0]) == "_SELECTORS"
     )
     for widget, names in ast.literal_eval(table).items():
@@ -262,7 +266,7 @@ def test_what_people_read_is_translated(path):
     assert not bare
 
 
-@pytest.mark.parametrize("path", [*sorted(LIBRARY.glob("*.py")), MODULE / "DALSRefine.py"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*sorted(LIBRARY.rglob("*.py")), MODULE / "DALSRefine.py"], ids=lambda path: path.stem)
 def test_a_translated_text_is_whole(path):
     # Slicer's script takes the literals from calls of `_`, and of nothing else: values have to be put in afterwards.
     tree, code = tree_of(path), path.read_text(encoding="utf-8")

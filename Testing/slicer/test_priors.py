@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dals.errors import OutputError, PriorError
-from dals.prior_files import PriorHeader, available_priors, find_prior, read_header
+from dals.model.prior_files import PriorHeader, available_priors, find_prior, read_header
 from DALSRefineLib.priors import add_prior, card_lines, offered_priors, organ_of, side_note
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
@@ -23,7 +23,7 @@ def header_with(card) -> PriorHeader:
 
 
 def test_neither_slicer_nor_torch_is_imported():
-    modules = ("fit_options", "priors", "report_rows", "interpreter")
+    modules = ("panel.fit_options", "priors", "panel.report_rows", "process.interpreter")
     code = (
         f"import sys; sys.path.insert(0, {str(PACKAGE)!r}); "
         + "; ".join(f"import DALSRefineLib.{name}" for name in modules)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from DALSRefineLib.report_rows import report_rows
+from DALSRefineLib.panel.report_rows import report_rows
 
 REPORT = {
     "volume_ml": 1523.4,

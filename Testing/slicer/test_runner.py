@@ -19,21 +19,21 @@ import torch
 from dals.errors import DalsError, FitCancelledError, InputError, PriorError
 from dals.fitting import FitResult as Result
 from dals.fitting import FitSettings, Observation, fit, task_of
-from dals.label_map import LabelMap
-from dals.mesh import FloatArray, TriangleMesh
-from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
-from dals.pose import Pose
-from dals.prior import ShapePrior, load_prior
-from dals.sections import section_loops
-from dals.template import icosphere
-from dals.voxelisation import mesh_to_label_map
-from DALSRefineLib.fitting_job import fit_state
-from DALSRefineLib.jobs import Cancelled, Event, Failed, Finished, Job, Progress, Started
-from DALSRefineLib.messages import job_message
-from DALSRefineLib.runner import ProcessRunner, wait
-from DALSRefineLib.wire import read_message, write_message
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior, load_prior
+from dals.model.template import icosphere
+from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from DALSRefineLib.process.fitting_job import fit_state
+from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress, Started
+from DALSRefineLib.process.messages import job_message
+from DALSRefineLib.process.runner import ProcessRunner, wait
+from DALSRefineLib.process.wire import read_message, write_message
 
-LIBRARY = Path(__file__).resolve().parents[2] / "DALSRefine" / "DALSRefineLib"
+PROCESS = Path(__file__).resolve().parents[2] / "DALSRefine" / "DALSRefineLib" / "process"
 PATIENCE = 120.0
 QUICK = {"shared_steps": 30, "local_steps": 10, "shared_level": 2, "level": 2, "points": 300, "points_per_plane": 150}
 ENDLESS = {**QUICK, "shared_steps": 10_000_000}
@@ -433,7 +433,7 @@ def test_closing_ends_the_process_during_a_fit(new_runner: Callable[..., Process
 
 @pytest.mark.parametrize("fitting", [False, True])
 def test_the_end_of_its_input_ends_the_process(fitting: bool, endless: Job) -> None:
-    command = [sys.executable, "-u", str(LIBRARY / "worker.py")]
+    command = [sys.executable, "-u", str(PROCESS / "worker.py")]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert child.stdin is not None
     assert child.stdout is not None

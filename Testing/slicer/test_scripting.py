@@ -17,12 +17,12 @@ from scene_nodes import CENTRE, LINEAR, curve_node, sphere, under_linear_transfo
 from scripted_runner import ScriptedRunner, finished, progress
 
 from dals.errors import DalsError, DalsWarning, FitCancelledError, InputError, PriorError
+from dals.evaluation.metrics import compare
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.surface_distance import surface_distances
 from dals.io.meshes import read_mesh, write_mesh
-from dals.mesh import TriangleMesh
-from dals.metrics import compare
-from dals.surface_distance import surface_distances
-from dals.template import icosphere
-from DALSRefineLib.jobs import Failed, Progress
+from dals.model.template import icosphere
+from DALSRefineLib.process.jobs import Failed, Progress
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
 SETTINGS = {"level": 3, "seed": 3}
@@ -77,7 +77,7 @@ def truth() -> TriangleMesh:
 def nodes_of(scene, truth: TriangleMesh) -> dict:
     """The truth as each kind of input."""
     model = scene.AddNewNodeByClass("vtkMRMLModelNode", "cloud")
-    from DALSRefineLib.outputs import show_mesh
+    from DALSRefineLib.nodes.outputs import show_mesh
 
     show_mesh(model, truth)
     return {
@@ -100,7 +100,7 @@ def refine(refiner, kind: str, node, **options):
 
 
 def surface(node) -> TriangleMesh:
-    from DALSRefineLib.outputs import mesh_of_model
+    from DALSRefineLib.nodes.outputs import mesh_of_model
 
     return mesh_of_model(node)
 

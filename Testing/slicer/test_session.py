@@ -13,14 +13,14 @@ from refine_cases import clicks_on, curves_on
 from scene_nodes import CENTRE, circle, curve_node, sphere, under_linear_transform
 from scripted_runner import REPORT, ScriptedRunner, finished, progress
 
+from dals.evaluation.metrics import compare
+from dals.geometry.mesh import TriangleMesh
 from dals.io.meshes import read_mesh
-from dals.mesh import TriangleMesh
-from dals.metrics import compare
-from dals.observations import PointCloud
-from dals.prior_files import find_prior
-from dals.template import icosphere
-from DALSRefineLib.jobs import Cancelled, Failed, Finished, Progress
+from dals.model.prior_files import find_prior
+from dals.model.template import icosphere
+from dals.observations.observations import PointCloud
 from DALSRefineLib.priors import organ_of
+from DALSRefineLib.process.jobs import Cancelled, Failed, Finished, Progress
 
 LIVERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "livers" / "meshes"
 SPLITS = LIVERS.parent / "splits.json"
@@ -90,7 +90,7 @@ def count_of_nodes(scene) -> int:
 
 
 def surface(node) -> TriangleMesh:
-    from DALSRefineLib.outputs import mesh_of_model
+    from DALSRefineLib.nodes.outputs import mesh_of_model
 
     return mesh_of_model(node)
 
@@ -196,7 +196,7 @@ def test_a_new_refinement_replaces_the_one_that_runs(scene, session, request_of)
 
 
 def test_auto_refine_goes_on_from_the_last_state_when_the_hand_rests(scene, session, request_of, inputs):
-    from DALSRefineLib.watching import ChangeWatcher
+    from DALSRefineLib.nodes.watching import ChangeWatcher
 
     now = [0.0]
     curves = curves_on(scene, ellipsoid())
@@ -476,8 +476,8 @@ def test_a_closed_session_ends_its_process(scripted, runner, request_of):
 
 
 def test_a_saved_scene_has_report_and_contours_and_no_preview(scene, sessions, scripted, runner, request_of, tmp_path):
-    from DALSRefineLib.contour_list import ContourList
-    from DALSRefineLib.drawing import PLANE_ATTRIBUTE, plane_of
+    from DALSRefineLib.nodes.contour_list import ContourList
+    from DALSRefineLib.nodes.drawing import PLANE_ATTRIBUTE, plane_of
 
     names = ['Umriß "axial"; 50%: a|b', "肝臓 <coronal>", "sagittal"]
     rows = [{"name": name, "mean": 0.5, "maximum": 1.0} for name in names]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from DALSRefineLib.wire import Message, MessageBuffer, WireError, read_message, write_message
+from DALSRefineLib.process.wire import Message, MessageBuffer, WireError, read_message, write_message
 
 ARRAYS = {
     "float64": np.array([[1.5, np.inf], [-np.inf, np.nan]]),

@@ -11,12 +11,12 @@ from command import write_markups
 from liver_case import FLIP, LIVER_LABEL, OTHER_LABEL, LiverCase
 from scipy.spatial.transform import Rotation
 
+from dals.demo.synthetic_liver import cut_contour, synthetic_liver
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import write_label_map
 from dals.io.meshes import write_mesh
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.synthetic import cut_contour, synthetic_liver
-from dals.voxelisation import mesh_to_label_map
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dals.mesh import TriangleMesh
+from dals.geometry.mesh import TriangleMesh
 
 FLIP = np.array([-1.0, -1.0, 1.0])
 """Between LPS and RAS."""

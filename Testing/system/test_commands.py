@@ -13,16 +13,16 @@ from liver_case import LIVER_LABEL, LiverCase
 
 from dals import __version__
 from dals.cli import main
+from dals.demo.offscreen import can_render
+from dals.demo.synthetic_liver import synthetic_liver
+from dals.evaluation.metrics import compare
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import read_label_map, write_label_map
 from dals.io.meshes import read_mesh, write_mesh
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.metrics import compare
-from dals.offscreen import can_render
-from dals.prior import load_prior
-from dals.synthetic import synthetic_liver
-from dals.template import icosphere
-from dals.voxelisation import mesh_to_label_map
+from dals.model.prior import load_prior
+from dals.model.template import icosphere
 
 
 def test_help_and_version() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LIST_PRIORS = "import dals.prior_files as p; print(p.__file__, *sorted(p.available_priors()), sep='\\n')"
+LIST_PRIORS = "import dals.model.prior_files as p; print(p.__file__, *sorted(p.available_priors()), sep='\\n')"
 
 pytest.importorskip("hatchling", reason="hatchling builds the packages; it comes with the extra 'test'")
 

@@ -14,16 +14,16 @@ from command import contents, dals
 from liver_case import FLIP, LIVER_LABEL, LiverCase
 
 from dals.cli import main
+from dals.evaluation.metrics import compare, dice
 from dals.fitting import FitSettings
 from dals.fitting.evidence import weighed
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import read_label_map, write_label_map
 from dals.io.markups import read_contours
 from dals.io.meshes import read_mesh
-from dals.mesh import TriangleMesh
-from dals.metrics import compare, dice
-from dals.observations import PlanarContours
-from dals.prior import load_prior
-from dals.voxelisation import mesh_to_label_map
+from dals.model.prior import load_prior
+from dals.observations.observations import PlanarContours
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ import SimpleITK as sitk  # noqa: N813
 from command import contents, dals, write_table
 
 from dals.cli import main
-from dals.components import chosen_component
+from dals.evaluation.metrics import dice
+from dals.geometry.components import chosen_component
+from dals.geometry.label_map import LabelMap
+from dals.geometry.surface_distance import signed_distances
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.coordinates import swap_lps_ras_matrix
 from dals.io.label_maps import Labelled, read_label_map, write_label_map, write_label_maps
 from dals.io.meshes import read_mesh
-from dals.label_map import LabelMap
-from dals.metrics import dice
-from dals.surface_distance import signed_distances
-from dals.voxelisation import mesh_to_label_map
 
 RADII = np.array([95.0, 75.0, 60.0])
 RIGHT, LEFT = np.array([90.0, 0.0, 0.0]), np.array([-90.0, 0.0, 10.0])

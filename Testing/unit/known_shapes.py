@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dals.contours import Contour
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.observations.contours import Contour
 
 
 def ellipsoid(radii=(60.0, 45.0, 35.0), centre=(20.0, -30.0, 40.0), *, rings=48) -> TriangleMesh:

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dals.decoder import Decoder, DecoderSettings
-from dals.prior import ShapePrior, frozen, latent_distribution
-from dals.template import icosphere
+from dals.model.decoder import Decoder, DecoderSettings
+from dals.model.prior import ShapePrior, frozen, latent_distribution
+from dals.model.template import icosphere
 
 Array = NDArray[np.float64]
 

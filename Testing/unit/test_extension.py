@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "DALSRefine"
 SCRIPTED = "lib/Slicer-5.10/qt-scripted-modules"
 PACKAGES = ("DALSRefineLib", "dals")
+SHARED = ("Resources/Priors/", "Resources/SampleData/")
 MUST_BE_INSTALLED = (
     "DALSRefine.py",
     "DALSRefineLib/__init__.py",
@@ -33,28 +34,20 @@ ASK_THE_INSTALLED = """
 import json
 from pathlib import Path
 import dals
-import dals.prior_files
+import dals.model.prior_files
 print(json.dumps({
     "package": str(Path(dals.__file__).resolve().parent),
-    "priors": {name: str(path) for name, path in dals.prior_files.available_priors().items()},
+    "priors": {name: str(path) for name, path in dals.model.prior_files.available_priors().items()},
 }))
 """
 
 
-def cmake_list(name: str) -> list[str]:
-    """The entries of a list in the module's CMakeLists.txt."""
-    text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
-    found = re.search(rf"^set\({name}$(.*?)^  \)$", text, re.MULTILINE | re.DOTALL)
-    assert found, f"there is no list {name}"
-    return found[1].replace("${MODULE_NAME}", "DALSRefine").split()
-
-
-def on_disk(folder: Path, base: Path, *, scripts: bool) -> set[str]:
-    """Files below a folder, relative to `base`: Python files, or all others."""
+def on_disk(folder: Path, base: Path) -> set[str]:
+    """Files below a folder, relative to `base`, without what Python leaves behind."""
     return {
         path.relative_to(base).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and (path.suffix == ".py") == scripts
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 
@@ -66,34 +59,6 @@ def settings_of_the_extension() -> dict[str, str]:
 def description_file() -> dict[str, str]:
     lines = (ROOT / "DALSRefine.s4ext").read_text(encoding="utf-8").splitlines()
     return dict(line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#"))
-
-
-# --- the lists of files
-
-
-@pytest.mark.parametrize("name", ["MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES", "MODULE_SHARED_RESOURCES"])
-def test_a_list_names_each_file_once(name: str) -> None:
-    entries = cmake_list(name)
-    assert len(entries) == len(set(entries))
-
-
-def test_every_python_file_is_listed() -> None:
-    packages = set().union(*(on_disk(MODULE / package, MODULE, scripts=True) for package in PACKAGES))
-    assert set(cmake_list("MODULE_PYTHON_SCRIPTS")) == packages | {"DALSRefine.py"}
-    assert (MODULE / "DALSRefine.py").is_file()
-
-
-def test_every_resource_of_the_module_is_listed() -> None:
-    folders = (*PACKAGES, "Resources")
-    assert set(cmake_list("MODULE_PYTHON_RESOURCES")) == set().union(
-        *(on_disk(MODULE / folder, MODULE, scripts=False) for folder in folders)
-    )
-
-
-def test_every_prior_and_sample_is_listed() -> None:
-    folders = (ROOT / "Resources" / name for name in ("Priors", "SampleData"))
-    expected = set().union(*(on_disk(folder, ROOT, scripts=False) for folder in folders))
-    assert set(cmake_list("MODULE_SHARED_RESOURCES")) == expected | {"LICENSE", "NOTICE"}
 
 
 # --- what the Extensions Manager is told
@@ -189,17 +154,7 @@ def check_installed(folder: Path, cwd: Path) -> None:
     assert Path(answer["priors"]["liver"]) == folder.resolve() / "Resources" / "Priors" / "liver.safetensors"
 
 
-def test_a_copy_of_the_listed_files_works(tmp_path: Path) -> None:
-    folder = tmp_path / SCRIPTED
-    listed = dict.fromkeys((*cmake_list("MODULE_PYTHON_SCRIPTS"), *cmake_list("MODULE_PYTHON_RESOURCES")), MODULE)
-    listed |= dict.fromkeys(cmake_list("MODULE_SHARED_RESOURCES"), ROOT)
-    for name, base in listed.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(base / name, folder / name)
-    check_installed(folder, tmp_path)
-
-
-# --- the same with CMake and as much of Slicer as the build asks for
+# --- with CMake and as much of Slicer as the build asks for
 
 STUB_CONFIG = f"""
 set(Slicer_USE_FILE "${{CMAKE_CURRENT_LIST_DIR}}/UseSlicer.cmake")
@@ -258,6 +213,16 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("tree", ["build", "installed"])
 def test_cmake_leaves_a_module_that_works(build: Path, tmp_path: Path, tree: str) -> None:
     check_installed(build / tree / SCRIPTED, tmp_path)
+
+
+@pytest.mark.parametrize("tree", ["build", "installed"])
+def test_cmake_ships_every_file_and_nothing_else(build: Path, tree: str) -> None:
+    expected = {"DALSRefine.py", "LICENSE", "NOTICE"}
+    for package in PACKAGES:
+        expected |= on_disk(MODULE / package, MODULE)
+    expected |= on_disk(MODULE / "Resources", MODULE)
+    expected |= {name for name in on_disk(ROOT / "Resources", ROOT) if name.startswith(SHARED) and ".py" not in name}
+    assert on_disk(build / tree / SCRIPTED, build / tree / SCRIPTED) == expected
 
 
 def test_cmake_registers_the_module_s_own_test(build: Path) -> None:

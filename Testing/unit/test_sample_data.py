@@ -11,14 +11,14 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from scipy.spatial import cKDTree
 
-from dals.contours import Contour
+from dals.evaluation.metrics import dice, sample_points
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import read_grid, read_label_map
 from dals.io.markups import read_contours
 from dals.io.meshes import read_mesh
-from dals.mesh import TriangleMesh
-from dals.metrics import dice, sample_points
-from dals.observations import PlanarContours
-from dals.voxelisation import mesh_to_label_map
+from dals.observations.contours import Contour
+from dals.observations.observations import PlanarContours
 
 FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "SampleData"
 NAME = "SyntheticLiver"

@@ -15,12 +15,12 @@ from dals.cli.cases import KINDS, Case
 from dals.cli.labels import plain_label
 from dals.cli.numbers import component_of
 from dals.errors import DalsError, InputError
-from dals.wording import volume_text
+from dals.evaluation.formatting import volume_text
 
 if TYPE_CHECKING:
     import torch
 
-    from dals.prior import ShapePrior
+    from dals.model.prior import ShapePrior
 
 _OPTIONAL = (
     *("label", "component", "probabilities", "prior"),
@@ -39,7 +39,7 @@ def run_batch(
     `disagreement`, `reference` and `report`; what is empty there is what the command line says
     of labels, components and priors. Paths are relative to the table's folder.
     """
-    from dals.prior import load_prior
+    from dals.model.prior import load_prior
 
     for name in ("probabilities", "disagreement"):
         if getattr(options, name) is not None:

@@ -13,12 +13,12 @@ from dals.errors import InputError
 from dals.io.atomic import atomic_path, check_writable
 
 if TYPE_CHECKING:
-    from dals.agreement import Agreement
-    from dals.components import ComponentChoice
+    from dals.evaluation.confidence import Agreement
     from dals.fitting import FitResult, FitSettings, FitStatus, Observation, Task
-    from dals.label_map import LabelMap
-    from dals.mesh import TriangleMesh
-    from dals.prior import ShapePrior
+    from dals.geometry.components import ComponentChoice
+    from dals.geometry.label_map import LabelMap
+    from dals.geometry.mesh import TriangleMesh
+    from dals.model.prior import ShapePrior
 
 Kind = Literal["contours", "sparse_segmentation", "segmentation", "points"]
 KINDS: tuple[Kind, ...] = ("contours", "sparse_segmentation", "segmentation", "points")
@@ -98,8 +98,8 @@ def read_observation(case: Case) -> tuple[Observation, LabelMap | None]:
     from dals.io.label_maps import read_grid, read_label_map
     from dals.io.markups import read_contours
     from dals.io.points import read_points
-    from dals.observations import PlanarContours, PointCloud
-    from dals.sparse_segmentation import contours_from_sparse_label_map
+    from dals.observations.observations import PlanarContours, PointCloud
+    from dals.observations.painted_slices import contours_from_sparse_label_map
 
     grid = None if case.reference is None else read_grid(case.reference)
     if case.kind == "contours":
@@ -142,9 +142,9 @@ def fitted(
     remeshing: bool = False,
 ) -> tuple[FitResult, TriangleMesh]:
     """What a fit came to, and its surface as it is written."""
+    from dals.evaluation.report import warn_of_unusual_size
     from dals.fitting import fit, task_of
-    from dals.remeshing import remesh
-    from dals.report import warn_of_unusual_size
+    from dals.geometry.remeshing import remesh
 
     warn_of_unusual_size(observation, prior)
     result = fit(prior, observation, settings=settings(task_of(observation)), callback=on_step)
@@ -155,8 +155,8 @@ def reported(
     result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh
 ) -> tuple[dict[str, Any], Agreement | None]:
     """The report of a surface as it is written, and how far it agrees with the segmentation if there was one."""
-    from dals.agreement import judged
-    from dals.report import make_report
+    from dals.evaluation.confidence import judged
+    from dals.evaluation.report import make_report
 
     found = judged(result, observation, prior, mesh)
     return make_report(result, observation, prior, mesh, judged=found), found
@@ -169,9 +169,9 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
 
 
 def _write_disagreement(path: Path, judged: Agreement, observation: Observation) -> None:
-    from dals.agreement import ADDED, LACKING, REMOVED, UNUSUAL
+    from dals.evaluation.confidence import ADDED, LACKING, REMOVED, UNUSUAL
     from dals.io.label_maps import Labelled, write_label_maps
-    from dals.observations import Segmentation
+    from dals.observations.observations import Segmentation
 
     assert isinstance(observation, Segmentation)
     names = {REMOVED: "removed", ADDED: "added", UNUSUAL: "unusual", LACKING: "lacking"}
@@ -182,9 +182,9 @@ def _write_disagreement(path: Path, judged: Agreement, observation: Observation)
 
 
 def _write(case: Case, mesh: TriangleMesh, grid: LabelMap | None, report: dict[str, Any]) -> None:
+    from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.label_maps import write_label_map
     from dals.io.meshes import write_mesh
-    from dals.voxelisation import mesh_to_label_map
 
     if case.output_segmentation is not None:
         assert grid is not None

@@ -13,8 +13,8 @@ from dals.cli.numbers import at_least
 from dals.errors import DalsWarning, OutputError
 
 if TYPE_CHECKING:
-    from dals.label_map import LabelMap
-    from dals.mesh import TriangleMesh
+    from dals.geometry.label_map import LabelMap
+    from dals.geometry.mesh import TriangleMesh
 
 SUMMARY = "Refine an embedded synthetic case and compare it with the truth."
 _OFFSETS = (0.06, -0.05, 0.07)  # of the planes from the middle, in parts of the extent: nobody hits the centre
@@ -42,10 +42,10 @@ def run(options: argparse.Namespace) -> int:
     """Make the case, refine it twice, compare, draw."""
     from dals.cli.cases import Case, run_case
     from dals.cli.progress import Progress
-    from dals.device import choose_device
     from dals.fitting import FitSettings, Task
     from dals.io.meshes import read_mesh
-    from dals.prior import load_prior
+    from dals.model.prior import load_prior
+    from dals.ops.device import choose_device
 
     prior = load_prior(options.prior).to(choose_device(options.device))
     folder = _folder(options.output)
@@ -89,13 +89,13 @@ def _make_case(folder: Path, seed: int) -> _DemoCase:
     """Draw contours on three planes off the middle and damage a label map; write both as a user would have them."""
     import numpy as np
 
-    from dals.closed_spline import sample_closed_spline
+    from dals.demo.synthetic_liver import cut_contour, damaged_mask, synthetic_liver
+    from dals.geometry.label_map import LabelMap
+    from dals.geometry.splines import sample_closed_spline
+    from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.label_maps import write_label_map
     from dals.io.markups import write_contours
-    from dals.label_map import LabelMap
-    from dals.observations import Contour
-    from dals.synthetic import cut_contour, damaged_mask, synthetic_liver
-    from dals.voxelisation import mesh_to_label_map
+    from dals.observations.observations import Contour
 
     truth = synthetic_liver()
     low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)
@@ -118,8 +118,8 @@ def _make_case(folder: Path, seed: int) -> _DemoCase:
 
 
 def _print_table(demo: _DemoCase, results: dict[str, tuple[TriangleMesh, dict[str, Any]]]) -> None:
-    from dals.metrics import compare, dice
-    from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
+    from dals.evaluation.metrics import compare, dice
+    from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 
     print(f"{'':14s} {'mean distance':>14s} {'Hausdorff':>10s} {'volume error':>13s} {'Dice':>6s} {'fit':>7s}")
     overlap = dice(demo.damaged, demo.mask)
@@ -142,9 +142,9 @@ def _volume_error(demo: _DemoCase) -> float:
 
 
 def _draw(path: Path, demo: _DemoCase, meshes: dict[str, TriangleMesh]) -> None:
+    from dals.demo.rendering import Panel, Polyline, Surface, render_meshes
+    from dals.geometry.voxelisation import label_map_to_mesh
     from dals.io.markups import read_contours
-    from dals.picture import Panel, Polyline, Surface, render_meshes
-    from dals.voxelisation import label_map_to_mesh
 
     truth = Surface(mesh=demo.truth, colour=(0.55, 0.55, 0.60))
     contours = [Polyline(points=c.points, radius=1.4) for p in demo.contours for c in read_contours(p)]

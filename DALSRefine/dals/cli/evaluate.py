@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare and print."""
+    from dals.evaluation.metrics import compare
     from dals.io.meshes import read_mesh
-    from dals.metrics import compare
 
     space: Literal["RAS"] | None = "RAS" if options.ras else None
     mesh = read_mesh(options.mesh, space=space)
@@ -46,10 +46,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _truth(path: Path, space: Any, label: int | None) -> Any:
+    from dals.dataset.normalisation import standardise
+    from dals.io.input_files import MESH_SUFFIXES, known_suffix
     from dals.io.label_maps import read_label_map
     from dals.io.meshes import read_mesh
-    from dals.sources import MESH_SUFFIXES, known_suffix
-    from dals.standardise import standardise
 
     if known_suffix(path) in MESH_SUFFIXES:
         return read_mesh(path, space=space)

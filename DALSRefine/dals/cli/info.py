@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print."""
-    from dals.prior import load_prior
-    from dals.prior_files import available_priors
+    from dals.model.prior import load_prior
+    from dals.model.prior_files import available_priors
 
     if options.prior is None:
         for name, path in sorted(available_priors().items()):

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import torch
 
     from dals.fitting import FitSettings, FitStatus, Task
+    from dals.geometry.mesh import FloatArray, TriangleMesh
     from dals.io.label_maps import Labelled
-    from dals.mesh import FloatArray, TriangleMesh
-    from dals.prior import ShapePrior
+    from dals.model.prior import ShapePrior
 
     OnStep: TypeAlias = Callable[[FitStatus], bool | None]
 
@@ -119,8 +119,8 @@ def run_labels(
     dict
         The report of each mesh that was written.
     """
+    from dals.geometry.separation import separate
     from dals.io.label_maps import read_grid, read_label_maps
-    from dals.separation import separate
 
     paths = output_paths(case.output, organs)
     _check_outputs(case, paths)
@@ -202,7 +202,7 @@ def _observation(organ: Organ, label: Labelled, case: Case) -> Any:
 
 
 def _priors(organs: Sequence[Organ], device: torch.device) -> dict[str, ShapePrior]:
-    from dals.prior import load_prior
+    from dals.model.prior import load_prior
 
     try:
         return {name: load_prior(name).to(device) for name in dict.fromkeys(organ.prior for organ in organs)}
@@ -222,9 +222,9 @@ def _write(
     labels: Sequence[Labelled],
     reports: dict[str, dict[str, Any]],
 ) -> None:
+    from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.label_maps import write_label_maps
     from dals.io.meshes import write_mesh
-    from dals.voxelisation import mesh_to_label_map
 
     if case.output_segmentation is not None:
         filled = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from dals.errors import InputError
 
 if TYPE_CHECKING:
-    from dals.components import ComponentChoice
+    from dals.geometry.components import ComponentChoice
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

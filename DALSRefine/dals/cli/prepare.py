@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prepare and report."""
-    from dals.preparation import prepare
+    from dals.dataset.preparation import prepare
 
     with Progress("Preparing shapes") as progress:
         report = prepare(

@@ -17,11 +17,11 @@ from dals.cli.labels import organs_of, plain_label, run_labels
 from dals.cli.numbers import at_least, component_of
 from dals.cli.progress import Progress
 from dals.errors import InputError
-from dals.wording import volume_text
+from dals.evaluation.formatting import volume_text
 
 if TYPE_CHECKING:
     from dals.fitting import FitSettings
-    from dals.prior import ShapePrior
+    from dals.model.prior import ShapePrior
 
 SUMMARY = "Refine contours, a segmentation or points into an organ's surface."
 
@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Refine one case or a table of them."""
-    from dals.device import choose_device
-    from dals.prior import load_prior
+    from dals.model.prior import load_prior
+    from dals.ops.device import choose_device
 
     device = choose_device(options.device)
     if options.batch is not None:

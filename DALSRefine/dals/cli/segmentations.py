@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from dals.errors import DalsWarning, InputError
 
 if TYPE_CHECKING:
-    from dals.components import ComponentChoice
-    from dals.label_map import LabelMap
-    from dals.observations import Segmentation
+    from dals.geometry.components import ComponentChoice
+    from dals.geometry.label_map import LabelMap
+    from dals.observations.observations import Segmentation
 
 _ADVICE = {
     "several": " Choose another one with --component N.",
@@ -29,10 +29,10 @@ def checked_segmentation(
     InputError
         If nothing can be fitted to it, there is no such component, or the probabilities do not belong to it.
     """
-    from dals.components import Components, probabilities_of_component
+    from dals.geometry.components import Components, probabilities_of_component
     from dals.io.probabilities import read_probabilities
-    from dals.observations import Segmentation
-    from dals.segmentation_checks import check_segmentation
+    from dals.observations.observations import Segmentation
+    from dals.observations.segmentation_checks import check_segmentation
 
     components = Components(label_map)
     for finding in check_segmentation(label_map, component=component, components=components):

@@ -21,7 +21,7 @@ from dals.io.atomic import check_writable
 if TYPE_CHECKING:
     import torch
 
-    from dals.standardise import StandardShape
+    from dals.dataset.normalisation import StandardShape
     from dals.training import TrainingReport, TrainingSettings
 
 SUMMARY = "Train a prior on a data set that `dals prepare` made."
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, or go on with an interrupted training, and write the prior."""
-    from dals.dataset import load_dataset
-    from dals.prior import save_prior
-    from dals.prior_files import SUFFIX
+    from dals.dataset.storage import load_dataset
+    from dals.model.prior import save_prior
+    from dals.model.prior_files import SUFFIX
     from dals.training import train
 
     if options.out.suffix != SUFFIX:
@@ -114,7 +114,7 @@ def _prior(
     import torch
 
     from dals import __version__
-    from dals.prior import ShapePrior, frozen, latent_distribution, prior_digest, right_side_out
+    from dals.model.prior import ShapePrior, frozen, latent_distribution, prior_digest, right_side_out
 
     mean, basis = latent_distribution(report.latents)
     card = {
@@ -151,7 +151,7 @@ def _processes(name: str) -> Iterator[tuple[torch.device, bool]]:
     import torch
     import torch.distributed as dist
 
-    from dals.device import choose_device
+    from dals.ops.device import choose_device
 
     device = choose_device(name)
     torch.set_float32_matmul_precision("high")  # TF32 where the device has it; the processor is not affected

@@ -11,9 +11,9 @@ from torch import Tensor
 from dals.errors import FitCancelledError
 from dals.fitting.adam import Adam, ParameterGroup
 from dals.fitting.result import Callback, FitStatus, Stage
-from dals.mesh import TriangleMesh
-from dals.pose import Pose
-from dals.template import Template
+from dals.geometry.mesh import TriangleMesh
+from dals.model.pose import Pose
+from dals.model.template import Template
 
 _SLOWEST = 0.05  # the learning rate at the end of a stage, as a part of the first
 

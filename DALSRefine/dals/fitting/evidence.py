@@ -6,7 +6,7 @@ import numpy as np
 
 from dals.fit_settings import FitSettings
 from dals.fitting.tasks import Observation
-from dals.observations import PlanarContours, PointCloud
+from dals.observations.observations import PlanarContours, PointCloud
 
 REFERENCE_POINTS, REFERENCE_PLANES = 2_500, 3
 """What the weights of `FitSettings` are meant for."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dals.fitting.tasks import Observation
-from dals.mesh import FloatArray
-from dals.observations import PlanarContours, PointCloud
-from dals.pose import Pose
+from dals.geometry.mesh import FloatArray
+from dals.model.pose import Pose
+from dals.observations.observations import PlanarContours, PointCloud
 
 
 def first_guess(observation: Observation, mean_shape: FloatArray) -> Pose:

@@ -9,8 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from dals.fit_settings import FitSettings
-from dals.mesh import FloatArray, TriangleMesh
-from dals.pose import Pose
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.model.pose import Pose
 
 Stage = Literal["shared", "local"]
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from dals.fit_settings import FitSettings
 from dals.fitting.first_guess import first_guess
 from dals.fitting.tasks import Observation, task_loss
-from dals.pose import Pose
-from dals.prior import ShapePrior
-from dals.template import icosphere
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior
+from dals.model.template import icosphere
 
 _LEVEL = 2
 _POINTS, _POINTS_PER_PLANE = 500, 250

@@ -12,19 +12,19 @@ from torch import Tensor
 
 from dals.fit_settings import FitSettings
 from dals.fitting.adam import ParameterGroup
+from dals.fitting.boundary_projection import snap
 from dals.fitting.descent import Descent
 from dals.fitting.evidence import weighed
 from dals.fitting.first_guess import first_guess
+from dals.fitting.fold_removal import untangle
 from dals.fitting.result import Callback, FitResult, FitState, Stage
 from dals.fitting.retrieval import retrieve
 from dals.fitting.tasks import Observation, SegmentationLoss, TaskLoss, task_loss, task_of
-from dals.losses import dirichlet_energy, quality_loss
-from dals.mesh import TriangleMesh
-from dals.pose import Pose, PoseCorrection
-from dals.prior import ShapePrior
-from dals.snapping import snap
-from dals.template import Template, icosphere, uniform_laplacian
-from dals.untangling import untangle
+from dals.geometry.mesh import TriangleMesh
+from dals.model.pose import Pose, PoseCorrection
+from dals.model.prior import ShapePrior
+from dals.model.template import Template, icosphere, uniform_laplacian
+from dals.ops.losses import dirichlet_energy, quality_loss
 
 _STRANGE_SIZE = 5.0  # standard deviations
 

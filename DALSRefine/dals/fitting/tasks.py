@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dals.certainty import boundary_certainty
-from dals.distance_field import DistanceField, distance_field
 from dals.fit_settings import FitSettings, Task
-from dals.losses import chamfer_to_fixed, squared_distance
-from dals.mesh import FloatArray
-from dals.nearest import PointIndex, nearest
-from dals.observations import PlanarContours, PointCloud, Segmentation
-from dals.pose import Pose
-from dals.sampling import choose_on_surface, sample_surface
-from dals.slicing import cut_mesh, planes_met, sample_cuts
+from dals.fitting.boundary_confidence import boundary_certainty
+from dals.geometry.mesh import FloatArray
+from dals.model.pose import Pose
+from dals.observations.observations import PlanarContours, PointCloud, Segmentation
+from dals.ops.distance_field import DistanceField, distance_field
+from dals.ops.losses import chamfer_to_fixed, squared_distance
+from dals.ops.nearest import PointIndex, nearest
+from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
+from dals.ops.sampling import choose_on_surface, sample_surface
 
 _BOUNDARY_POINTS = 20_000
 

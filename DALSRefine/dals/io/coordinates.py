@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dals.mesh import FloatArray
+from dals.geometry.mesh import FloatArray
 
 Space: TypeAlias = Literal["LPS", "RAS"]
 

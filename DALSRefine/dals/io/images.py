@@ -11,9 +11,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from dals.errors import InputError
+from dals.geometry.mesh import FloatArray
 from dals.io import nifti
 from dals.io.coordinates import swap_lps_ras_matrix
-from dals.mesh import FloatArray
 
 READABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".mhd")
 MAXIMUM_VOXELS = 2_000_000_000

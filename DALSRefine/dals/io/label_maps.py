@@ -15,11 +15,11 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from dals.errors import DalsWarning, InputError, OutputError
+from dals.geometry.label_map import LabelMap
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import swap_lps_ras_matrix
 from dals.io.images import ijk_to_ras, open_image, quiet_itk, read_image
 from dals.io.segments import Segment, segment_metadata, segments_in
-from dals.label_map import LabelMap
 
 __all__ = [
     "LabelMap",

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from dals.closed_spline import sample_closed_spline
-from dals.contours import Contour
 from dals.errors import DalsWarning, InputError
+from dals.geometry.mesh import FloatArray
+from dals.geometry.splines import sample_closed_spline
 from dals.io.atomic import atomic_path
 from dals.io.coordinates import Space, from_ras, to_ras
-from dals.mesh import FloatArray
+from dals.observations.contours import Contour
 
 SUFFIX = ".mrk.json"
 _SCHEMA = (

@@ -17,12 +17,12 @@ from vtkmodules.vtkIOPLY import vtkPLYWriter
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
 from dals.errors import InputError, OutputError
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.vtk_bridge import mesh_of, points_of, polydata_of, polydata_of_polygons
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import DEFAULT_SPACE, Space, checked_space, from_ras, space_named_in, to_ras
 from dals.io.ply import read_ply
 from dals.io.vtk_messages import captured_vtk_messages
-from dals.mesh import TriangleMesh
-from dals.vtk_bridge import mesh_of, points_of, polydata_of, polydata_of_polygons
 
 READABLE_SUFFIXES = (".ply", ".stl", ".obj", ".vtk", ".vtp")
 WRITABLE_SUFFIXES = (".stl", ".ply", ".obj", ".vtp")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dals.errors import InputError
-from dals.mesh import FloatArray, IntArray
+from dals.geometry.mesh import FloatArray, IntArray
 
 _TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from dals.errors import InputError
+from dals.geometry.mesh import FloatArray
+from dals.geometry.vtk_bridge import points_of
 from dals.io.coordinates import DEFAULT_SPACE, Space, space_named_in, to_ras
 from dals.io.markups import read_control_points
 from dals.io.meshes import READABLE_SUFFIXES as MESH_SUFFIXES
 from dals.io.meshes import read_polydata
-from dals.mesh import FloatArray
-from dals.vtk_bridge import points_of
 
 TEXT_SUFFIXES = (".csv", ".xyz", ".txt")
 READABLE_SUFFIXES = (*MESH_SUFFIXES, ".json", *TEXT_SUFFIXES, ".npy")

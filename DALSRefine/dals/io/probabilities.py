@@ -12,9 +12,9 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from dals.errors import DalsWarning, InputError
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import FloatArray
 from dals.io.images import ijk_to_ras, open_image, read_image
-from dals.label_map import LabelMap
-from dals.mesh import FloatArray
 
 TOLERANCE_VOXELS = 1e-3
 _ROUNDING = 1e-3  # half precision and interpolation leave the range by a little

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dals.label_map import LabelMap
+from dals.geometry.label_map import LabelMap
 
 
 class Segment(NamedTuple):

@@ -14,13 +14,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from dals.decoder import Decoder
 from dals.errors import DatasetError
-from dals.losses import chamfer, latent_norm, quality_loss
-from dals.mesh import TriangleMesh
-from dals.pose import random_rotations
-from dals.sampling import sample_surface
-from dals.template import icosphere
+from dals.geometry.mesh import TriangleMesh
+from dals.model.decoder import Decoder
+from dals.model.pose import random_rotations
+from dals.model.template import icosphere
+from dals.ops.losses import chamfer, latent_norm, quality_loss
+from dals.ops.sampling import sample_surface
 from dals.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from dals.training.logs import TrainingLog
 from dals.training.settings import TrainingSettings

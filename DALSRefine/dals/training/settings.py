@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from dals.augmentation import PointWolfSettings
-from dals.decoder import DecoderSettings
+from dals.model.decoder import DecoderSettings
+from dals.training.augmentation import PointWolfSettings
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainingSettings:
     warm_up : int
         Steps over which the learning rate first rises from nothing. Without it the first steps may turn
         the sphere inside out, where it stays: the Chamfer distance does not see orientation
-        (`dals.prior.right_side_out` mirrors what comes of it).
+        (`dals.model.prior.right_side_out` mirrors what comes of it).
     schedule : "cosine" or "plateau"
         Cosine decay over the whole budget, or halving after `patience` epochs without
         improvement of the epoch's loss.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from dals.augmentation import PointWolfSettings, draw_warps
-from dals.mesh import TriangleMesh
-from dals.sampling import sample_surface
+from dals.geometry.mesh import TriangleMesh
+from dals.ops.sampling import sample_surface
+from dals.training.augmentation import PointWolfSettings, draw_warps
 
 _POINTS_PER_SHAPE = 20_000
 _POINTS_FOR_WARPS = 1_000

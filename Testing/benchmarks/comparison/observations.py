@@ -6,12 +6,12 @@ import numpy as np
 
 from benchmarks import protocol
 from benchmarks.systems.base import Observation
-from dals.contours import Contour
-from dals.mesh import FloatArray
-from dals.metrics import sample_points
-from dals.observations import PlanarContours, PointCloud
-from dals.sections import section_loops
-from dals.standardise import StandardShape
+from dals.dataset.normalisation import StandardShape
+from dals.evaluation.metrics import sample_points
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.mesh import FloatArray
+from dals.observations.contours import Contour
+from dals.observations.observations import PlanarContours, PointCloud
 
 PLANE_ORDER: tuple[tuple[int, float], ...] = (
     *((2, 0.0), (1, 0.0), (0, 0.0)),

@@ -13,9 +13,9 @@ from benchmarks.comparison.plans import SWEEP_LABEL, Plan
 from benchmarks.comparison.registry import Context
 from benchmarks.comparison.report import COLUMNS, RESOURCES, Row, markdown, provenance, write_rows, write_text
 from benchmarks.comparison.runner import Job, key_of, mesh_path
+from dals.dataset.normalisation import StandardShape
 from dals.io.meshes import read_mesh
-from dals.observations import PlanarContours
-from dals.standardise import StandardShape
+from dals.observations.observations import PlanarContours
 
 TITLES = {
     "table1": "Livers from 2,500 points",

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.comparison.report import COLUMNS, Row
 from benchmarks.significance import signed_rank_p
-from dals.mesh import FloatArray
+from dals.geometry.mesh import FloatArray
 
 METRICS = {"chamfer": (1e3, 3), "f_score_2": (1.0, 1), "quality": (1.0, 3)}
 """What can be compared, with its factor and digits in the tables."""

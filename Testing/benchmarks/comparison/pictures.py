@@ -18,14 +18,14 @@ from vtkmodules.vtkFiltersCore import vtkClipPolyData
 from vtkmodules.vtkRenderingAnnotation import vtkScalarBarActor
 from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer, vtkRenderWindow, vtkTextActor
 
+from dals.demo.offscreen import can_render, grab_pixels, quiet_vtk
+from dals.demo.rendering import Polyline, _polyline_actor
 from dals.errors import OutputError
+from dals.evaluation.metrics import triangle_quality
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.vtk_bridge import polydata_of
 from dals.io.atomic import atomic_path
-from dals.mesh import FloatArray, TriangleMesh
-from dals.metrics import triangle_quality
-from dals.offscreen import can_render, grab_pixels, quiet_vtk
-from dals.picture import Polyline, _polyline_actor
-from dals.sections import section_loops
-from dals.vtk_bridge import polydata_of
 
 _VIEW_FROM = np.array([0.40, 1.0, 0.35])
 _CELL = (380, 330)

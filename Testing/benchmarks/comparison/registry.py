@@ -21,7 +21,7 @@ from benchmarks.systems.hull import HullSystem
 from benchmarks.systems.interpolation import InterpolationSystem
 from benchmarks.systems.pca import PcaModel, PcaSystem, correspondences, decoded_shapes, learn
 from benchmarks.systems.poisson_rbf import PoissonSystem, RbfSystem
-from dals.prior import ShapePrior, load_prior
+from dals.model.prior import ShapePrior, load_prior
 
 CORRESPONDENCES = protocol.CACHE / "correspondences"
 SHIPPED = "DALS, shipped prior"

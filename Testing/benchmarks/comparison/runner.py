@@ -27,12 +27,12 @@ from benchmarks.comparison.observations import observation_of
 from benchmarks.comparison.registry import Context, make, model_identity, the_prior
 from benchmarks.comparison.report import Row, append_row, commit, read_rows
 from benchmarks.comparison.shapes import prepared
+from dals.dataset.normalisation import StandardShape
 from dals.errors import DalsError
 from dals.fitting.first_guess import first_guess
 from dals.io.meshes import write_mesh
-from dals.pose import Pose
-from dals.standardise import StandardShape
-from dals.template import icosphere
+from dals.model.pose import Pose
+from dals.model.template import icosphere
 
 _SAME = {"planes:3": "planes", "points:2500": "points"}
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from benchmarks import protocol
-from dals.dataset import load_dataset
+from dals.dataset.normalisation import StandardShape
+from dals.dataset.preparation import prepare
+from dals.dataset.storage import load_dataset
 from dals.errors import DatasetError
-from dals.preparation import prepare
-from dals.standardise import StandardShape
 
 EVERY = 8
 """Every so many shapes of the training split are left out of all training: settings are tuned on them."""

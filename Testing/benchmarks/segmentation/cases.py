@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from benchmarks.protocol import CACHE, HIPPOCAMPI, rng_of
 from dals.errors import DatasetError
+from dals.geometry.label_map import LabelMap
 from dals.io.label_maps import read_grid
-from dals.label_map import LabelMap
 
 FOLDER = CACHE / "segmentation"
 VALIDATION = 4

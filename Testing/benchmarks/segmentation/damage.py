@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.protocol import rng_of
-from dals.label_map import BoolArray, LabelMap
-from dals.mesh import FloatArray, TriangleMesh
+from dals.geometry.label_map import BoolArray, LabelMap
+from dals.geometry.mesh import FloatArray, TriangleMesh
 
 SLICE_MM = 5.0
 FINER = 3

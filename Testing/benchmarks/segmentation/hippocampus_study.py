@@ -13,8 +13,8 @@ from benchmarks.segmentation.results import DEFINITIONS, examples, store
 from benchmarks.segmentation.rows import RAW, Job, Row, measure_all, one_thread
 from benchmarks.segmentation.table import brief, groups_and_methods, markdown, pairs_of
 from dals.fitting import fit
-from dals.prior import ShapePrior, load_prior
-from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.model.prior import ShapePrior, load_prior
 
 NAME = "segmentation-hippocampus"
 VIEW_FROM = (1.0, 0.3, 0.5)

@@ -22,9 +22,9 @@ from benchmarks.segmentation.results import DEFINITIONS, examples, store
 from benchmarks.segmentation.rows import RAW, Row, measure_all, one_thread
 from benchmarks.segmentation.table import brief, groups_and_methods, markdown, pairs_of
 from dals.fitting import fit
-from dals.observations import Segmentation
-from dals.prior import ShapePrior, load_prior
-from dals.voxelisation import label_map_to_mesh
+from dals.geometry.voxelisation import label_map_to_mesh
+from dals.model.prior import ShapePrior, load_prior
+from dals.observations.observations import Segmentation
 
 NAME = "segmentation-livers"
 VIEW_FROM = (0.4, 1.0, 0.35)

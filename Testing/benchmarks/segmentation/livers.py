@@ -16,14 +16,14 @@ from benchmarks.segmentation.provenance import code_digest
 from benchmarks.segmentation.refine import cached_prior, refined_row
 from benchmarks.segmentation.rows import RAW, Job, Row, digest_of, key_of, row_of
 from benchmarks.segmentation.scores import SAMPLES, Truth, score
-from dals.dataset import read_shape, shape_path
+from dals.dataset.preparation import prepare
+from dals.dataset.storage import read_shape, shape_path
 from dals.errors import DatasetError
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.observations import Segmentation
-from dals.preparation import prepare
-from dals.prior import ShapePrior
-from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.model.prior import ShapePrior
+from dals.observations.observations import Segmentation
 
 EVERY = 8
 """Livers of the training split that a development prior leaves out, as in `recipes.py`."""

@@ -16,12 +16,12 @@ from PIL import Image
 
 from benchmarks.segmentation.rows import Row
 from benchmarks.segmentation.table import DICE, DISTANCES, Pair, pairs_of
+from dals.demo.offscreen import can_render
+from dals.demo.rendering import Panel, Surface, render_meshes
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.io.atomic import atomic_path
-from dals.label_map import LabelMap
-from dals.mesh import FloatArray, TriangleMesh
-from dals.offscreen import can_render
-from dals.picture import Panel, Surface, render_meshes
-from dals.sections import section_loops
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

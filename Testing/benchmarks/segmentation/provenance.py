@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.protocol import ROOT
 from benchmarks.segmentation.rows import digest_of
-from dals.prior import ShapePrior
+from dals.model.prior import ShapePrior
 
 _UNRELATED = {"cli", "io", "training"}
 

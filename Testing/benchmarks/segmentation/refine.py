@@ -11,11 +11,11 @@ from benchmarks.segmentation.cases import label_path, probability_path, read_cas
 from benchmarks.segmentation.provenance import code_digest
 from benchmarks.segmentation.rows import RAW, Job, Row, digest_of, key_of, row_of
 from benchmarks.segmentation.scores import NOTHING, SAMPLES, Truth, score, score_of_label_map
-from dals.agreement import agreement
+from dals.evaluation.confidence import agreement
 from dals.fitting import FitSettings, fit
-from dals.observations import Segmentation
-from dals.prior import ShapePrior, load_prior
-from dals.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.model.prior import ShapePrior, load_prior
+from dals.observations.observations import Segmentation
 
 
 @dataclass(frozen=True)

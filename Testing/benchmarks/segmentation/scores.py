@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dals.label_map import LabelMap
-from dals.mesh import TriangleMesh
-from dals.metrics import SAMPLES, compare, dice
-from dals.voxelisation import label_map_to_mesh
+from dals.evaluation.metrics import SAMPLES, compare, dice
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.voxelisation import label_map_to_mesh
 
 __all__ = ["SAMPLES", "Score", "Truth", "score", "score_of_label_map"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.protocol import AXES, rng_of
-from dals.label_map import LabelMap
+from dals.geometry.label_map import LabelMap
 
 BACKGROUND, ORGAN, UNLABELLED = 0, 1, 2
 """Values of an annotation; nnU-Net wants the one to ignore to be the highest."""

@@ -34,10 +34,10 @@ from typing import Any
 
 from benchmarks.systems.base import Observation
 from dals.fitting import FitSettings, fit, task_of
-from dals.mesh import TriangleMesh
-from dals.pose import Pose
-from dals.prior import ShapePrior
-from dals.remeshing import remesh
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.remeshing import remesh
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior
 
 Changes = tuple[tuple[str, Any], ...]
 

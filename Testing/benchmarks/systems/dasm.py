@@ -35,10 +35,10 @@ from scipy.sparse.linalg import splu
 from benchmarks.systems.base import Observation, canonical_points, in_patient
 from dals.fitting import FitSettings, task_of
 from dals.fitting.tasks import TaskLoss, task_loss
-from dals.mesh import FloatArray, IntArray, TriangleMesh
-from dals.pose import Pose
-from dals.remeshing import remesh
-from dals.template import icosphere, unique_edges
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.remeshing import remesh
+from dals.model.pose import Pose
+from dals.model.template import icosphere, unique_edges
 
 FIRST_LEVEL = 2
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from benchmarks.systems.base import Observation, Section, canonical_points, canonical_sections
 from benchmarks.systems.normals import CELL, certain_cells, spacing_of, turned_outwards
 from benchmarks.systems.outlines import inside, plane_axes
-from dals.mesh import FloatArray
-from dals.observations import PointCloud
-from dals.pose import Pose
+from dals.geometry.mesh import FloatArray
+from dals.model.pose import Pose
+from dals.observations.observations import PointCloud
 
 BoolArray = NDArray[np.bool_]
 

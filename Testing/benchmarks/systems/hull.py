@@ -9,8 +9,8 @@ from scipy.spatial import ConvexHull, QhullError
 
 from benchmarks.systems.base import Observation
 from dals.errors import InputError
-from dals.mesh import TriangleMesh
-from dals.pose import Pose
+from dals.geometry.mesh import TriangleMesh
+from dals.model.pose import Pose
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from benchmarks.systems.auto_decoder import ImplicitDecoder, autocast, clamped
 from benchmarks.systems.base import Observation, in_patient
 from benchmarks.systems.evidence import evidence_of
 from benchmarks.systems.isosurface import surface_of
-from dals.mesh import TriangleMesh
-from dals.observations import PointCloud
-from dals.pose import Pose
+from dals.geometry.mesh import TriangleMesh
+from dals.model.pose import Pose
+from dals.observations.observations import PointCloud
 
 
 @dataclass(frozen=True)

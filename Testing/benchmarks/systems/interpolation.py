@@ -20,9 +20,9 @@ from benchmarks.systems.itk_interpolation import interpolate
 from benchmarks.systems.outlines import inside
 from benchmarks.systems.voxel_surface import zero_surface
 from dals.errors import DalsError, InputError
-from dals.mesh import TriangleMesh
-from dals.observations import PlanarContours
-from dals.pose import Pose
+from dals.geometry.mesh import TriangleMesh
+from dals.model.pose import Pose
+from dals.observations.observations import PlanarContours
 
 PARALLEL_DEG = 5.0
 REACH = 1.1

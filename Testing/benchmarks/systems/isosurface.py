@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.systems.voxel_surface import zero_surface
-from dals.mesh import TriangleMesh
+from dals.geometry.mesh import TriangleMesh
 
 Field = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from dals.mesh import FloatArray
+from dals.geometry.mesh import FloatArray
 
 CELL = 0.04
 """Edge of the cells whose side is told, canonical."""

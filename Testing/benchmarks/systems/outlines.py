@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.systems.base import Section
-from dals.mesh import FloatArray
+from dals.geometry.mesh import FloatArray
 
 
 def plane_axes(normal: FloatArray) -> FloatArray:

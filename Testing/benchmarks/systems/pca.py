@@ -18,17 +18,17 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.systems.base import Observation, Section, canonical_points, canonical_sections, in_patient
+from dals.dataset.normalisation import StandardShape
+from dals.evaluation.metrics import sample_points
 from dals.fitting import FitSettings, fit
 from dals.fitting.tasks import resample_closed
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.io.atomic import atomic_path
-from dals.mesh import FloatArray, IntArray, TriangleMesh
-from dals.metrics import sample_points
-from dals.observations import PlanarContours, PointCloud
-from dals.pose import Pose
-from dals.prior import ShapePrior, load_prior
-from dals.slicing import cut_mesh, planes_met, sample_cuts
-from dals.standardise import StandardShape
-from dals.template import icosphere
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior, load_prior
+from dals.model.template import icosphere
+from dals.observations.observations import PlanarContours, PointCloud
+from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
 
 LEVEL = 4
 TRAINING_POINTS = 5_000

@@ -38,9 +38,9 @@ from benchmarks.systems.outlines import is_hole
 from benchmarks.systems.voxel_surface import largest_component, zero_surface
 from dals.errors import DalsError
 from dals.fitting.tasks import resample_closed
-from dals.mesh import FloatArray, TriangleMesh
-from dals.observations import PlanarContours
-from dals.pose import Pose
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.model.pose import Pose
+from dals.observations.observations import PlanarContours
 
 EXTENT = 1.1
 """The grid for radial basis functions reaches so far from the origin: an organ in canonical units has radius 1."""

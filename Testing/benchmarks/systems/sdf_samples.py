@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from dals.augmentation import PointWolfSettings, draw_warps
+from dals.dataset.normalisation import StandardShape, canonical
+from dals.evaluation.metrics import sample_points
+from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.io.atomic import atomic_path
-from dals.mesh import FloatArray, TriangleMesh
-from dals.metrics import sample_points
-from dals.standardise import StandardShape, canonical
+from dals.training.augmentation import PointWolfSettings, draw_warps
 
 BOX = 1.1
 """Half the side of the cube in which samples may lie, canonical units."""

@@ -47,9 +47,9 @@ from benchmarks.systems.dual_mlp import DualMlp
 from benchmarks.systems.implicit import FitSettings, ImplicitSystem
 from benchmarks.systems.sdf_samples import SampleSettings, sample_bank
 from benchmarks.systems.siren import Siren
+from dals.dataset.normalisation import StandardShape
 from dals.errors import DatasetError
 from dals.io.atomic import atomic_path
-from dals.standardise import StandardShape
 
 WEIGHTS = protocol.CACHE / "systems"
 SAMPLES = protocol.CACHE / "sdf"

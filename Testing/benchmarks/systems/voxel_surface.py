@@ -6,9 +6,9 @@ import numpy as np
 from vtkmodules.vtkFiltersCore import vtkPolyDataConnectivityFilter
 
 from dals.errors import DalsError
-from dals.flying_edges import flying_edges
-from dals.mesh import FloatArray, TriangleMesh
-from dals.vtk_bridge import mesh_of, polydata_of
+from dals.geometry.isosurface import flying_edges
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.vtk_bridge import mesh_of, polydata_of
 
 
 def zero_surface(field: FloatArray, origin: FloatArray, spacing: float) -> TriangleMesh:

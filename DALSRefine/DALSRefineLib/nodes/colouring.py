@@ -1,0 +1,94 @@
+"""Models coloured by how far they are from another surface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from slicer import vtkMRMLDisplayNode
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonDataModel import vtkDataObject
+
+from dals.errors import InputError
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.surface_distance import signed_distances
+from dals.geometry.vtk_bridge import points_of
+from DALSRefineLib.nodes.transforms import points_to_world
+
+SCALARS = "Displacement (mm)"
+_SHIPPED_TABLE = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
+_OWN_TABLE = "Displacement (blue to red)"
+_OWN_COLOURS = ((0.23, 0.30, 0.75), (0.87, 0.87, 0.87), (0.71, 0.02, 0.15))
+_USUAL = 98.0
+_LEAST_LIMIT_MM = 0.1
+"""So that a surface that has hardly moved does not look as if it had."""
+
+
+def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: float | None = None) -> float:
+    """Colour a model by its displacement from a reference: blue inside of it, red outside.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        Under any transform.
+    reference : TriangleMesh
+        Closed surface, world RAS millimetres.
+    limit_mm : float or None
+        The colours end at this displacement either way; None takes what 98% of the vertices stay below, so
+        that a few that have moved far do not leave all others grey.
+
+    Returns
+    -------
+    float
+        The displacement at which the colours end, in millimetres.
+
+    Raises
+    ------
+    InputError
+        If the model has no surface.
+    """
+    polydata = model_node.GetPolyData()
+    if polydata is None or polydata.GetNumberOfPoints() == 0:
+        raise InputError(f"The model '{model_node.GetName()}' has no surface.")
+    model_node.CreateDefaultDisplayNodes()  # none is made where one is
+    values = signed_distances(points_to_world(model_node, points_of(polydata)), reference)
+    limit = max(_LEAST_LIMIT_MM, float(np.percentile(np.abs(values), _USUAL))) if limit_mm is None else limit_mm
+    scalars = numpy_to_vtk(values, deep=True)
+    scalars.SetName(SCALARS)
+    polydata.GetPointData().AddArray(scalars)
+    display = model_node.GetDisplayNode()
+    state = display.StartModify()
+    display.SetActiveScalar(SCALARS, vtkDataObject.POINT)
+    display.SetAndObserveColorNodeID(_diverging_colours(model_node.GetScene()).GetID())
+    display.SetScalarRangeFlag(vtkMRMLDisplayNode.UseManualScalarRange)
+    display.SetScalarRange(-limit, limit)
+    display.SetScalarVisibility(True)
+    display.EndModify(state)
+    return limit
+
+
+def colour_plainly(model_node: Any) -> None:
+    """Give a model back its one colour."""
+    polydata, display = model_node.GetPolyData(), model_node.GetDisplayNode()
+    if display is not None and display.GetActiveScalarName() == SCALARS:
+        display.SetScalarVisibility(False)
+        display.SetActiveScalarName(None)
+    if polydata is not None and polydata.GetPointData().HasArray(SCALARS):
+        polydata.GetPointData().RemoveArray(SCALARS)
+
+
+def _diverging_colours(scene: Any) -> Any:
+    """Slicer's table from blue over grey to red; one of our own where it is not there."""
+    shipped = scene.GetNodeByID(_SHIPPED_TABLE)
+    if shipped is not None:
+        return shipped
+    own = scene.GetFirstNodeByName(_OWN_TABLE)
+    if own is not None and own.IsA("vtkMRMLColorTableNode"):
+        return own
+    table = scene.AddNewNodeByClass("vtkMRMLColorTableNode", _OWN_TABLE)
+    table.SetTypeToUser()
+    table.SetNumberOfColors(256)
+    for index in range(256):
+        colour = [np.interp(index / 255, [0.0, 0.5, 1.0], channel) for channel in zip(*_OWN_COLOURS, strict=True)]
+        table.SetColor(index, f"{index}", *colour, 1.0)
+    return table

@@ -1,0 +1,175 @@
+"""Drawing closed curves that stay on the slice on which they were begun."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from slicer import vtkMRMLMarkupsClosedCurveNode, vtkMRMLMarkupsNode, vtkMRMLSliceNode
+
+from dals.geometry.mesh import FloatArray
+from dals.observations.contours import Plane
+
+PLANE_ATTRIBUTE = "DALSRefine.plane"
+SLICE_VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
+"""Slicer's names of the views in which the organ is outlined."""
+
+_ON_PLANE_MM = 1e-3
+_FLAT_MM = 1e-2  # a curve hardly bent by a transform that was applied to it
+_EVENTS = (vtkMRMLMarkupsNode.PointPositionDefinedEvent, vtkMRMLMarkupsNode.PointModifiedEvent)
+
+
+def slice_node_of(scene: Any, view: str) -> Any:
+    """The slice node of a view by its layout name ("Red"), or None."""
+    nodes = scene.GetNodesByClass("vtkMRMLSliceNode")
+    nodes.UnRegister(None)  # GetNodesByClass hands over a reference
+    found = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
+    return next((node for node in found if node.GetLayoutName() == view), None)
+
+
+def new_contour(scene: Any, slice_node: Any, *, colour: tuple[float, float, float]) -> Any:
+    """An empty closed curve on the plane that a slice view shows, RAS mm.
+
+    Its points are to be kept on that plane by a `PlaneKeeper`.
+    """
+    matrix = slice_node.GetSliceToRAS()
+    origin = [matrix.GetElement(row, 3) for row in range(3)]
+    normal = [matrix.GetElement(row, 2) for row in range(3)]
+    orientation = slice_node.GetOrientation() or "slice"
+    name = scene.GenerateUniqueName(f"{orientation} contour")
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
+    _set_plane(node, Plane(np.array(origin), np.array(normal)))
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    if display is not None:
+        display.SetSelectedColor(*colour)
+        display.SetColor(*colour)
+        display.SetPropertiesLabelVisibility(False)
+        display.SetPointLabelsVisibility(False)
+    return node
+
+
+def plane_of(node: Any) -> Plane | None:
+    """The plane on which a curve was begun, in the node's own coordinates; None for other curves."""
+    try:
+        values = np.array([float(text) for text in (node.GetAttribute(PLANE_ATTRIBUTE) or "").split()])
+    except ValueError:  # edited by hand
+        return None
+    if values.shape != (6,) or not np.isfinite(values).all() or not np.linalg.norm(values[3:]) > 0:
+        return None
+    return Plane(values[:3], values[3:] / np.linalg.norm(values[3:]))
+
+
+class PlaneKeeper:
+    """Puts the points of curves back on their planes when they are placed or dragged.
+
+    Points are moved in the node's own coordinates, so that a curve may be moved by a transform. A curve whose
+    points have left the plane together, by a transform that was hardened or by handles, takes its plane along.
+    """
+
+    def __init__(self) -> None:
+        self._observed: dict[str, tuple[Any, list[int]]] = {}
+        self._busy = False
+
+    def keep(self, nodes: list[Any]) -> None:
+        """Watch exactly these curves."""
+        wanted = {node.GetID(): node for node in nodes if plane_of(node) is not None}
+        for identifier, (node, _tags) in list(self._observed.items()):
+            if wanted.get(identifier) is not node:  # another scene's node may have the same ID
+                self._release(identifier)
+        for identifier, node in wanted.items():
+            if identifier not in self._observed:
+                tags = [node.AddObserver(event, self._on_points) for event in _EVENTS]
+                self._observed[identifier] = (node, tags)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self.keep([])
+
+    def _release(self, identifier: str) -> None:
+        node, tags = self._observed.pop(identifier)
+        for tag in tags:
+            node.RemoveObserver(tag)
+
+    def _on_points(self, node: Any, _event: str) -> None:
+        if self._busy:  # moving a point is such an event again
+            return
+        self._busy = True
+        try:
+            put_on_plane(node)
+        finally:
+            self._busy = False
+
+
+def put_on_plane(node: Any) -> None:
+    """Project the placed control points of a curve onto the plane on which it was begun.
+
+    If most of three or more have left it at once, the curve was moved as a whole and has another plane from now
+    on, or none if it is bent. A point that still follows the mouse is left alone: moving it would place it.
+    """
+    plane = plane_of(node)
+    placed = _placed(node)
+    if plane is None or not placed:
+        return
+    points = np.array([node.GetNthControlPointPosition(index) for index in placed])
+    distances = plane.distances(points)
+    away = np.abs(distances) > _ON_PLANE_MM
+    if len(placed) > 2 and away.sum() > len(placed) / 2:
+        _set_plane(node, _common_plane(points))
+        return
+    for index in np.flatnonzero(away):
+        node.SetNthControlPointPosition(placed[index], *(points[index] - distances[index] * plane.normal))
+
+
+def start_placing(scene: Any, node: Any) -> None:
+    """Let the next clicks in the views place points of a curve, until Escape or a right click."""
+    selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    if selection is None or interaction is None:
+        return
+    selection.SetReferenceActivePlaceNodeClassName(vtkMRMLMarkupsClosedCurveNode().GetClassName())
+    selection.SetActivePlaceNodeID(node.GetID())
+    interaction.SetPlaceModePersistence(1)
+    interaction.SetCurrentInteractionMode(interaction.Place)
+
+
+def is_placing(scene: Any) -> bool:
+    """Whether clicks in the views place points at present."""
+    interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    return interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
+
+
+def stop_placing(scene: Any) -> None:
+    """Let the mouse look around again."""
+    interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    if interaction is not None and is_placing(scene):
+        interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+
+
+def jump_to(scene: Any, node: Any) -> None:
+    """Show the slices through the middle of a curve in all slice views."""
+    points = [tuple(node.GetNthControlPointPositionWorld(index)) for index in _placed(node)]
+    if points:
+        vtkMRMLSliceNode.JumpAllSlices(scene, *np.mean(np.array(points), axis=0))
+
+
+def _placed(node: Any) -> list[int]:
+    """Indices of the control points that have their position."""
+    count = node.GetNumberOfControlPoints()
+    return [i for i in range(count) if node.GetNthControlPointPositionStatus(i) == node.PositionDefined]
+
+
+def _set_plane(node: Any, plane: Plane | None) -> None:
+    if plane is None:
+        node.RemoveAttribute(PLANE_ATTRIBUTE)
+    else:
+        node.SetAttribute(PLANE_ATTRIBUTE, " ".join(f"{value:.9g}" for value in (*plane.origin, *plane.normal)))
+
+
+def _common_plane(points: FloatArray) -> Plane | None:
+    """The plane of points (N >= 3, 3); None if they have none or, on a line, many."""
+    origin = points.mean(axis=0)
+    _, spread, axes = np.linalg.svd(points - origin, full_matrices=False)
+    plane = Plane(origin, axes[2])
+    flat = spread[1] > _FLAT_MM and float(np.abs(plane.distances(points)).max()) < _FLAT_MM
+    return plane if flat else None

@@ -1,0 +1,195 @@
+"""From the scene's nodes to what `dals` observes, in world coordinates (RAS millimetres)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from dals.errors import InputError
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import FloatArray
+from dals.observations.contours import Contour
+from dals.observations.observations import PlanarContours, PointCloud
+from DALSRefineLib.nodes.label_map_nodes import contours_from_painted_segment, segment_label_map, segmentation_from_node
+from DALSRefineLib.nodes.transforms import array_of, matrix_to_world, points_to_world
+
+__all__ = [
+    "CurvePlane",
+    "contours_from_curves",
+    "contours_from_painted_segment",
+    "grid_of_volume",
+    "plane_of_curve",
+    "points_from_node",
+    "segment_label_map",
+    "segmentation_from_node",
+]
+
+OBLIQUE_DEG = 10.0
+"""A plane further than this from an axial, coronal or sagittal one is called oblique."""
+_PLANES = ("sagittal", "coronal", "axial")
+
+
+class CurvePlane(NamedTuple):
+    """What a table says about a curve.
+
+    Attributes
+    ----------
+    name : str
+        "axial", "coronal", "sagittal" or "oblique"; "" for what is no closed curve yet.
+    position_mm : float or None
+        Of the plane along S, A or R; None unless the plane is one of the three.
+    points : int
+        Number of control points that are placed.
+    """
+
+    name: str
+    position_mm: float | None
+    points: int
+
+
+def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
+    """Closed curves as contours, just as Slicer draws them.
+
+    Control points that are not placed, or still follow the mouse, do not count.
+
+    Parameters
+    ----------
+    nodes : iterable of vtkMRMLMarkupsClosedCurveNode
+        Under any transforms.
+
+    Returns
+    -------
+    PlanarContours
+        World RAS millimetres, each with its control points; the names are the nodes'.
+
+    Raises
+    ------
+    InputError
+        If a node is no closed curve or has fewer than three control points, or the contours are not
+        planar, not on at least two planes, or contradict each other.
+    """
+    return PlanarContours(tuple(_contour(node) for node in nodes))
+
+
+def plane_of_curve(node: Any) -> CurvePlane:
+    """The plane of a closed curve in words, for a table; never raises for an unfinished curve."""
+    if node is None or not node.IsA("vtkMRMLMarkupsNode"):
+        return CurvePlane("", None, 0)
+    count = len(_placed_points(node))
+    try:
+        plane = _contour(node).plane
+    except InputError:
+        return CurvePlane("", None, count)
+    axis = int(np.argmax(np.abs(plane.normal)))
+    if np.degrees(np.arccos(min(1.0, abs(float(plane.normal[axis]))))) > OBLIQUE_DEG:
+        return CurvePlane("oblique", None, count)
+    return CurvePlane(_PLANES[axis], float(plane.origin[axis]), count)
+
+
+def points_from_node(node: Any) -> PointCloud:
+    """The placed control points of any markups, or the points of a model, in world coordinates.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsNode or vtkMRMLModelNode
+        Under any transform.
+
+    Raises
+    ------
+    InputError
+        If the node is of another kind, or has fewer than three different points or values that are not finite.
+    """
+    if node is None:
+        raise InputError("No points are chosen.")
+    if node.IsA("vtkMRMLMarkupsNode"):
+        points = _placed_points(node)
+    elif node.IsA("vtkMRMLModelNode"):
+        mesh = node.GetMesh()
+        points = points_to_world(node, _array(mesh.GetPoints() if mesh is not None else None))
+    else:
+        raise InputError(f"'{node.GetName()}' is neither a point list nor a model.")
+    if len(points) < 3:
+        raise InputError(f"'{node.GetName()}' has {len(points)} point(s); at least 3 are needed.")
+    return PointCloud(points)
+
+
+def grid_of_volume(volume_node: Any) -> LabelMap:
+    """The grid of a volume as an empty label map, in world coordinates.
+
+    Raises
+    ------
+    InputError
+        If there is no volume, it holds no image, or it is under a non-linear transform.
+    """
+    if volume_node is None or not volume_node.IsA("vtkMRMLVolumeNode"):
+        raise InputError("No volume is chosen.")
+    name = volume_node.GetName()
+    image = volume_node.GetImageData()
+    if image is None or min(image.GetDimensions()) < 1:
+        raise InputError(f"The volume '{name}' holds no image.")
+    to_world = matrix_to_world(volume_node)
+    if to_world is None:
+        raise InputError(
+            f"The volume '{name}' is under a non-linear transform and has no regular grid; please harden the transform."
+        )
+    ijk_to_ras = vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(ijk_to_ras)
+    shape = image.GetDimensions()[::-1]
+    return LabelMap(np.zeros(shape, dtype=np.bool_), to_world @ array_of(ijk_to_ras), name)
+
+
+def _contour(node: Any) -> Contour:
+    """One closed curve in world coordinates."""
+    if node is None:
+        raise InputError("No curve is chosen.")
+    name = node.GetName()
+    if not node.IsA("vtkMRMLMarkupsClosedCurveNode"):
+        kind = "an open curve" if node.IsA("vtkMRMLMarkupsCurveNode") else "no curve"
+        raise InputError(f"'{name}' is {kind}; please draw the outline of the organ as a closed curve.")
+    control = _placed_points(node)
+    if len(control) < 3:
+        raise InputError(f"The curve '{name}' has {len(control)} placed point(s); a closed curve needs at least 3.")
+    return Contour(_drawn_points(node), control, name)
+
+
+def _drawn_points(node: Any) -> FloatArray:
+    """The curve between its placed control points, (N, 3) world RAS mm."""
+    preview = [
+        index for index in range(node.GetNumberOfControlPoints()) if _status(node, index) == node.PositionPreview
+    ]
+    if not preview:
+        return _array(node.GetCurvePointsWorld())
+    # The point that follows the mouse bends the curve; a copy outside of the scene does without it.
+    from slicer import vtkMRMLMarkupsClosedCurveNode
+
+    copy = vtkMRMLMarkupsClosedCurveNode()
+    copy.CopyContent(node)
+    for index in reversed(preview):
+        copy.RemoveNthControlPoint(index)
+    return points_to_world(node, _array(copy.GetCurvePoints()))
+
+
+def _placed_points(node: Any) -> FloatArray:
+    """Control points with a defined position, (N, 3) world RAS mm."""
+    points = []
+    for index in range(node.GetNumberOfControlPoints()):
+        if _status(node, index) == node.PositionDefined:
+            position = [0.0, 0.0, 0.0]
+            node.GetNthControlPointPositionWorld(index, position)
+            points.append(position)
+    return np.array(points, dtype=np.float64).reshape(-1, 3)
+
+
+def _status(node: Any, index: int) -> int:
+    return int(node.GetNthControlPointPositionStatus(index))
+
+
+def _array(points: Any) -> FloatArray:
+    """A `vtkPoints`, or None, as (N, 3) float64."""
+    if points is None or points.GetNumberOfPoints() == 0:
+        return np.empty((0, 3))
+    return np.array(vtk_to_numpy(points.GetData()), dtype=np.float64).reshape(-1, 3)

@@ -1,0 +1,168 @@
+"""Meshes to model nodes and back, and to files.
+
+A model node keeps its mesh in its own coordinates, as Slicer wants it; what goes in and comes out here
+is in world coordinates (RAS millimetres), whatever transform the node is under.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from slicer import vtkMRMLDisplayNode
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+from dals.errors import InputError
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.vtk_bridge import mesh_of, polydata_of
+from dals.io.coordinates import Space
+from dals.io.meshes import write_mesh
+from DALSRefineLib.nodes.colouring import colour_by_distance, colour_plainly
+from DALSRefineLib.nodes.segment_nodes import new_segmentation, write_segment
+from DALSRefineLib.nodes.transforms import is_mirrored, points_from_world, points_to_world
+
+__all__ = [
+    "Colour",
+    "colour_by_distance",
+    "colour_plainly",
+    "export_model",
+    "mesh_of_model",
+    "new_model",
+    "new_segmentation",
+    "show_mesh",
+    "write_segment",
+]
+
+Colour = tuple[float, float, float]
+"""Red, green and blue, 0 to 1."""
+
+
+def new_model(scene: Any, mesh: TriangleMesh, *, name: str, colour: Colour, opacity: float = 1.0) -> Any:
+    """Add a mesh to the scene as a smoothly shaded model whose outline shows in the slice views.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    mesh : TriangleMesh
+        World RAS millimetres.
+    name : str
+        Made unique in the scene.
+    colour : tuple of 3 float
+    opacity : float, optional
+        Of the surface in 3D, 0 to 1.
+
+    Returns
+    -------
+    vtkMRMLModelNode
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLModelNode", scene.GenerateUniqueName(name))
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetColor(*colour)
+    display.SetOpacity(opacity)
+    display.SetInterpolation(vtkMRMLDisplayNode.GouraudInterpolation)
+    display.SetVisibility2D(True)
+    display.SetSliceIntersectionThickness(2)
+    show_mesh(node, mesh)
+    return node
+
+
+def show_mesh(model_node: Any, mesh: TriangleMesh) -> None:
+    """Give a model another surface, quickly where only the vertices have moved.
+
+    With the same facets, and as many vertices, the model keeps its `vtkPolyData` and cells and gets new points and
+    normals. Colours by distance are taken off: they would belong to the surface before.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+    mesh : TriangleMesh
+        World RAS millimetres, whatever transform the model is under.
+    """
+    facets = mesh.facets[:, ::-1] if is_mirrored(model_node) else mesh.facets
+    local = TriangleMesh(points_from_world(model_node, mesh.vertices), facets)
+    state = model_node.StartModify()  # one update of the views, not one per array
+    try:
+        colour_plainly(model_node)
+        polydata = model_node.GetPolyData()
+        if polydata is not None and _has_facets(polydata, local):
+            polydata.GetPointData().SetNormals(_normals(local))
+            points = vtkPoints()
+            points.SetDataTypeToDouble()
+            points.SetData(numpy_to_vtk(local.vertices, deep=True))
+            polydata.SetPoints(points)
+            polydata.Modified()
+        else:
+            polydata = polydata_of(local)
+            polydata.GetPointData().SetNormals(_normals(local))
+            model_node.SetAndObservePolyData(polydata)
+    finally:
+        model_node.EndModify(state)
+
+
+def mesh_of_model(model_node: Any) -> TriangleMesh:
+    """The surface of a model in world coordinates, RAS millimetres.
+
+    Raises
+    ------
+    InputError
+        If there is no model, or it has no facets or coordinates that are not finite.
+    """
+    if model_node is None or not model_node.IsA("vtkMRMLModelNode"):
+        raise InputError("No model is chosen.")
+    polydata = model_node.GetPolyData()
+    mesh = None if polydata is None else mesh_of(polydata)
+    if mesh is None or len(mesh.facets) == 0:
+        raise InputError(f"The model '{model_node.GetName()}' has no surface.")
+    vertices = points_to_world(model_node, mesh.vertices)
+    if not np.isfinite(vertices).all():
+        raise InputError(f"The model '{model_node.GetName()}' has coordinates that are not finite numbers.")
+    return TriangleMesh(vertices, mesh.facets[:, ::-1] if is_mirrored(model_node) else mesh.facets)
+
+
+def export_model(model_node: Any, path: str | os.PathLike[str], *, space: Space = "LPS") -> None:
+    """Write a model to a .stl, .ply, .obj or .vtp file, in world coordinates.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+    path : path-like
+        Replaced as a whole once the new file is complete.
+    space : "LPS" or "RAS"
+        The coordinate system of the file, which names it.
+
+    Raises
+    ------
+    InputError
+        If the model has no surface.
+    OutputError
+        For an unknown extension or a place where nothing can be written.
+    """
+    write_mesh(path, mesh_of_model(model_node), space=space)
+
+
+def _has_facets(polydata: vtkPolyData, mesh: TriangleMesh) -> bool:
+    """Whether a surface consists of just the mesh's facets on as many points."""
+    cells = polydata.GetPolys()
+    if polydata.GetNumberOfPoints() != len(mesh.vertices) or polydata.GetNumberOfCells() != len(mesh.facets):
+        return False
+    if cells.GetNumberOfCells() != len(mesh.facets) or cells.IsHomogeneous() != 3:
+        return False
+    return np.array_equal(vtk_to_numpy(cells.GetConnectivityArray()), mesh.facets.ravel())
+
+
+def _normals(mesh: TriangleMesh) -> Any:
+    """Normals of the vertices, means of their facets' by area, as a VTK array."""
+    a, b, c = np.moveaxis(mesh.corners, 1, 0)
+    across = np.repeat(np.cross(b - a, c - a), 3, axis=0)
+    ids = mesh.facets.ravel()
+    sums: FloatArray = np.stack(
+        [np.bincount(ids, weights=axis, minlength=len(mesh.vertices)) for axis in across.T], axis=1
+    )
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    normals = numpy_to_vtk((sums / np.maximum(lengths, 1e-300)).astype(np.float32), deep=True)
+    normals.SetName("Normals")
+    return normals

@@ -1,0 +1,46 @@
+"""What the panel remembers with the scene. For Slicer only: `parameterNodeWrapper` is not part of slicer-core."""
+
+from typing import Annotated, Any, Union
+
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+
+from DALSRefineLib.panel.fit_options import CONTOURS, DEVICES, LATENTS, PER_VERTEX, SOURCES, default_options
+
+_DEFAULTS = default_options(CONTOURS)
+
+
+@parameterNodeWrapper
+class Parameters:
+    """Every choice in the panel; the curves are kept by `ContourList` on the same node."""
+
+    prior: str = "liver"
+    source: Annotated[str, Choice(list(SOURCES))] = CONTOURS
+    usePainted: bool = False
+    paintedSegmentation: vtkMRMLSegmentationNode
+    paintedSegment: str
+    segmentation: vtkMRMLSegmentationNode
+    segment: str
+    points: Union[vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, None]  # without None nothing could be unset
+    autoRefine: bool = False
+    device: Annotated[str, Choice(list(DEVICES))] = DEVICES[0]
+    iterations: Annotated[int, WithinRange(5, 5000)] = _DEFAULTS.iterations
+    lambdaReg: Annotated[float, WithinRange(0.0, 10.0)] = _DEFAULTS.lambda_reg
+    lambdaDir: Annotated[float, WithinRange(0.0, 1000.0)] = _DEFAULTS.lambda_dir
+    latents: Annotated[str, Choice(list(LATENTS))] = PER_VERTEX
+    level: Annotated[int, WithinRange(2, 6)] = _DEFAULTS.level
+    remesh: bool = False
+    seed: Annotated[int, WithinRange(0, 1_000_000)] = 0
+    result: vtkMRMLModelNode
+    resultSegmentation: vtkMRMLSegmentationNode
+    referenceVolume: vtkMRMLScalarVolumeNode
+
+
+def bound_widgets(ui: Any) -> dict[str, Any]:
+    """Widgets by the names of the parameters that the form binds them to.
+
+    `connectGui` finds them as well, but gives no tag to disconnect them by (Slicer issue 7547): a parameter node that
+    is no longer shown would go on receiving what the user chooses.
+    """
+    bound = ((widget.property("SlicerParameterName"), widget) for widget in vars(ui).values())
+    return {name: widget for name, widget in bound if name}

@@ -1,0 +1,99 @@
+"""Choosing a prior in the panel. For Slicer only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from dals.model.prior_files import SUFFIX, PriorHeader
+from DALSRefineLib.i18n import tr as _
+from DALSRefineLib.priors import add_prior, card_lines, offered_priors, organ_of
+
+
+def user_folder() -> Path:
+    """Where a user's own priors are kept: beside Slicer's settings, whatever version of the extension there is."""
+    return Path(slicer.app.slicerUserSettingsFilePath).parent / "DALSRefine" / "Priors"
+
+
+class PriorChooser:
+    """The combo box of priors with its card.
+
+    Parameters
+    ----------
+    ui
+        Widgets `priorComboBox`, `addPriorButton`, `aboutPriorLabel`.
+    on_chosen : callable
+        Told the name of the prior that the user chose.
+    guarded : callable
+        Runs a function and shows its errors.
+    """
+
+    def __init__(
+        self, ui: Any, on_chosen: Callable[[str], None], guarded: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._ui, self._on_chosen, self._guarded = ui, on_chosen, guarded
+        self._priors: dict[str, PriorHeader] = {}
+        self._filling = False
+        self.refresh()
+        ui.priorComboBox.connect("currentIndexChanged(int)", self._on_index)
+        ui.addPriorButton.connect("clicked(bool)", lambda _checked=False: guarded(self._add))
+        ui.aboutPriorLabel.connect("linkActivated(QString)", lambda _link: self._show_card())
+
+    @property
+    def header(self) -> PriorHeader | None:
+        """The prior that is chosen, or None where there is none."""
+        return self._priors.get(self.name)
+
+    @property
+    def name(self) -> str:
+        """The name under which the chosen prior is found; empty where there is none."""
+        index = self._ui.priorComboBox.currentIndex
+        return list(self._priors)[index] if 0 <= index < len(self._priors) else ""
+
+    def refresh(self) -> None:
+        """Look again which priors there are."""
+        self._priors = offered_priors(user_folder())
+        self._filling = True
+        self._ui.priorComboBox.clear()
+        for name, header in self._priors.items():
+            shown = organ_of(header.name).name
+            self._ui.priorComboBox.addItem(shown if name == header.name else f"{shown} ({name})")
+        self._filling = False
+        self._show_tooltip()
+
+    def choose(self, name: str) -> bool:
+        """Show the prior of a name; no prior, and False, if there is none of that name."""
+        names = list(self._priors)
+        self._filling = True
+        self._ui.priorComboBox.currentIndex = names.index(name) if name in names else -1
+        self._filling = False
+        self._show_tooltip()
+        return name in names
+
+    def _on_index(self, index: int) -> None:
+        if not self._filling and 0 <= index < len(self._priors):
+            self._show_tooltip()
+            self._on_chosen(list(self._priors)[index])
+
+    def _add(self) -> None:
+        title, kinds = _("Add a prior"), _("Priors") + f" (*{SUFFIX})"
+        path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
+        if path:
+            name = add_prior(Path(path), user_folder())
+            self.refresh()
+            if self.choose(name):
+                self._on_chosen(name)
+
+    def _show_tooltip(self) -> None:
+        lines = [] if self.header is None else card_lines(self.header)
+        self._ui.priorComboBox.toolTip = "<p>" + "<br>".join(map(escape, lines)) + "</p>" if lines else ""
+
+    def _show_card(self) -> None:
+        if self.header is not None:
+            title = _("About the prior {name}").format(name=self.header.name)
+            slicer.util.infoDisplay("\n\n".join(card_lines(self.header)), windowTitle=title)

@@ -1,0 +1,81 @@
+"""A report as rows of a table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from dals.evaluation.formatting import volume_text
+from DALSRefineLib.i18n import tr as _
+
+Row = tuple[str, str]
+
+
+def report_rows(report: Mapping[str, Any]) -> list[Row]:
+    """What a clinician wants to know of a result: name and value with its unit, row by row.
+
+    A report may come from a scene that another version has saved or somebody has edited: what it does not tell,
+    or tells in another form, is left out.
+    """
+    rows: list[Row] = []
+    for part in (_size, _warnings, _residuals, _stray, _agreement, _fit):
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            rows += part(report)
+    return rows
+
+
+def _size(report: Mapping[str, Any]) -> list[Row]:
+    return [
+        (_("Volume"), f"{volume_text(report['volume_ml'])} ml"),
+        (_("Surface area"), f"{report['surface_cm2']:.0f} cm²"),
+    ]
+
+
+def _warnings(report: Mapping[str, Any]) -> list[Row]:
+    """What to look at; a confidence's reasons are among it, even where they are all that was saved."""
+    agreement = report.get("agreement")
+    reasons = agreement.get("reasons") if isinstance(agreement, Mapping) else None
+    lists = (each for each in (report.get("warnings"), reasons) if isinstance(each, (list, tuple)))
+    sentences = dict.fromkeys(each for some in lists for each in some if isinstance(each, str))
+    return [(_("Please check"), sentence) for sentence in sentences]
+
+
+def _residuals(report: Mapping[str, Any]) -> list[Row]:
+    words = _("mean {mean:.1f} mm, at most {maximum:.1f} mm")
+    return [
+        (_("Distance from {name}").format(name=row["name"]), words.format(mean=row["mean"], maximum=row["maximum"]))
+        for row in report["residuals_mm"]
+    ]
+
+
+def _stray(report: Mapping[str, Any]) -> list[Row]:
+    """Only contours have it."""
+    words = _("at most {stray:.1f} mm from a contour")
+    return [(_("Surface on the contours' planes"), words.format(stray=report["stray_mm"]))]
+
+
+def _agreement(report: Mapping[str, Any]) -> list[Row]:
+    """Only segmentations have it."""
+    found = report["agreement"]
+    confidences = {"high": _("high"), "medium": _("medium: please check"), "low": _("low: do not use without checking")}
+    changed = _("{removed} ml removed, {added} ml added")
+    strange = _("{unusual} ml outside it, {lacking} ml missing")
+    removed, added = volume_text(found["removed_ml"]), volume_text(found["added_ml"])
+    unusual, lacking = volume_text(found["unusual_ml"]), volume_text(found["lacking_ml"])
+    return [
+        (_("Confidence"), confidences[found["confidence"]]),
+        (_("Dice with the segmentation"), f"{found['dice']:.3f}"),
+        (_("Largest displacement"), f"{found['largest_displacement_mm']:.1f} mm"),
+        (_("Beyond 2 voxels"), changed.format(removed=removed, added=added)),
+        (
+            _("Beyond {distance:.0f} mm of a typical organ").format(distance=found["typical_mm"]),
+            strange.format(unusual=unusual, lacking=lacking),
+        ),
+    ]
+
+
+def _fit(report: Mapping[str, Any]) -> list[Row]:
+    words = _("{iterations} iterations in {seconds:.1f} s on {device}")
+    fit = words.format(iterations=report["iterations"], seconds=report["seconds"], device=report["device"])
+    return [(_("Fit"), fit)]

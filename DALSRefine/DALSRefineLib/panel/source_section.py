@@ -1,0 +1,194 @@
+"""The panel's section on what is given: contours, a segmentation or points. For Slicer only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+
+from dals.errors import DalsError
+from DALSRefineLib.i18n import tr as _
+from DALSRefineLib.nodes import drawing
+from DALSRefineLib.nodes.contour_list import ContourList
+from DALSRefineLib.nodes.inputs import (
+    contours_from_curves,
+    contours_from_painted_segment,
+    points_from_node,
+    segmentation_from_node,
+)
+from DALSRefineLib.nodes.watching import ChangeWatcher
+from DALSRefineLib.panel.contour_table import ContourTable
+from DALSRefineLib.panel.fit_options import CONTOURS, POINTS, SEGMENTATION, SOURCES
+
+_COLOURS = {"axial": (0.95, 0.29, 0.26), "sagittal": (0.93, 0.84, 0.29), "coronal": (0.43, 0.69, 0.29)}
+_SELECTORS = {  # widget: parameters for the node and for the segment
+    "segmentSelector": ("segmentation", "segment"),
+    "paintedSegmentSelector": ("paintedSegmentation", "paintedSegment"),
+}
+
+
+class SourceSection:
+    """Draws and lists contours, and knows which source is chosen.
+
+    Parameters
+    ----------
+    ui
+        The panel's widgets.
+    on_source : callable
+        Told the source before and after when the user changes the tab.
+    guarded : callable
+        Runs a function and shows its errors.
+    """
+
+    def __init__(
+        self, ui: Any, on_source: Callable[[str, str], None], guarded: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._ui, self._on_source, self._guarded = ui, on_source, guarded
+        self._parameters: Any = None
+        self._contours: ContourList | None = None
+        self._updating = False
+        self._keeper, self._watcher = drawing.PlaneKeeper(), ChangeWatcher()
+        self._table = ContourTable(ui.contourTable)
+        self._connect()
+
+    def set_parameters(self, parameters: Any) -> None:
+        """Show and change another parameter node; None watches nothing any more."""
+        self._parameters = parameters
+        self._contours = None if parameters is None else ContourList(parameters.parameterNode)
+        if parameters is None:
+            self._keeper.close()
+            self._watcher.close()
+
+    @property
+    def curves(self) -> list[Any]:
+        """The curves in the table."""
+        return [] if self._contours is None else self._contours.nodes
+
+    def add_curve(self, node: Any) -> None:
+        """Use a curve as well."""
+        if node is not None and self._contours is not None:
+            self._contours.add(node)
+            self.update()
+            self._table.select_last()
+
+    def update(self) -> None:
+        """Bring the section up to date with the scene."""
+        parameters, ui = self._parameters, self._ui
+        if parameters is None or self._updating:
+            return
+        self._updating = True
+        try:
+            ui.sourceTabWidget.currentIndex = SOURCES.index(parameters.source)
+            ui.paintedSegmentSelector.enabled = parameters.usePainted
+            for widget, (node_name, segment_name) in _SELECTORS.items():
+                selector, node = getattr(ui, widget), getattr(parameters, node_name)
+                selector.setCurrentNode(node)
+                if node is not None:
+                    selector.setCurrentSegmentID(getattr(parameters, segment_name))
+            curves = self.curves
+            self._keeper.keep(curves)
+            self._watcher.watch(curves)
+            self._table.show(curves)
+            self._enable_buttons()
+        finally:
+            self._updating = False
+
+    def has_begun(self) -> bool:
+        """Whether a first input is chosen, of any source."""
+        p = self._parameters
+        return bool(self.curves) or any(node is not None for node in (p.segmentation, p.paintedSegmentation, p.points))
+
+    def obstacle(self) -> str:
+        """Why nothing can be refined yet, or an empty text."""
+        parameters = self._parameters
+        if parameters.source == SEGMENTATION:
+            chosen = parameters.segmentation is not None and parameters.segment
+            return "" if chosen else _("Choose a segmentation and a segment.")
+        if parameters.source == POINTS:
+            return "" if parameters.points is not None else _("Choose a point list or a model.")
+        if parameters.usePainted:
+            chosen = parameters.paintedSegmentation is not None and parameters.paintedSegment
+            return "" if chosen else _("Choose the segment that was painted on a few slices.")
+        return "" if len(self.curves) >= 2 else _("Draw contours on at least two planes, better on three.")
+
+    def observation(self) -> Any:
+        """What is given, as `dals` wants it; a `DalsError` says what is wrong with it."""
+        p = self._parameters
+        if p.source == SEGMENTATION:
+            return segmentation_from_node(p.segmentation, p.segment)
+        if p.source == POINTS:
+            return points_from_node(p.points)
+        if p.usePainted:
+            return contours_from_painted_segment(p.paintedSegmentation, p.paintedSegment)
+        return contours_from_curves(self.curves)
+
+    def changed(self) -> bool:
+        """Whether contours were changed and the hand has come to rest; true once for each change."""
+        if self._parameters is None or drawing.is_placing(slicer.mrmlScene) or not self._watcher.due():
+            return False
+        self.update()
+        return bool(self._parameters.source == CONTOURS and not self._parameters.usePainted)
+
+    def settle(self) -> None:
+        """What is there now is being refined: end drawing, take changes so far as dealt with."""
+        drawing.stop_placing(slicer.mrmlScene)
+        self._watcher.forget()
+
+    def _draw(self, orientation: str) -> None:
+        view = drawing.SLICE_VIEWS[orientation]
+        _show_view(view)
+        slice_node = drawing.slice_node_of(slicer.mrmlScene, view)
+        if slice_node is None:
+            raise DalsError(_("There is no {view} slice view to draw in.").format(view=view))
+        node = drawing.new_contour(slicer.mrmlScene, slice_node, colour=_COLOURS[orientation])
+        self.add_curve(node)
+        drawing.start_placing(slicer.mrmlScene, node)
+
+    def _enable_buttons(self) -> None:
+        selected = self._table.selected is not None
+        for button in (self._ui.drawMoreButton, self._ui.jumpButton, self._ui.deleteContourButton):
+            button.enabled = selected
+
+    def _connect(self) -> None:
+        ui, scene = self._ui, slicer.mrmlScene
+        actions: list[tuple[Any, Callable[[], None]]] = [
+            (ui.addCurveButton, lambda: self.add_curve(ui.curveSelector.currentNode())),
+            (ui.drawMoreButton, lambda: drawing.start_placing(scene, self._table.selected)),
+            (ui.jumpButton, lambda: drawing.jump_to(scene, self._table.selected)),
+            (ui.deleteContourButton, lambda: scene.RemoveNode(self._table.selected)),
+            (ui.axialButton, lambda: self._draw("axial")),
+            (ui.sagittalButton, lambda: self._draw("sagittal")),
+            (ui.coronalButton, lambda: self._draw("coronal")),
+        ]
+        for button, action in actions:
+            button.connect("clicked(bool)", lambda _checked=False, action=action: self._guarded(action))
+        ui.contourTable.connect("itemSelectionChanged()", self._enable_buttons)
+        ui.sourceTabWidget.connect("currentChanged(int)", self._on_tab)
+        for widget in _SELECTORS:
+            selector = getattr(ui, widget)
+            selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node, widget=widget: self._on_segment(widget))
+            selector.connect("currentSegmentChanged(QString)", lambda _id, widget=widget: self._on_segment(widget))
+
+    def _on_tab(self, index: int) -> None:
+        if self._parameters is not None and not self._updating:
+            before, self._parameters.source = self._parameters.source, SOURCES[index]
+            self._on_source(before, SOURCES[index])
+
+    def _on_segment(self, widget: str) -> None:
+        if self._parameters is None or self._updating:
+            return
+        selector, (node_name, segment_name) = getattr(self._ui, widget), _SELECTORS[widget]
+        with slicer.util.NodeModify(self._parameters):
+            setattr(self._parameters, node_name, selector.currentNode())
+            setattr(self._parameters, segment_name, selector.currentSegmentID() or "")
+
+
+def _show_view(view: str) -> None:
+    """Change to the four-up layout if a slice view is hidden."""
+    manager = slicer.app.layoutManager()
+    if manager is None:  # no main window
+        return
+    widget = manager.sliceWidget(view)
+    if widget is None or not widget.visible:
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)

@@ -1,0 +1,1 @@
+"""Fits in a process of their own."""

@@ -1,0 +1,1 @@
+"""From label maps and meshes to training shapes."""

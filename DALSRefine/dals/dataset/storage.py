@@ -1,0 +1,190 @@
+"""A folder of standard shapes on disk, as `dals.dataset.preparation` makes it and training reads it.
+
+On disk::
+
+    OUT/dataset.json               what there is, what was left out and why
+    OUT/shapes/NAME.safetensors    vertices (V, 3) float32 canonical, facets (F, 3) int32, and the metadata
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from dals.dataset.normalisation import StandardShape
+from dals.errors import DatasetError
+from dals.geometry.mesh import TriangleMesh
+from dals.io.atomic import atomic_path
+
+FORMAT = "dals-shape"
+INDEX_FORMAT = "dals-dataset"
+FORMAT_VERSION = 1
+INDEX_NAME = "dataset.json"
+
+
+def load_dataset(
+    path: str | Path, *, names: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+) -> list[StandardShape]:
+    """Read a data set that `dals.dataset.preparation.prepare` made.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its folder.
+    names : iterable of str, optional
+        Only these, in this order; all in alphabetical order by default.
+    exclude : iterable of str, optional
+        None of these; names that the data set lacks are no error.
+
+    Returns
+    -------
+    list of StandardShape
+
+    Raises
+    ------
+    DatasetError
+        If the data set is missing, damaged or of a newer format, lacks one of `names`, or nothing is left.
+    """
+    folder = Path(path)
+    index = read_index(folder)
+    known = sorted(index["shapes"])
+    wanted = known if names is None else list(dict.fromkeys(names))
+    missing = [name for name in wanted if name not in index["shapes"]]
+    if missing:
+        raise DatasetError(f"The data set {folder} has no shape {missing[0]!r} ({len(missing)} missing in all).")
+    unwanted = set(exclude or ())
+    shapes = [read_shape(shape_path(folder, name)) for name in wanted if name not in unwanted]
+    if not shapes:
+        raise DatasetError(f"The data set {folder} holds no shape to use.")
+    return shapes
+
+
+def read_shape(path: str | Path) -> StandardShape:
+    """Read one shape file.
+
+    Raises
+    ------
+    DatasetError
+        If it is missing, damaged or of a newer format.
+    """
+    metadata = read_metadata(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            vertices, facets = file.get_tensor("vertices"), file.get_tensor("facets")
+        centre = np.array(json.loads(metadata["centre_mm"]), dtype=np.float64)
+        scale, volume = float(metadata["scale_mm"]), float(metadata["volume_ml"])
+        if not len(facets) or facets.min() < 0 or facets.max() >= len(vertices) or not np.isfinite(vertices).all():
+            raise ValueError("its mesh is inconsistent")
+        if centre.shape != (3,) or not np.isfinite([*centre, scale, volume]).all() or scale <= 0:
+            raise ValueError("its position or size is no number")
+        return StandardShape(metadata["name"], TriangleMesh(vertices, facets), centre, scale, volume)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"The shape file {path} cannot be read: {error}.") from None
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Metadata of one shape file, without its mesh.
+
+    Raises
+    ------
+    DatasetError
+        If it is missing, damaged or of a newer format.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it is no shape of a data set")
+        version = int(metadata["version"])
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise DatasetError(f"The shape file {path} cannot be read: {error}.") from None
+    if version > FORMAT_VERSION:
+        raise DatasetError(f"The shape file {path} was written by a newer version of this program.")
+    return metadata
+
+
+def write_shape(shape: StandardShape, path: str | Path, *, metadata: dict[str, str] | None = None) -> None:
+    """Write one shape file, all or nothing.
+
+    Parameters
+    ----------
+    shape : StandardShape
+    path : str or Path
+        A ``.safetensors`` file.
+    metadata : dict of str to str, optional
+        To be kept beside what the shape itself states, such as the source.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    about = {
+        **(metadata or {}),
+        "format": FORMAT,
+        "version": str(FORMAT_VERSION),
+        "name": shape.name,
+        "centre_mm": json.dumps(shape.centre_mm.tolist()),
+        "scale_mm": repr(float(shape.scale_mm)),
+        "volume_ml": repr(float(shape.volume_ml)),
+    }
+    tensors = {"vertices": shape.mesh.vertices.astype(np.float32), "facets": shape.mesh.facets.astype(np.int32)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=about)
+
+
+def shape_path(folder: str | Path, name: str) -> Path:
+    """Where a data set keeps the shape of that name."""
+    return Path(folder) / "shapes" / f"{name}.safetensors"
+
+
+def write_index(folder: str | Path, names: Iterable[str], skipped: dict[str, str]) -> None:
+    """Write the list of a data set: its shapes with their metadata, and the skipped cases with the reasons."""
+    shapes = {name: read_metadata(shape_path(folder, name)) for name in sorted(names)}
+    index = {
+        "format": INDEX_FORMAT,
+        "version": FORMAT_VERSION,
+        "shapes": {
+            name: {
+                "source": about.get("source", ""),
+                "scale_mm": float(about["scale_mm"]),
+                "volume_ml": float(about["volume_ml"]),
+                "settings": json.loads(about.get("settings", "{}")),
+            }
+            for name, about in shapes.items()
+        },
+        "skipped": dict(sorted(skipped.items())),
+    }
+    with atomic_path(Path(folder) / INDEX_NAME) as temporary:
+        temporary.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def read_index(folder: str | Path) -> dict[str, Any]:
+    """The list that `write_index` wrote: ``shapes`` and ``skipped``, both by name.
+
+    Raises
+    ------
+    DatasetError
+        If it is missing, damaged or of a newer format.
+    """
+    path = Path(folder) / INDEX_NAME
+    if not path.exists():
+        raise DatasetError(f"{folder} is no data set: there is no {INDEX_NAME} in it; make one with dals prepare.")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if index["format"] != INDEX_FORMAT or not isinstance(index["shapes"], dict):
+            raise ValueError("it is no list of shapes")
+        if not isinstance(index["skipped"], dict):
+            raise ValueError("it is no list of shapes")
+        version = int(index["version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"The data set list {path} cannot be read: {error}.") from None
+    if version > FORMAT_VERSION:
+        raise DatasetError(f"The data set {folder} was written by a newer version of this program.")
+    return dict(index)

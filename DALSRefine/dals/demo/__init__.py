@@ -1,0 +1,1 @@
+"""A made-up liver, and pictures of it."""

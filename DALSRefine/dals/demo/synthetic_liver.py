@@ -1,0 +1,254 @@
+"""A made-up liver with its contours and a damaged label map, for the demo and the tests.
+
+The shape is a formula: ellipsoids merged and hollowed out smoothly. No patient and no
+training shape went into it, so that a prior can be tried on it honestly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkCommonDataModel import vtkImageData
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
+
+from dals.errors import InputError
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.vtk_bridge import mesh_of
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+Vector: TypeAlias = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class _Ellipsoid:
+    """Centre and radii in millimetres, RAS about the organ's middle; turned about z, then y, in degrees."""
+
+    centre: Vector
+    radii: Vector
+    yaw: float = 0.0
+    roll: float = 0.0
+
+    def distance(self, points: FloatArray) -> FloatArray:
+        """First-order signed distance of (..., 3) points, negative inside."""
+        yaw, roll = np.radians([self.yaw, self.roll])
+        about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
+        about_y = np.array([[np.cos(roll), 0, np.sin(roll)], [0, 1, 0], [-np.sin(roll), 0, np.cos(roll)]])
+        local = (points - np.array(self.centre)) @ (about_y @ about_z)
+        level = np.linalg.norm(local / np.array(self.radii), axis=-1)
+        slope = np.linalg.norm(local / np.square(self.radii), axis=-1)
+        return np.asarray(level * (level - 1.0) / np.maximum(slope, 1e-9))
+
+
+_RIGHT_LOBE = _Ellipsoid((42, -16, -2), (56, 80, 72), yaw=-18)
+_ADDED = (
+    _Ellipsoid((30, 12, 28), (56, 56, 42)),  # dome
+    _Ellipsoid((54, 6, -50), (32, 44, 36)),  # inferior tip
+    _Ellipsoid((-14, 32, 18), (64, 38, 40), yaw=-6, roll=4),  # middle
+    _Ellipsoid((-64, 40, 24), (56, 26, 32), yaw=-8, roll=6),  # left lobe
+    _Ellipsoid((-12, -14, 14), (17, 17, 26)),  # caudate
+)
+_HOLLOWED = (
+    _Ellipsoid((-66, -36, -58), (84, 74, 78)),  # stomach
+    _Ellipsoid((14, -20, -104), (52, 96, 62), roll=-24),  # colon and duodenum
+    _Ellipsoid((20, -66, -74), (34, 34, 52), roll=-12),  # right kidney
+    _Ellipsoid((-22, -80, 10), (28, 44, 90)),  # spine and crus
+    _Ellipsoid((-4, -44, 20), (12, 12, 90)),  # vena cava
+    _Ellipsoid((2, 30, -46), (14, 50, 26), yaw=-8),  # gallbladder
+    _Ellipsoid((-28, 76, -14), (6, 26, 26)),  # falciform notch
+    _Ellipsoid((-46, 40, 112), (72, 62, 62)),  # heart
+)
+_MERGE_MM = 20.0
+_HOLLOW_MM = 6.0
+_WAVES = (  # wave vector (rad/mm) and phase: a surface that is not quite smooth
+    ((0.157, 0.066, 0.041), 0.3),
+    ((-0.053, 0.148, 0.091), 1.7),
+    ((0.072, -0.060, 0.173), 4.1),
+)
+_WAVE_MM = 0.8
+_SCALE = 0.95
+_PATIENT_OFFSET = np.array([46.0, 8.0, -152.0])
+_HALF_EXTENT = np.array([130.0, 120.0, 110.0])
+
+_CORNER_FRACTION = 0.08
+_CORNER_WAVE_MM = 5.0
+_LEAK_RADIUS_MM = (20.0, 26.0)
+_BLOB_RADIUS_MM = (5.0, 9.0)
+_BLOB_COUNT = 4
+_BLOB_GAP_MM = 3.0
+
+
+def synthetic_liver(*, spacing: float = 3.0) -> TriangleMesh:
+    """Closed genus-0 surface that could pass for a smooth liver; always the same.
+
+    Parameters
+    ----------
+    spacing : float, optional
+        Of the grid that the isosurface is taken from, millimetres.
+
+    Returns
+    -------
+    TriangleMesh
+        Patient millimetres, RAS: the big lobe on the patient's right (+x), the dome superior (+z).
+    """
+    axes = [np.arange(-half, half + spacing, spacing) for half in _HALF_EXTENT]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    image = vtkImageData()
+    image.SetDimensions(*grid.shape[:3])
+    image.SetOrigin(*(_PATIENT_OFFSET - _HALF_EXTENT))
+    image.SetSpacing(spacing, spacing, spacing)
+    image.GetPointData().SetScalars(numpy_to_vtk(-_liver_distance(grid / _SCALE).ravel(order="F"), deep=True))
+    contour = vtkFlyingEdges3D()
+    contour.SetInputData(image)
+    contour.SetValue(0, 0.0)
+    contour.ComputeNormalsOff()
+    contour.Update()
+    return mesh_of(contour.GetOutput())
+
+
+def _liver_distance(points: FloatArray) -> FloatArray:
+    """Distance-like field of the liver about its own middle, negative inside; (..., 3) to (...)."""
+    field = _RIGHT_LOBE.distance(points)
+    for part in _ADDED:
+        field = _smooth_minimum(field, part.distance(points), _MERGE_MM)
+    for part in _HOLLOWED:
+        field = -_smooth_minimum(-field, part.distance(points), _HOLLOW_MM)
+    for wave, phase in _WAVES:
+        field = field + _WAVE_MM * np.sin(points @ np.array(wave) + phase)
+    return field
+
+
+def _smooth_minimum(a: FloatArray, b: FloatArray, width: float) -> FloatArray:
+    """Minimum whose crease is rounded where the two differ by less than `width`."""
+    blend = np.clip(0.5 + 0.5 * (b - a) / width, 0.0, 1.0)
+    return np.asarray(b + (a - b) * blend - width * blend * (1.0 - blend))
+
+
+def cut_contour(
+    mesh: TriangleMesh,
+    origin: ArrayLike,
+    normal: ArrayLike,
+    *,
+    control_points: int = 28,
+    tremor_mm: float = 0.5,
+    seed: int = 0,
+) -> FloatArray:
+    """Points that a clinician would click along the outline of an organ in one plane.
+
+    Parameters
+    ----------
+    mesh : TriangleMesh
+        The organ, closed; millimetres, RAS.
+    origin, normal : (3,) array_like
+        The plane.
+    control_points : int, optional
+        Number of clicks, at equal arc length from a random start.
+    tremor_mm : float, optional
+        Standard deviation of the clicks along each of the two directions of the plane, millimetres.
+    seed : int, optional
+        Of the start and the tremor.
+
+    Returns
+    -------
+    (control_points, 3) float64
+        In order along the section's largest loop, millimetres, RAS, on the plane.
+
+    Raises
+    ------
+    InputError
+        If the plane misses the mesh.
+    """
+    rng = np.random.default_rng(seed)
+    direction = np.asarray(normal, dtype=np.float64) / np.linalg.norm(normal)
+    loops = section_loops(mesh, np.asarray(origin, dtype=np.float64), direction)
+    if not loops:
+        raise InputError("The plane does not meet the organ.")
+    clicks = _at_equal_arc_length(max(loops, key=_loop_area), control_points, rng.random())
+    shake = rng.normal(scale=tremor_mm, size=clicks.shape)
+    return np.asarray(clicks + shake - np.outer(shake @ direction, direction))
+
+
+def _loop_area(loop: FloatArray) -> float:
+    """Area that a flat loop (N, 3) encloses."""
+    centred = loop - loop.mean(axis=0)
+    return float(np.linalg.norm(np.cross(centred, np.roll(centred, -1, axis=0)).sum(axis=0)) / 2.0)
+
+
+def _at_equal_arc_length(loop: FloatArray, count: int, phase: float) -> FloatArray:
+    """`count` points along a closed loop (N, 3), the first `phase` steps after the loop's first point."""
+    closed = np.concatenate([loop, loop[:1]])
+    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+    stops = (np.arange(count) + phase) / count * travelled[-1]
+    return np.stack([np.interp(stops, travelled, axis) for axis in closed.T], axis=1)
+
+
+def damaged_mask(mask: ArrayLike, spacing: Sequence[float], *, seed: int = 0) -> BoolArray:
+    """A label map as a network might have left it: see Notes.
+
+    Parameters
+    ----------
+    mask : (I, J, K) array_like
+        The true organ: non-zero inside. Not empty.
+    spacing : sequence of 3 float
+        Millimetres between voxels along each axis of `mask`.
+    seed : int, optional
+        Of everything that is drawn.
+
+    Returns
+    -------
+    (I, J, K) bool
+        A copy with one corner missing, one leak bulging out, holes inside and islands outside.
+
+    Notes
+    -----
+    The corner is 8% of the volume beyond a wavy cut; the leak a ball of 20 to 26 mm radius about
+    a point of the boundary; holes and islands are up to four balls each of 5 to 9 mm, as many as
+    there is room for at least 3 mm from the boundary.
+    """
+    truth = np.asarray(mask) != 0
+    if truth.ndim != 3 or not truth.any():
+        raise InputError("The label map to damage must be three-dimensional and not empty.")
+    rng = np.random.default_rng(seed)
+    steps = np.asarray(spacing, dtype=np.float64)
+    depth = ndimage.distance_transform_edt(truth, sampling=steps)
+    height = ndimage.distance_transform_edt(~truth, sampling=steps)
+    damaged = truth & ~_corner(truth, steps, rng)
+    kept_boundary = np.argwhere(damaged & (depth <= steps.max()))
+    damaged |= _ball(truth.shape, steps, rng.choice(kept_boundary), rng.uniform(*_LEAK_RADIUS_MM))
+    damaged &= ~_blobs(depth, steps, rng)
+    return np.asarray(damaged | _blobs(height, steps, rng))
+
+
+def _corner(truth: BoolArray, spacing: FloatArray, rng: np.random.Generator) -> BoolArray:
+    """The part of the organ furthest along a random direction, cut off along a wave."""
+    inside = np.argwhere(truth) * spacing
+    direction, across = rng.normal(size=(2, 3))
+    direction /= np.linalg.norm(direction)
+    across -= across @ direction * direction
+    across *= 2 * np.pi / 40.0 / np.linalg.norm(across)
+    along = inside @ direction + _CORNER_WAVE_MM * np.sin(inside @ across)
+    corner = np.zeros_like(truth)
+    corner[truth] = along > np.quantile(along, 1.0 - _CORNER_FRACTION)
+    return corner
+
+
+def _blobs(room: FloatArray, spacing: FloatArray, rng: np.random.Generator) -> BoolArray:
+    """Balls where the distance `room` (I, J, K) to the boundary leaves space for them, within 40 mm of it."""
+    blobs = np.zeros(room.shape, dtype=np.bool_)
+    for radius in rng.uniform(*_BLOB_RADIUS_MM, size=_BLOB_COUNT):
+        centres = np.argwhere((room > radius + _BLOB_GAP_MM) & (room < 40.0))
+        if len(centres):
+            blobs |= _ball(room.shape, spacing, rng.choice(centres), radius)
+    return blobs
+
+
+def _ball(shape: tuple[int, ...], spacing: FloatArray, centre: NDArray[np.int64], radius: float) -> BoolArray:
+    """Voxels within `radius` millimetres of the voxel `centre`."""
+    squares = [np.square((np.arange(n) - c) * s) for n, c, s in zip(shape, centre, spacing, strict=True)]
+    return np.asarray(squares[0][:, None, None] + squares[1][:, None] + squares[2] <= radius**2)

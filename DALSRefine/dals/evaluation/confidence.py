@@ -1,0 +1,224 @@
+"""Whether a refined surface can be trusted: where prior and segmentation disagree, and by how much."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+import torch
+from numpy.typing import NDArray
+
+from dals.errors import DalsWarning
+from dals.evaluation.metrics import dice
+from dals.fitting import FitResult, Observation
+from dals.geometry.label_map import BoolArray, LabelMap, marked_box
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.surface_distance import surface_distances
+from dals.geometry.voxelisation import mesh_to_label_map
+from dals.model.prior import ShapePrior
+from dals.model.template import icosphere
+from dals.observations.observations import Segmentation
+
+Confidence = Literal["high", "medium", "low"]
+
+REMOVED, ADDED, UNUSUAL, LACKING = 1, 2, 3, 4
+"""Values of the map of disagreement."""
+FAR_VOXELS = 2
+"""Disagreement up to here is a matter of the boundary's roughness."""
+_SAME_ORGAN = 0.8  # of right organs 0.9 and more is measured, of others 0.77 at most
+_MUCH_CHANGED = 0.97
+_NOTABLE_SHARE = 0.01  # of the segmented volume
+_TYPICAL = 0.12
+"""Canonical distance from the prior's reconstruction within which nearly all of a right organ lies.
+
+Of 12 livers that a development prior had not seen, 2 had more than `_DOUBTFUL_SHARE` of their volume beyond it, with
+the leaks of `benchmarks.segmentation.damage` 11 had.
+"""
+_DOUBTFUL_SHARE = 0.001
+_RECONSTRUCTION_LEVEL = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """What the prior left of a segmentation, and what is unusual about the result.
+
+    Attributes
+    ----------
+    dice : float
+        Of the result with the segmentation.
+    prior_dice : float
+        Of the prior's own reconstruction (one latent for all vertices) with the segmentation: low for
+        another organ, which a latent for each vertex can still follow.
+    largest_displacement_mm : float
+        Largest distance of the result from the segmentation's surface.
+    removed_ml, added_ml : float
+        Volume that only the segmentation or only the result has, further than two voxels from the other.
+    unusual_ml, lacking_ml : float
+        Volume of the segmentation's largest component far from the prior's reconstruction, as a leak is, and of
+        the reconstruction far from that component, as a missing part is; the result may follow either.
+    typical_mm : float
+        What counts as far there.
+    map : (K, J, I) uint8
+        Where all this is, on the segmentation's grid: REMOVED, ADDED, UNUSUAL, LACKING (the first that holds) or 0.
+    confidence : "high", "medium" or "low"
+    reasons : tuple of str
+        Why it is not high, one sentence each.
+    """
+
+    dice: float
+    prior_dice: float
+    largest_displacement_mm: float
+    removed_ml: float
+    added_ml: float
+    unusual_ml: float
+    lacking_ml: float
+    typical_mm: float
+    map: NDArray[np.uint8]
+    confidence: Confidence
+    reasons: tuple[str, ...]
+
+
+def agreement(
+    result: FitResult, segmentation: Segmentation, prior: ShapePrior, *, mesh: TriangleMesh | None = None
+) -> Agreement:
+    """Compare a result with the segmentation that it was fitted to.
+
+    Parameters
+    ----------
+    result : FitResult
+    segmentation : Segmentation
+    prior : ShapePrior
+        The fitted one.
+    mesh : TriangleMesh, optional
+        The surface as it is handed over, RAS mm, where it is not `result.mesh`.
+    """
+    mesh = result.mesh if mesh is None else mesh
+    whole = segmentation.label_map
+    on_grid = [mesh_to_label_map(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
+    # All that counts lies in this box, and an organ is a small part of a body scan.
+    box = marked_box(functools.reduce(np.logical_or, (one.array for one in (whole, *on_grid))))
+    assert box is not None  # a segmentation is never empty
+    given, refined, typical = (one.within(box) for one in (whole, *on_grid))
+    typical_mm = _TYPICAL * result.state.pose.scale
+    regions = disagreement_map(given.array, refined.array)
+    solid = given.with_part(segmentation.solid)
+    unusual, lacking = _beyond(solid, typical, typical_mm), _beyond(typical, solid, typical_mm)
+    for value, where in ((UNUSUAL, unusual), (LACKING, lacking)):
+        regions[where & (regions == 0)] = value
+    everywhere = np.zeros(whole.array.shape, dtype=np.uint8)
+    everywhere[box] = regions
+    voxel_ml = abs(float(np.linalg.det(given.ijk_to_ras[:3, :3]))) / 1e3
+    overlap, reconstructed = dice(refined, given), dice(typical, given)
+    found = Agreement(
+        dice=overlap,
+        prior_dice=reconstructed,
+        largest_displacement_mm=float(surface_distances(mesh.vertices, segmentation.surface).max()),
+        removed_ml=np.count_nonzero(regions == REMOVED) * voxel_ml,
+        added_ml=np.count_nonzero(regions == ADDED) * voxel_ml,
+        unusual_ml=np.count_nonzero(unusual) * voxel_ml,
+        lacking_ml=np.count_nonzero(lacking) * voxel_ml,
+        typical_mm=typical_mm,
+        map=everywhere,
+        confidence="high",
+        reasons=(),
+    )
+    reasons = _reasons(found, given.volume / 1e3, prior.name)
+    return replace(
+        found, confidence="low" if reconstructed < _SAME_ORGAN else "medium" if reasons else "high", reasons=reasons
+    )
+
+
+def judged(result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh) -> Agreement | None:
+    """`agreement` with a warning (`DalsWarning`) of each reason; None unless a segmentation was refined."""
+    if not isinstance(observation, Segmentation):
+        return None
+    found = agreement(result, observation, prior, mesh=mesh)
+    for reason in found.reasons:
+        warnings.warn(reason, DalsWarning, stacklevel=2)
+    return found
+
+
+def disagreement_map(given: BoolArray, refined: BoolArray) -> NDArray[np.uint8]:
+    """Voxels of one mask further than two voxels from the other: REMOVED (only given) or ADDED (only refined).
+
+    Distances are counted in voxels, along thick slices as within them: a slice more or less is
+    what any two readers differ by.
+    """
+    regions = np.zeros(given.shape, dtype=np.uint8)
+    box = marked_box(given | refined)
+    if box is None:
+        return regions
+    inside, result = given[box], refined[box]
+    regions[box][inside & _is_far(result)] = REMOVED
+    regions[box][result & _is_far(inside)] = ADDED
+    return regions
+
+
+def _beyond(mask: LabelMap, other: LabelMap, distance_mm: float) -> BoolArray:
+    """Which voxels of a mask lie further than a distance from another mask on the same grid."""
+    far: BoolArray = np.zeros_like(mask.array)
+    box = marked_box(mask.array | other.array)
+    if box is not None:
+        far[box] = mask.array[box] & _is_further(other.array[box], distance_mm, mask.spacing)
+    return far
+
+
+def _is_far(mask: BoolArray) -> BoolArray:
+    """Which voxels lie further than FAR_VOXELS from a mask; all if it is empty."""
+    return _is_further(mask, FAR_VOXELS, np.ones(3))
+
+
+def _is_further(mask: BoolArray, distance: float, spacing: FloatArray) -> BoolArray:
+    """Which voxels' centres lie further than a distance from those of a mask; all if it is empty."""
+    if not mask.any():
+        return np.ones(mask.shape, dtype=np.bool_)
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.SetSpacing(spacing.tolist())
+    found = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+    return np.asarray(sitk.GetArrayViewFromImage(found) > distance)
+
+
+def _reconstruction(result: FitResult, prior: ShapePrior) -> TriangleMesh:
+    """The surface of the shared latent alone, RAS mm."""
+    template = icosphere(_RECONSTRUCTION_LEVEL)
+    with torch.no_grad():
+        shared = result.state.shared.to(prior.latent_mean.device)
+        vertices = prior.decoder(shared[None], prior.sphere(template)).cpu().double().numpy()
+    return TriangleMesh(result.state.pose.to_patient(vertices), template.facets)
+
+
+def _reasons(found: Agreement, segmented_ml: float, organ: str) -> tuple[str, ...]:
+    reasons = []
+    if found.prior_dice < _SAME_ORGAN:
+        reasons.append(
+            f"The segmentation looks like no {organ}: even the closest shape of the prior shares only "
+            f"a Dice coefficient of {found.prior_dice:.2f} with it. It may be another organ, that of the other side of "
+            "the body, or largely wrong; do not use the result unseen."
+        )
+    if found.dice < _MUCH_CHANGED:
+        reasons.append(f"The result differs much from the segmentation (Dice {found.dice:.3f}).")
+    notable, doubtful = _NOTABLE_SHARE * segmented_ml, _DOUBTFUL_SHARE * segmented_ml
+    if found.removed_ml > notable:
+        reasons.append(
+            f"{found.removed_ml:.3g} ml of the segmentation were left out, more than {FAR_VOXELS} voxels from the "
+            "result."
+        )
+    if found.added_ml > notable:
+        reasons.append(f"{found.added_ml:.3g} ml were added more than {FAR_VOXELS} voxels outside of the segmentation.")
+    if found.unusual_ml > doubtful:
+        reasons.append(
+            f"{found.unusual_ml:.3g} ml of the segmentation lie more than {found.typical_mm:.0f} mm outside of the "
+            f"closest typical {organ}: it may leak into a neighbour there, or the organ is unusual. The result may "
+            "follow it; please look."
+        )
+    if found.lacking_ml > doubtful:
+        reasons.append(
+            f"{found.lacking_ml:.3g} ml of the closest typical {organ} lie more than {found.typical_mm:.0f} mm outside "
+            "of the segmentation: it may lack a part there, or the organ is unusual. The result may lack it, too; "
+            "please look."
+        )
+    return tuple(reasons)

@@ -1,0 +1,149 @@
+"""What a fit came to, in numbers for people: volume, surface, residuals."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dals import __version__
+from dals.errors import DalsWarning
+from dals.evaluation.confidence import Agreement
+from dals.fitting import FitResult, Observation, task_of
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.surface_distance import surface_distances
+from dals.model.prior import ShapePrior
+from dals.observations.observations import PlanarContours, PointCloud, Segmentation
+
+_JUDGED = (
+    "dice",
+    "prior_dice",
+    "largest_displacement_mm",
+    "removed_ml",
+    "added_ml",
+    "unusual_ml",
+    "lacking_ml",
+    "typical_mm",
+    "confidence",
+    "reasons",
+)
+_USUAL_DEVIATIONS = 4.0
+_MOST_POINTS = 10_000
+_TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen
+
+
+def make_report(
+    result: FitResult,
+    observation: Observation,
+    prior: ShapePrior,
+    mesh: TriangleMesh,
+    *,
+    judged: Agreement | None = None,
+) -> dict[str, Any]:
+    """Describe a fit as plain values for JSON.
+
+    Parameters
+    ----------
+    result : FitResult
+    observation
+        What it was fitted to.
+    prior : ShapePrior
+    mesh : TriangleMesh
+        The surface as written (perhaps remeshed), RAS mm.
+    judged : Agreement, optional
+        For a segmentation: what `dals.evaluation.confidence.agreement` says of that surface.
+
+    Returns
+    -------
+    dict
+        Volume in ml, surface in cm^2, residuals in mm, how the fit was made; for contours the largest
+        distance of the surface's own sections from them; for a segmentation how far it agrees with the
+        result and what confidence that deserves.
+    """
+    pose = result.state.pose
+    beyond: dict[str, Any] = {}
+    if isinstance(observation, Segmentation):
+        given = [("segmentation", _thinned(observation.surface.vertices))]
+        if judged is not None:
+            beyond["agreement"] = {name: _plain(getattr(judged, name)) for name in _JUDGED}
+    elif isinstance(observation, PointCloud):
+        given = [("points", _thinned(observation.points))]
+    else:
+        given = [(contour.name, contour.points) for contour in observation.contours]
+        beyond["stray_mm"] = _stray(observation, mesh)
+    return {
+        "volume_ml": mesh.volume / 1e3,
+        "surface_cm2": mesh.area / 1e2,
+        "vertices": len(mesh.vertices),
+        "facets": len(mesh.facets),
+        "residuals_mm": [_residual(name, points, mesh) for name, points in given],
+        **beyond,
+        "task": task_of(observation),
+        "task_loss_canonical": result.task_loss,
+        "iterations": result.steps,
+        "seconds": result.seconds,
+        "device": result.device,
+        "pose": {"scale_mm": pose.scale, "centre_ras_mm": [float(x) for x in pose.translation]},
+        "prior": {"name": prior.name, "sha256": prior.digest},
+        "settings": _plain(asdict(result.settings)),
+        "version": __version__,
+    }
+
+
+def warn_of_unusual_size(observation: Observation, prior: ShapePrior) -> None:
+    """Warn where what the user gave is much larger or smaller than what the prior was trained on.
+
+    Contours may miss the organ's ends, so that only gross deviations count.
+    """
+    if isinstance(observation, (PointCloud, PlanarContours)):
+        low, high = observation.points.min(axis=0), observation.points.max(axis=0)
+    else:
+        low, high = observation.label_map.marked_bounds
+    radius = 0.5 * float(np.linalg.norm(high - low))
+    mean, deviation = prior.log_scale
+    usual = np.exp(mean)
+    tolerance = max(_USUAL_DEVIATIONS * deviation, _TOO_FAR_SPREAD)
+    if abs(np.log(max(radius, 1e-9)) - mean) > tolerance:
+        hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
+        warnings.warn(
+            f"What was given measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
+            f"organs of about {2 * usual:.0f} mm; {hint}. Check the result with care.",
+            DalsWarning,
+            stacklevel=2,
+        )
+
+
+def _residual(name: str, points: FloatArray, mesh: TriangleMesh) -> dict[str, Any]:
+    """Mean and largest distance from something that was given to the surface."""
+    distance = surface_distances(points, mesh)
+    return {"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())}
+
+
+def _stray(observation: PlanarContours, mesh: TriangleMesh) -> float:
+    """How far the surface's sections with the contours' planes are from the contours, at most.
+
+    The distances of contours from the surface do not see a part of it that crosses a plane where nothing was outlined.
+    """
+    strays = [0.0]
+    for group in observation.by_plane:
+        outlined = cKDTree(np.concatenate([contour.points for contour in group]))
+        for loop in section_loops(mesh, *group[0].plane):
+            strays.append(float(outlined.query(loop)[0].max()))
+    return max(strays)
+
+
+def _thinned(points: FloatArray) -> FloatArray:
+    return points[:: -(-len(points) // _MOST_POINTS)]
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no infinity: it is written as text."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

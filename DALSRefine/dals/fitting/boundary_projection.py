@@ -1,0 +1,66 @@
+"""The last fraction of a voxel: a fitted surface onto the boundary that it was fitted to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dals.model.template import Template, uniform_laplacian
+from dals.ops.distance_field import DistanceField
+
+_ROUNDS = 5
+_SMOOTHING = 0.5
+
+
+def snap(vertices: Tensor, template: Template, field: DistanceField, *, reach: float) -> Tensor:
+    """Move vertices along their normals to a boundary that is near, and leave them where it is far.
+
+    A fit of latents ends somewhere within a voxel of a boundary that it agrees with. There the segmentation knows
+    better than the prior; where the two are further apart, the prior has had its reasons. Steps are judged at vertices
+    and middles of edges, so that facets rather than their corners lie on the boundary, and smoothed once over
+    neighbours.
+
+    Parameters
+    ----------
+    vertices : (V, 3)
+        Facets counter-clockwise seen from outside.
+    template : Template
+        Their connectivity.
+    field : DistanceField
+        In the same frame and unit.
+    reach : float
+        Distance beyond which a vertex stays; nearer, the closer the boundary the more of the way is gone.
+
+    Returns
+    -------
+    (V, 3)
+    """
+    device, dtype = vertices.device, vertices.dtype
+    start, end = torch.as_tensor(template.edges, device=device).unbind(dim=1)
+    facets = torch.as_tensor(template.facets, device=device)
+    laplacian = uniform_laplacian(template, dtype=dtype).to(device)
+    degree = torch.bincount(torch.cat([start, end]), minlength=len(vertices)).to(dtype)
+    for _ in range(_ROUNDS):
+        normals = _vertex_normals(vertices, facets)
+        places = torch.cat([vertices, (vertices[start] + vertices[end]) / 2])
+        outwards = torch.cat([normals, torch.nn.functional.normalize(normals[start] + normals[end], dim=1)])
+        distance, gradient = field.signed(places)
+        trust = (1 - (distance / reach) ** 2).clamp_min(0) ** 2
+        # A boundary that faces another way is that of another part.
+        wanted = -distance * trust * (gradient * outwards).sum(dim=1).clamp(0, 1)
+        of_vertex, of_edge = wanted.split([len(vertices), len(start)])
+        at_edges = torch.zeros_like(of_vertex).index_add(0, start, of_edge).index_add(0, end, of_edge) / degree
+        step = (of_vertex + at_edges) / 2
+        step = step - _SMOOTHING * (laplacian @ step[:, None])[:, 0]
+        vertices = vertices + step[:, None] * normals
+    return vertices
+
+
+def _vertex_normals(vertices: Tensor, facets: Tensor) -> Tensor:
+    """Unit normals (V, 3), facets weighted by their areas."""
+    a, b, c = vertices[facets].unbind(dim=1)
+    crossed = torch.linalg.cross(b - a, c - a, dim=1)
+    sums = torch.zeros_like(vertices)
+    for corner in range(3):
+        sums = sums.index_add(0, facets[:, corner], crossed)
+    return torch.nn.functional.normalize(sums, dim=1)

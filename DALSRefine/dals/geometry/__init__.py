@@ -1,0 +1,1 @@
+"""Meshes and label maps: shapes without torch."""

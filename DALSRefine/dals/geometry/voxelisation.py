@@ -1,0 +1,84 @@
+"""From a closed surface to the voxels inside it, and from voxels to the surface around them."""
+
+from __future__ import annotations
+
+import numpy as np
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
+
+from dals.geometry.isosurface import flying_edges
+from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.vtk_bridge import polydata_of
+
+
+def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
+    """Mark the voxels whose centres lie inside a closed mesh.
+
+    The work is done in voxel indices, so oblique, anisotropic and left-handed grids are all alike.
+    What lies outside the grid is cut off.
+
+    Parameters
+    ----------
+    mesh : TriangleMesh
+        Closed surface, RAS millimetres; the facets' orientation does not matter.
+    grid : LabelMap
+        Gives shape and geometry; its own mask is ignored.
+
+    Returns
+    -------
+    LabelMap
+        On the grid of `grid`, with its name.
+    """
+    array = np.zeros(grid.array.shape, dtype=np.bool_)
+    if len(mesh.facets) == 0:
+        return grid.with_array(array)
+    matrix = grid.ras_to_ijk
+    ijk = mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    # Only the box around the mesh is rasterised: an organ is a small part of a body scan.
+    used = ijk[mesh.facets.ravel()]
+    shape = np.array(array.shape[::-1])
+    first = np.clip(np.floor(used.min(axis=0)), 0, shape).astype(int)
+    last = np.clip(np.ceil(used.max(axis=0)), -1, shape - 1).astype(int)
+    if np.any(first > last):
+        return grid.with_array(array)
+
+    stencil = vtkPolyDataToImageStencil()
+    stencil.SetInputData(polydata_of(TriangleMesh(ijk, mesh.facets)))
+    stencil.SetOutputOrigin(0.0, 0.0, 0.0)
+    stencil.SetOutputSpacing(1.0, 1.0, 1.0)
+    stencil.SetOutputWholeExtent(*np.stack([first, last], axis=1).ravel().tolist())
+    stencil.SetTolerance(0.0)
+    image = vtkImageStencilToImage()
+    image.SetInputConnection(stencil.GetOutputPort())
+    image.SetInsideValue(1)
+    image.SetOutsideValue(0)
+    image.SetOutputScalarTypeToUnsignedChar()
+    image.Update()
+    inside = vtk_to_numpy(image.GetOutput().GetPointData().GetScalars()).reshape((last - first + 1)[::-1])
+    box = tuple(slice(low, high + 1) for low, high in zip(first[::-1], last[::-1], strict=True))
+    array[box] = inside != 0
+    return grid.with_array(array)
+
+
+def label_map_to_mesh(label_map: LabelMap) -> TriangleMesh:
+    """Surface half way between marked and unmarked voxel centres, closed at the image's border too.
+
+    All components, cavities and the staircase are kept: this is for looking, not for training.
+
+    Parameters
+    ----------
+    label_map : LabelMap
+
+    Returns
+    -------
+    TriangleMesh
+        RAS millimetres.
+    """
+    label_map = label_map if label_map.is_empty else label_map.cropped()
+    padded = np.pad(label_map.array, 1).astype(np.uint8)
+    surface = flying_edges(padded, 0.5)
+    matrix = label_map.ijk_to_ras
+    vertices = (surface.vertices - 1) @ matrix[:3, :3].T + matrix[:3, 3]
+    facets = surface.facets if np.linalg.det(matrix[:3, :3]) > 0 else surface.facets[:, ::-1]
+    return TriangleMesh(vertices, facets)

@@ -1,0 +1,1 @@
+"""The shape model: template, decoder, prior and pose."""

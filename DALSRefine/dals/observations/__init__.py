@@ -1,0 +1,1 @@
+"""What the user gave: contours, points or a segmentation, in RAS millimetres."""

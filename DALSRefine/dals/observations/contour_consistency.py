@@ -1,0 +1,170 @@
+"""Whether outlines of one organ on different planes agree where the planes cross.
+
+On the line in which two planes cross, the inside of the organ is a set of stretches, and every outline that
+contains one point of a stretch contains all of it. So where the stretches of two outlines overlap, their ends
+must be the same points, up to some millimetres of tremor, spline and coarse drawing. Stretches without a
+counterpart say little: an organ may have several sections on a plane, of which only one was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, product
+from typing import NamedTuple
+
+import numpy as np
+
+from dals.errors import InputError
+from dals.geometry.mesh import FloatArray
+from dals.observations.contours import Contour, Plane
+
+MINIMUM_ANGLE_DEG = 20.0
+"""Planes that cross at less say too little about where the surface is."""
+MINIMUM_GAP_MM = 4.0
+RELATIVE_GAP = 0.055
+SPACING_GAP = 0.5
+"""Gaps up to the largest of these are explained by drawing: millimetres, a share of the smaller contour's extent and
+a share of the distance between its clicks."""
+CLEAR_GAP = 2.4
+"""One gap of so many times what drawing explains is a contradiction. A smaller one may be a fissure that one outline
+skipped, unless there is a second one."""
+RELATIVE_OVERLAP = 0.1
+"""Stretches that share less than this fraction of the shorter one are neighbours rather than the same."""
+RELATIVE_DISTANCE = 0.6
+"""Bounding boxes of contours may be this fraction of the largest contour's extent apart; in real livers they touch."""
+
+
+class _End(NamedTuple):
+    """Where a contour passes through another plane."""
+
+    position: float
+    """Along the line in which the planes cross, in millimetres."""
+    point: FloatArray
+    contour: Contour
+
+
+_Stretch = tuple[_End, _End]
+
+
+class _Gap(NamedTuple):
+    """How far a point of one contour is from another contour that should pass there."""
+
+    contour: Contour
+    other: Contour
+    millimetres: float
+    excess: float
+    """In units of what drawing explains."""
+
+    @property
+    def is_wide(self) -> bool:
+        return self.excess > 1.0
+
+
+def check_agreement(groups: Sequence[Sequence[Contour]]) -> None:
+    """Compare every two planes along the line in which they cross.
+
+    A plane may hold several contours (separate sections, holes) and may lack some: a contradiction needs
+    wide gaps that both sides see, or a contour that is far from all others.
+
+    Parameters
+    ----------
+    groups : sequence of sequences of Contour
+        The contours of each plane, RAS millimetres.
+
+    Raises
+    ------
+    InputError
+        Naming the two contours that fit each other worst, and their gap in millimetres.
+    """
+    _check_distances([contour for group in groups for contour in group])
+    wide: list[_Gap] = []
+    apart = 0
+    for a, b in combinations(groups, 2):
+        if a[0].plane.angle_to(b[0].plane) >= MINIMUM_ANGLE_DEG:
+            gaps = _gaps(a, b)
+            wide += [gap for gap in gaps if gap.is_wide]
+            apart += not gaps
+    if not wide:
+        return
+    worst = max(wide, key=lambda gap: gap.excess)
+    if len(wide) + apart > 1 or worst.excess > CLEAR_GAP:
+        raise InputError(
+            f"The contours '{worst.contour.name}' and '{worst.other.name}' contradict each other: where their planes "
+            f"cross they are {worst.millimetres:.0f} mm apart. Please check that both outline the same organ."
+        )
+
+
+def _gaps(a: Sequence[Contour], b: Sequence[Contour]) -> list[_Gap]:
+    """For each end of two stretches that should be the same: the gap, seen from the side that sees less of it.
+
+    An end that only one side sees is explained by a hole or a section that the other side left out.
+    """
+    direction = np.cross(a[0].plane.normal, b[0].plane.normal)
+    direction /= np.linalg.norm(direction)
+    in_a, in_b = _stretches(a, b[0].plane, direction), _stretches(b, a[0].plane, direction)
+    return [
+        min(_gap(end_a, b), _gap(end_b, a), key=lambda gap: gap.excess)
+        for x, y in product(in_a, in_b)
+        if _overlap(x, y) > RELATIVE_OVERLAP
+        for end_a, end_b in zip(x, y, strict=True)
+    ]
+
+
+def _stretches(group: Sequence[Contour], plane: Plane, direction: FloatArray) -> list[_Stretch]:
+    """The stretches of a line that the contours of one plane enclose (even-odd rule), in order."""
+    ends = [_End(float(point @ direction), point, contour) for contour in group for point in _through(contour, plane)]
+    ends.sort(key=lambda end: end.position)
+    return list(zip(ends[::2], ends[1::2], strict=False))
+
+
+def _overlap(a: _Stretch, b: _Stretch) -> float:
+    """Length that two stretches share, as a fraction of the shorter one; not positive if there is none."""
+    shared = min(a[1].position, b[1].position) - max(a[0].position, b[0].position)
+    return shared / max(min(a[1].position - a[0].position, b[1].position - b[0].position), 1e-9)
+
+
+def _gap(end: _End, others: Sequence[Contour]) -> _Gap:
+    """From where a contour passes through a plane to the nearest of the contours there."""
+    distances = [_distance_to_polyline(end.point, other.points) for other in others]
+    nearest = int(np.argmin(distances))
+    pair = (end.contour, others[nearest])
+    explained = max(
+        MINIMUM_GAP_MM,
+        RELATIVE_GAP * min(contour.extent for contour in pair),
+        SPACING_GAP * max(contour.click_spacing for contour in pair),
+    )
+    return _Gap(*pair, distances[nearest], distances[nearest] / explained)
+
+
+def _through(contour: Contour, plane: Plane) -> FloatArray:
+    """Where a closed polyline passes through a plane, (N, 3)."""
+    points, following = contour.points, np.roll(contour.points, -1, axis=0)
+    before = plane.distances(points)
+    after = plane.distances(following)
+    crosses = (before < 0) != (after < 0)
+    fraction = (before[crosses] / (before[crosses] - after[crosses]))[:, None]
+    return np.asarray(points[crosses] + fraction * (following[crosses] - points[crosses]))
+
+
+def _distance_to_polyline(point: FloatArray, polyline: FloatArray) -> float:
+    """Distance of one point (3,) from a closed polyline (N, 3)."""
+    edges = np.roll(polyline, -1, axis=0) - polyline
+    squared = np.maximum(np.einsum("ij,ij->i", edges, edges), 1e-30)
+    fraction = np.clip(np.einsum("ij,ij->i", point - polyline, edges) / squared, 0.0, 1.0)
+    return float(np.linalg.norm(polyline + fraction[:, None] * edges - point, axis=1).min())
+
+
+def _check_distances(contours: Sequence[Contour]) -> None:
+    """Refuse a contour that lies far from all others."""
+    largest = max(contour.extent for contour in contours)
+    low = np.array([contour.points.min(axis=0) for contour in contours])
+    high = np.array([contour.points.max(axis=0) for contour in contours])
+    for index, contour in enumerate(contours):
+        gaps = np.linalg.norm(np.maximum(0.0, np.maximum(low - high[index], low[index] - high)), axis=1)
+        gaps[index] = np.inf
+        nearest = int(np.argmin(gaps))
+        if gaps[nearest] > max(MINIMUM_GAP_MM, RELATIVE_DISTANCE * largest):
+            raise InputError(
+                f"The contours '{contour.name}' and '{contours[nearest].name}' contradict each other: they are "
+                f"{gaps[nearest]:.0f} mm apart. Please check that both outline the same organ."
+            )

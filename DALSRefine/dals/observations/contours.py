@@ -1,0 +1,120 @@
+"""The outline of an organ on a plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from dals.errors import InputError
+from dals.geometry.mesh import FloatArray
+
+
+class Plane(NamedTuple):
+    """A plane in RAS millimetres: a point of it and its unit normal, each (3,)."""
+
+    origin: FloatArray
+    normal: FloatArray
+
+    def distances(self, points: FloatArray) -> FloatArray:
+        """Signed distances of points (N, 3) from the plane in millimetres, (N,)."""
+        return np.asarray((points - self.origin) @ self.normal)
+
+    def angle_to(self, other: Plane) -> float:
+        """Angle between two planes in degrees, 0 to 90."""
+        return float(np.degrees(np.arccos(min(1.0, abs(float(self.normal @ other.normal))))))
+
+
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """The outline of an organ on one plane, a closed polyline.
+
+    Attributes
+    ----------
+    points : (N, 3) float64
+        Densely sampled, RAS millimetres. The polyline closes by itself: a repeated last point is removed.
+    control_points : (M, 3) float64 or None
+        The points that the user clicked, if any.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    InputError
+        For fewer than three points, values that are not finite, or points that all coincide or lie
+        on one straight line.
+    """
+
+    points: FloatArray
+    control_points: FloatArray | None = None
+    name: str = "contour"
+
+    def __post_init__(self) -> None:
+        points = checked_points(self.points, f"The contour '{self.name}'")
+        if len(points) > 1 and np.array_equal(points[0], points[-1]):
+            points = points[:-1]
+        object.__setattr__(self, "points", points)
+        clicked = points
+        if self.control_points is not None:
+            clicked = checked_points(self.control_points, f"The contour '{self.name}'")
+            object.__setattr__(self, "control_points", clicked)
+        if len(clicked) < 3:
+            raise InputError(
+                f"The contour '{self.name}' has {_counted(len(clicked), 'point')}; a closed curve needs at least 3."
+            )
+        distinct = len(np.unique(clicked, axis=0))
+        if distinct < 3:
+            raise InputError(
+                f"The contour '{self.name}' has {distinct} different points only; a closed curve needs at least 3."
+            )
+        spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+        if spread[1] <= 1e-6 * spread[0]:
+            raise InputError(f"The points of the contour '{self.name}' lie on one straight line and enclose nothing.")
+
+    @cached_property
+    def plane(self) -> Plane:
+        """The plane that fits the points best; the largest component of its normal is positive."""
+        origin = self.points.mean(axis=0)
+        _, _, axes = np.linalg.svd(self.points - origin, full_matrices=False)
+        normal = axes[2] * np.sign(axes[2][np.argmax(np.abs(axes[2]))])
+        return Plane(origin, normal)
+
+    @property
+    def deviation_mm(self) -> float:
+        """Largest distance of a point from the contour's plane."""
+        return float(np.abs(self.plane.distances(self.points)).max())
+
+    @property
+    def extent(self) -> float:
+        """Diagonal of the bounding box in millimetres."""
+        return float(np.linalg.norm(np.ptp(self.points, axis=0)))
+
+    @property
+    def length(self) -> float:
+        """Length of the closed polyline in millimetres."""
+        return float(np.linalg.norm(self.points - np.roll(self.points, -1, axis=0), axis=1).sum())
+
+    @property
+    def click_spacing(self) -> float:
+        """Mean distance along the contour between the points that the user gave, in millimetres."""
+        return self.length / len(self.points if self.control_points is None else self.control_points)
+
+
+def checked_points(points: FloatArray, owner: str) -> FloatArray:
+    """`points` as finite (N >= 1, 3) float64, or an `InputError` whose sentence starts with `owner`."""
+    array = np.array(points, dtype=np.float64)
+    if array.size == 0:
+        raise InputError(f"{owner} has no points.")
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise InputError(f"{owner} has points that are not three-dimensional.")
+    if not np.isfinite(array).all():
+        raise InputError(f"{owner} has coordinates that are not finite numbers.")
+    if np.abs(array).max() > 1e9:
+        raise InputError(f"{owner} has coordinates of more than 1,000 km, which are no millimetres of a patient.")
+    return array
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

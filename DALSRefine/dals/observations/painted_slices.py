@@ -1,0 +1,191 @@
+"""Contours from a label map that was painted on a few slices."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkImageData
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges2D
+
+from dals.errors import DalsWarning, InputError
+from dals.geometry.label_map import BoolArray, LabelMap
+from dals.geometry.mesh import FloatArray
+from dals.observations.contours import Contour
+from dals.observations.observations import PlanarContours
+
+MAXIMUM_COVERAGE = 0.7
+"""A direction with more than this fraction of its slices painted makes the map a full one."""
+THICKEST_STROKE = 3
+"""Neighbouring slices, up to this many, count as one painted plane: the middle one is taken."""
+MINIMUM_FRAGMENT = 0.02
+"""Pieces below this fraction of a slice's largest piece are dropped."""
+MINIMUM_FRAGMENT_VOXELS = 9
+_AXIS_NAMES = "IJK"
+
+
+def contours_from_sparse_label_map(label_map: LabelMap) -> PlanarContours:
+    """Outline the painted slices of a label map.
+
+    Slices may be painted along any of the three image axes, also along all three at once. In the slices
+    across it a painted plane leaves a line of its thickness, which is told from a painted section by its width.
+
+    Parameters
+    ----------
+    label_map : LabelMap
+        Voxel centres are at whole indices; any spacing, direction and handedness.
+
+    Returns
+    -------
+    PlanarContours
+        Outer contours in RAS millimetres, half way between marked and unmarked voxels.
+
+    Raises
+    ------
+    InputError
+        If the map is empty, no slice is painted, (almost) all are, or the contours are not on at
+        least two planes or contradict each other.
+    """
+    if label_map.is_empty:
+        raise InputError(f"The label map {label_map.name} is empty.")
+    mask = label_map.array.T  # (I, J, K)
+    used = [np.flatnonzero(mask.any(axis=_others(axis))) for axis in range(3)]
+    low = np.array([indices[0] for indices in used])
+    mask = np.ascontiguousarray(mask[tuple(slice(indices[0], indices[-1] + 1) for indices in used)])
+    painted = _painted_slices(mask)
+    for axis, slices in enumerate(painted):
+        if len(slices) > max(THICKEST_STROKE, MAXIMUM_COVERAGE * mask.shape[axis]):
+            raise InputError(
+                f"The label map {label_map.name} is painted on almost every slice ({len(slices)} of {mask.shape[axis]} "
+                f"along {_AXIS_NAMES[axis]}); please give it as a full segmentation."
+            )
+    if not any(painted):
+        raise InputError(f"The label map {label_map.name} has no slice with a painted section of the organ.")
+    contours: list[Contour] = []
+    for axis, slices in enumerate(painted):
+        for index in _one_per_stroke(slices, mask.sum(axis=_others(axis))):
+            name = f"{label_map.name}, slice {_AXIS_NAMES[axis]} {index + low[axis]}"
+            section = _section(mask, axis, index, painted)
+            for number, outline in enumerate(_outlines(section, name), start=1):
+                ijk = np.insert(outline, axis, index, axis=1) + low
+                points = ijk @ label_map.ijk_to_ras[:3, :3].T + label_map.ijk_to_ras[:3, 3]
+                contours.append(Contour(points, None, name if number == 1 else f"{name} ({number})"))
+    return PlanarContours(tuple(contours))
+
+
+def _others(axis: int) -> tuple[int, ...]:
+    return tuple(other for other in range(3) if other != axis)
+
+
+def _painted_slices(mask: BoolArray) -> list[list[int]]:
+    """Indices of the painted slices along each axis."""
+    for width in (2 * THICKEST_STROKE - 1, THICKEST_STROKE):
+        painted = []
+        for axis in range(3):
+            shape = [width] * 3
+            shape[axis] = 1
+            wide = ndimage.binary_erosion(mask, np.ones(shape, dtype=np.bool_))
+            painted.append(np.flatnonzero(wide.any(axis=_others(axis))).tolist())
+        if any(painted):
+            return painted
+    return painted
+
+
+def _one_per_stroke(slices: list[int], areas: NDArray[Any]) -> list[int]:
+    """Replace each run of up to `THICKEST_STROKE` neighbouring slices by its middle (of two, the larger)."""
+    runs: list[list[int]] = []
+    for index in slices:
+        if runs and runs[-1][-1] == index - 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    chosen: list[int] = []
+    for run in runs:
+        if len(run) > THICKEST_STROKE:
+            chosen.extend(run)
+        elif len(run) == 2:
+            chosen.append(max(run, key=lambda index: int(areas[index])))
+        else:
+            chosen.append(run[len(run) // 2])
+    return chosen
+
+
+def _section(mask: BoolArray, axis: int, index: int, painted: list[list[int]]) -> BoolArray:
+    """The filled section on one slice, without the lines that other painted planes leave outside of it."""
+    section = mask.take(index, axis)
+    lines = np.zeros_like(section)
+    for position, other in enumerate(_others(axis)):
+        near = np.zeros(mask.shape[other], dtype=np.bool_)
+        near[painted[other]] = True
+        lines |= np.expand_dims(near, 1 - position)
+    # A section is wider than a line: what no square of that width covers, and lies on another plane, is a line.
+    width = THICKEST_STROKE + 1
+    padded = np.pad(section, width)
+    opened = ndimage.binary_opening(padded, np.ones((width, width), dtype=np.bool_))[width:-width, width:-width]
+    if opened.any():
+        section = section & (opened | ~lines)
+    return np.asarray(ndimage.binary_fill_holes(section))
+
+
+def _outlines(section: BoolArray, name: str) -> list[FloatArray]:
+    """Closed outlines of a section's pieces, largest first, each (N, 2) in indices of the slice."""
+    pieces, count = ndimage.label(section)
+    areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(areas)[::-1]
+    least = max(MINIMUM_FRAGMENT_VOXELS, MINIMUM_FRAGMENT * areas.max(initial=0))
+    kept = [piece for piece in order if areas[piece] >= least]
+    if len(kept) < count:
+        warnings.warn(
+            f"{name}: {count - len(kept)} fragment(s) of fewer than {least:.0f} voxels are not used.",
+            DalsWarning,
+            stacklevel=3,
+        )
+    return [_outline(pieces == piece + 1) for piece in kept]
+
+
+def _outline(piece: BoolArray) -> FloatArray:
+    """The outer outline of one connected piece, (N, 2), by marching squares on the slightly smoothed mask."""
+    pad = 3
+    values = np.pad(piece.astype(np.float32), pad)
+    for axis in range(2):  # a binomial filter takes the staircase off and keeps edges where they are
+        values = ndimage.convolve1d(values, np.array([0.25, 0.5, 0.25], dtype=np.float32), axis=axis, mode="constant")
+    image = vtkImageData()
+    image.SetDimensions(values.shape[0], values.shape[1], 1)
+    image.GetPointData().SetScalars(numpy_to_vtk(values.T.ravel(), deep=True))
+    edges = vtkFlyingEdges2D()
+    edges.SetInputData(image)
+    edges.SetValue(0, 0.5)
+    edges.Update()
+    polydata = edges.GetOutput()
+    points = vtk_to_numpy(polydata.GetPoints().GetData())[:, :2].astype(np.float64)
+    segments = vtk_to_numpy(polydata.GetLines().GetConnectivityArray()).reshape(-1, 2)
+    return max((points[loop] for loop in _loops(segments)), key=_enclosed_area) - pad
+
+
+def _loops(segments: NDArray[Any]) -> list[list[int]]:
+    """Chain segments, (N, 2) point indices of closed curves, into loops of point indices."""
+    neighbours: dict[int, list[int]] = {}
+    for a, b in segments.tolist():
+        neighbours.setdefault(a, []).append(b)
+        neighbours.setdefault(b, []).append(a)
+    loops = []
+    while neighbours:
+        start = next(iter(neighbours))
+        loop, current = [], start
+        while neighbours.get(current):
+            loop.append(current)
+            following = neighbours[current].pop()
+            neighbours[following].remove(current)
+            current = following
+        neighbours = {point: others for point, others in neighbours.items() if others}
+        loops.append(loop)
+    return loops
+
+
+def _enclosed_area(loop: FloatArray) -> float:
+    x, y = loop[:, 0], loop[:, 1]
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

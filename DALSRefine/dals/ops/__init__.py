@@ -1,0 +1,1 @@
+"""Differentiable building blocks on torch: losses, samples, plane cuts, distance fields."""

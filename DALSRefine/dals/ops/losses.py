@@ -1,0 +1,95 @@
+"""The terms of the paper's energies (Eqs. 1 to 4) that are functions of points, meshes and latents."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from dals.ops.nearest import PointIndex, nearest
+
+
+def chamfer(a: Tensor, b: Tensor) -> Tensor:
+    """Chamfer distance: the mean squared distance to the nearest point, both directions summed.
+
+    Parameters
+    ----------
+    a : (..., N, 3)
+    b : (..., M, 3)
+
+    Returns
+    -------
+    (...,)
+        In the square of the points' unit. Gradients reach both sets.
+    """
+    return squared_distance(a, b, nearest(a, b)) + squared_distance(b, a, nearest(b, a))
+
+
+def chamfer_to_fixed(points: Tensor, target: PointIndex, *, covered: Tensor | None = None) -> Tensor:
+    """`chamfer` of points (N, 3) against a target whose search structure is already built; scalar.
+
+    `covered`, (M, 3), are the points that count on the way back from the target: all of it unless given.
+    """
+    covered = target.points if covered is None else covered
+    forward = squared_distance(points, target.points, target.nearest(points))
+    return forward + squared_distance(covered, points, nearest(covered, points))
+
+
+def squared_distance(points: Tensor, references: Tensor, index: Tensor) -> Tensor:
+    """Mean squared distance of points (..., N, 3) to references (..., M, 3) picked by index (..., N)."""
+    picked = torch.gather(references, -2, index[..., None].expand(*index.shape, 3))
+    return (points - picked).square().sum(dim=-1).mean(dim=-1)
+
+
+def triangle_quality(vertices: Tensor, facets: Tensor) -> Tensor:
+    """Quality 4 sqrt(3) A / (a^2 + b^2 + c^2) of each facet, (..., F); 1 for an equilateral triangle.
+
+    Parameters
+    ----------
+    vertices : (..., V, 3)
+    facets : (F, 3) int64
+    """
+    a, b, c = (vertices[..., facets[:, k], :] for k in range(3))
+    ab, bc, ca = b - a, c - b, a - c
+    edges = sum(edge.square().sum(dim=-1) for edge in (ab, bc, ca))
+    double_area = _safe_norm(torch.linalg.cross(ab, -ca, dim=-1))
+    tiny = torch.finfo(vertices.dtype).tiny
+    return 2.0 * math.sqrt(3.0) * double_area / torch.as_tensor(edges).clamp_min(tiny)
+
+
+def quality_loss(vertices: Tensor, facets: Tensor) -> Tensor:
+    """L_reg, Eq. 2: one minus the mean triangle quality, (...,)."""
+    return 1.0 - triangle_quality(vertices, facets).mean(dim=-1)
+
+
+def dirichlet_energy(latents: Tensor, laplacian: Tensor, *, power: int = 2) -> Tensor:
+    """L_dir, Eq. 4: Tr(Z^T L^p Z), a sum over the vertices.
+
+    Parameters
+    ----------
+    latents : (V, d)
+        Z, one latent per vertex.
+    laplacian : (V, V)
+        L, sparse or dense (`template.uniform_laplacian`).
+    power : int
+        p; 2 in the paper.
+    """
+    if power < 1:
+        raise ValueError("the power of the Laplacian must be at least 1")
+    smoothed = latents
+    for _ in range(power):
+        smoothed = laplacian @ smoothed
+    return (latents * smoothed).sum()
+
+
+def latent_norm(latents: Tensor) -> Tensor:
+    """L_norm of Eq. 1: the mean squared length of latents (..., d)."""
+    return latents.square().sum(dim=-1).mean()
+
+
+def _safe_norm(vectors: Tensor) -> Tensor:
+    """Length whose gradient at zero is zero instead of not-a-number."""
+    squared = vectors.square().sum(dim=-1)
+    positive = squared > 0
+    return torch.where(positive, torch.where(positive, squared, torch.ones_like(squared)).sqrt(), 0.0)

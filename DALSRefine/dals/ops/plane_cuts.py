@@ -1,0 +1,90 @@
+"""Where a mesh meets planes, as points that follow the mesh's vertices (appendix A)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dals.ops.device import widest_float
+
+
+@dataclass(frozen=True)
+class PlaneCuts:
+    """Cuts of one mesh with P planes, one possible segment for every facet.
+
+    Attributes
+    ----------
+    lengths : (P, F)
+        Length of the segment in which a facet meets a plane; zero where it does not.
+    weights : (P, F, 2, 3)
+        Barycentric coordinates of the segment's two ends in the facet. Without gradient.
+    """
+
+    lengths: Tensor
+    weights: Tensor
+
+
+def signed_distances(points: Tensor, origins: Tensor, normals: Tensor) -> Tensor:
+    """Signed distance (P, V) of points (V, 3) from planes given by origins and unit normals (P, 3)."""
+    return normals @ points.T - (normals * origins).sum(dim=-1, keepdim=True)
+
+
+@torch.no_grad()
+def cut_mesh(vertices: Tensor, facets: Tensor, origins: Tensor, normals: Tensor) -> PlaneCuts:
+    """Intersect every facet with every plane.
+
+    All facets are treated alike and the result has a fixed shape, so that nothing has to
+    wait for an accelerator. A vertex on a plane counts as lying on its positive side.
+
+    Parameters
+    ----------
+    vertices : (V, 3)
+    facets : (F, 3) int64
+    origins, normals : (P, 3)
+        Unit normals.
+    """
+    distance = signed_distances(vertices, origins, normals)[:, facets]  # (P, F, 3)
+    above = distance >= 0
+    count = above.sum(dim=-1)
+    crossed = (count == 1) | (count == 2)
+    lone = torch.where((count == 1)[..., None], above, ~above).to(torch.uint8).argmax(dim=-1)  # (P, F)
+    # A plane crosses the two edges from the corner that lies alone on its side to the others.
+    ends = torch.stack([(lone + 1) % 3, (lone + 2) % 3], dim=-1)  # (P, F, 2)
+    lone_distance = distance.gather(-1, lone[..., None])  # (P, F, 1)
+    gap = lone_distance - distance.gather(-1, ends)
+    fraction = torch.where(crossed[..., None], lone_distance / torch.where(gap == 0, 1.0, gap), 0.0)
+    weights = torch.zeros(*distance.shape[:2], 2, 3, dtype=vertices.dtype, device=vertices.device)
+    weights.scatter_(-1, ends[..., None], fraction[..., None])
+    weights.scatter_(-1, lone[..., None, None].expand(*lone.shape, 2, 1), 1 - fraction[..., None])
+    segment = weights @ vertices[facets]  # (P, F, 2, 3)
+    lengths = torch.linalg.vector_norm(segment[..., 1, :] - segment[..., 0, :], dim=-1)
+    return PlaneCuts(torch.where(crossed, lengths, 0.0), weights)
+
+
+def sample_cuts(
+    vertices: Tensor, facets: Tensor, cuts: PlaneCuts, count: int, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Points drawn uniformly along each plane's cut, (P, count, 3).
+
+    A point keeps its barycentric coordinates, through which gradients reach the vertices.
+    The points of a plane that misses the mesh are meaningless (see `planes_met`).
+    """
+    with torch.no_grad():
+        wide = widest_float(vertices.device)
+        cumulative = cuts.lengths.to(wide).cumsum(dim=-1)
+        shape = (len(cumulative), count)
+        uniform = torch.rand(2, *shape, generator=generator, device=vertices.device, dtype=vertices.dtype)
+        targets = uniform[0].to(wide) * cumulative[:, -1:]
+        # "right": a facet without length is never chosen, not even for a target of zero.
+        chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(facets) - 1)
+        rows = torch.arange(len(cumulative), device=vertices.device)[:, None]
+        ends = cuts.weights[rows, chosen]  # (P, count, 2, 3)
+        weights = torch.lerp(ends[..., 0, :], ends[..., 1, :], uniform[1][..., None])
+    return (vertices[facets[chosen]] * weights[..., None]).sum(dim=-2)
+
+
+def planes_met(cuts: PlaneCuts) -> Tensor:
+    """Whether each plane meets the mesh, bool (P,)."""
+    return cuts.lengths.sum(dim=-1) > 0
