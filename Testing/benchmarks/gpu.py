@@ -73,7 +73,7 @@ def _made_up_shapes(count: int) -> list[TriangleMesh]:
     base = canonical(synthetic_liver(spacing=6.0)).mesh
     vertices = torch.as_tensor(base.vertices, dtype=torch.float32).expand(count, -1, -1)
     warps = draw_warps(vertices, PointWolfSettings(), generator=torch.Generator().manual_seed(0))
-    return [TriangleMesh(v.numpy(), base.facets) for v in warps.apply(vertices)]
+    return [TriangleMesh(v.numpy(), base.faces) for v in warps.apply(vertices)]
 
 
 def _fits(prior_name: str, device: torch.device) -> dict[str, Any]:

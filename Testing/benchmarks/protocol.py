@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.preparation import prepare
 from dals.dataset.storage import load_dataset
 from dals.demo.synthetic_liver import cut_contour
@@ -36,7 +36,7 @@ HELD_OUT = {"liver": "livers of msd_test", "hippocampus": "hippocampi of segment
 """What no prior was trained on, by the name of the prior that it is for."""
 
 
-def held_out(organ: str) -> list[StandardShape]:
+def held_out(organ: str) -> list[NormalisedShape]:
     """Held-out organs as standard shapes, prepared once and cached outside version control."""
     source = LIVERS if organ == "liver" else HIPPOCAMPI
     splits = source / "splits.json"
@@ -57,17 +57,17 @@ def rng_of(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def known_pose(shape: StandardShape) -> Pose:
+def known_pose(shape: NormalisedShape) -> Pose:
     """The true centre and scale, as the paper hands them to its method."""
     return Pose(shape.scale_mm, np.asarray(shape.centre_mm))
 
 
-def points_of(shape: StandardShape, *, count: int = 2_500) -> PointCloud:
+def points_of(shape: NormalisedShape, *, count: int = 2_500) -> PointCloud:
     """Points drawn uniformly from the true surface, RAS mm."""
     return PointCloud(sample_points(shape.patient_mesh, count, rng_of(shape.name)))
 
 
-def central_planes_of(shape: StandardShape) -> PlanarContours:
+def central_planes_of(shape: NormalisedShape) -> PlanarContours:
     """All outlines on the three orthogonal planes through the true centre."""
     mesh = shape.patient_mesh
     contours = [
@@ -78,7 +78,7 @@ def central_planes_of(shape: StandardShape) -> PlanarContours:
     return PlanarContours(tuple(contours))
 
 
-def clinician_of(shape: StandardShape) -> PlanarContours:
+def clinician_of(shape: NormalisedShape) -> PlanarContours:
     """Three closed curves of 28 clicks with tremor on planes off the centre, RAS mm."""
     mesh, rng = shape.patient_mesh, rng_of(shape.name)
     extent = np.ptp(mesh.vertices, axis=0)
@@ -98,7 +98,7 @@ def clinician_of(shape: StandardShape) -> PlanarContours:
     return PlanarContours(tuple(contours))
 
 
-def judge(mesh: TriangleMesh, shape: StandardShape) -> dict[str, Any]:
+def judge(mesh: TriangleMesh, shape: NormalisedShape) -> dict[str, Any]:
     """The paper's metrics in canonical units, and mean distance and Hausdorff in millimetres."""
     millimetres = compare(mesh, shape.patient_mesh)
     return {

@@ -23,7 +23,7 @@ import torch
 
 from benchmarks import protocol
 from dals.cli import main as dals
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.storage import load_dataset
 from dals.fitting import FitSettings, Observation, fit
 from dals.model.pose import Pose
@@ -64,7 +64,7 @@ def main() -> int:
     return 0
 
 
-def _fits(prior: ShapePrior, shape: StandardShape) -> list[float]:
+def _fits(prior: ShapePrior, shape: NormalisedShape) -> list[float]:
     points, pose = FitSettings.for_task("points"), protocol.known_pose(shape)
     single = replace(points, lambda_dir=math.inf, shared_steps=100, level=3)
     tasks: list[tuple[Observation, FitSettings]] = [
@@ -76,7 +76,7 @@ def _fits(prior: ShapePrior, shape: StandardShape) -> list[float]:
 
 
 def _chamfer(
-    prior: ShapePrior, observation: Observation, settings: FitSettings, pose: Pose, shape: StandardShape
+    prior: ShapePrior, observation: Observation, settings: FitSettings, pose: Pose, shape: NormalisedShape
 ) -> float:
     return float(protocol.judge(fit(prior, observation, settings=settings, pose=pose).mesh, shape)["chamfer"])
 

@@ -21,9 +21,9 @@ RADIUS = 30.0
 
 
 def sphere(*, radius=RADIUS, centre=CENTRE, level=4) -> TriangleMesh:
-    """A closed sphere, facets outwards, RAS mm."""
+    """A closed sphere, faces outwards, RAS mm."""
     template = icosphere(level)
-    return TriangleMesh(np.asarray(template.vertices) * radius + centre, np.asarray(template.facets))
+    return TriangleMesh(np.asarray(template.vertices) * radius + centre, np.asarray(template.faces))
 
 
 def oblique_grid(

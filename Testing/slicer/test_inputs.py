@@ -352,7 +352,7 @@ def test_a_segment_under_a_non_linear_transform(scene, inputs, move, surface):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # where the warp takes it does not matter to the border
         label_map = inputs.segmentation_from_node(node, segment_id).label_map
-    warped = type(sphere())(to_world(sphere().vertices), sphere().facets)
+    warped = type(sphere())(to_world(sphere().vertices), sphere().faces)
     assert label_map.volume == pytest.approx(warped.volume, rel=0.03)
     inside = rasterised(label_map, warped).array
     overlap = 2 * (inside & label_map.array).sum() / (inside.sum() + label_map.array.sum())

@@ -53,7 +53,7 @@ def model(scene, outputs):
 
 
 def _moved(mesh, shift=(5.0, 0.0, 0.0)):
-    return TriangleMesh(mesh.vertices + shift, mesh.facets)
+    return TriangleMesh(mesh.vertices + shift, mesh.faces)
 
 
 def _normals(node):
@@ -87,7 +87,7 @@ def test_what_goes_into_a_model_comes_out(scene, outputs, model, move):
     outputs.show_mesh(model, mesh)
     back = outputs.mesh_of_model(model)
     np.testing.assert_allclose(back.vertices, mesh.vertices, atol=1e-2)
-    np.testing.assert_array_equal(back.facets, mesh.facets)
+    np.testing.assert_array_equal(back.faces, mesh.faces)
     assert back.volume == pytest.approx(mesh.volume, rel=1e-3)
 
 
@@ -95,7 +95,7 @@ def test_moved_vertices_keep_the_cells(outputs, model):
     polydata, cells = model.GetPolyData(), model.GetPolyData().GetPolys()
     heard = []
     model.AddObserver(model.MeshModifiedEvent, lambda *_: heard.append(True))
-    squashed = TriangleMesh(sphere().vertices * [1.0, 1.0, 0.5], sphere().facets)
+    squashed = TriangleMesh(sphere().vertices * [1.0, 1.0, 0.5], sphere().faces)
     outputs.show_mesh(model, squashed)
     assert model.GetPolyData() is polydata
     assert model.GetPolyData().GetPolys() is cells
@@ -107,13 +107,13 @@ def test_moved_vertices_keep_the_cells(outputs, model):
     assert (_normals(model) * gradient).sum(axis=1).min() > 0.98
 
 
-def test_other_facets_make_another_surface(outputs, model):
+def test_other_faces_make_another_surface(outputs, model):
     polydata = model.GetPolyData()
-    flipped = TriangleMesh(sphere().vertices, sphere().facets[::-1])
+    flipped = TriangleMesh(sphere().vertices, sphere().faces[::-1])
     for mesh in (sphere(level=2), flipped, sphere()):
         outputs.show_mesh(model, mesh)
         assert model.GetPolyData() is not polydata
-        np.testing.assert_array_equal(outputs.mesh_of_model(model).facets, mesh.facets)
+        np.testing.assert_array_equal(outputs.mesh_of_model(model).faces, mesh.faces)
 
 
 def test_models_without_a_surface(scene, outputs):
@@ -460,7 +460,7 @@ def test_a_saved_scene_brings_everything_back(scene, inputs, outputs, tmp_path):
     model = scene.GetFirstNodeByName("liver surface")
     back = outputs.mesh_of_model(model)
     np.testing.assert_allclose(back.vertices, before[0].vertices, atol=1e-3)
-    np.testing.assert_array_equal(back.facets, before[0].facets)
+    np.testing.assert_array_equal(back.faces, before[0].faces)
     assert model.GetDisplayNode().GetColor() == pytest.approx(RED)
     assert model.GetDisplayNode().GetScalarVisibility()
     assert model.GetDisplayNode().GetColorNode() is not None

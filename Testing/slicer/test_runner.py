@@ -64,7 +64,7 @@ def truth(ellipsoid_prior: ShapePrior) -> TriangleMesh:
     template = icosphere(3)
     latent = torch.tensor([[1.0, -0.8, 0.6]])
     vertices = ellipsoid_prior.decoder(latent, ellipsoid_prior.sphere(template)).double().numpy()
-    return TriangleMesh(Pose(90.0, np.array([30.0, -20.0, 45.0])).to_patient(vertices), template.facets)
+    return TriangleMesh(Pose(90.0, np.array([30.0, -20.0, 45.0])).to_patient(vertices), template.faces)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_a_fit_gives_what_it_gives_in_this_process(
     expected = here(job)
     finished, _ = finish(runner, job)
     assert_close(finished.mesh.vertices, expected.mesh.vertices)
-    np.testing.assert_array_equal(finished.mesh.facets, expected.mesh.facets)
+    np.testing.assert_array_equal(finished.mesh.faces, expected.mesh.faces)
     assert finished.report["task"] == task
     assert finished.report["settings"]["seed"] == 4
     assert finished.report["iterations"] == expected.steps
@@ -386,11 +386,11 @@ def test_what_libraries_print_and_read_does_not_disturb(
     library.write_text(
         "import os, sys\n"
         "print('a banner')\n"
-        "def remesh_botsch(vertices, facets, *_):\n"
+        "def remesh_botsch(vertices, faces, *_):\n"
         "    print('progress 50%')\n"
         "    os.write(1, b'from C\\n')\n"
         "    assert sys.stdin.read() == '' and os.read(0, 10) == b''\n"
-        "    return vertices + 1.0, facets\n"
+        "    return vertices + 1.0, faces\n"
     )
     runner = new_runner(environment={**os.environ, "PYTHONPATH": str(tmp_path)})
     finished, _ = finish(runner, replace(job, remesh=True))

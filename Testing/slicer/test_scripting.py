@@ -71,7 +71,7 @@ def truth() -> TriangleMesh:
     template = icosphere(4)
     vertices = np.asarray(template.vertices) * [95.0, 70.0, 60.0]
     vertices[:, 2] += 0.0015 * vertices[:, 0] ** 2
-    return TriangleMesh(vertices + CENTRE, np.asarray(template.facets))
+    return TriangleMesh(vertices + CENTRE, np.asarray(template.faces))
 
 
 def nodes_of(scene, truth: TriangleMesh) -> dict:
@@ -181,7 +181,7 @@ def test_a_node_gives_what_its_file_gives_on_the_command_line(
     assert model is refiner.session.model
     assert heard[-1].step == heard[-1].total
     mesh = surface(model)
-    np.testing.assert_array_equal(mesh.facets, command_line[kind].facets)
+    np.testing.assert_array_equal(mesh.faces, command_line[kind].faces)
     apart = surface_distances(mesh.vertices, command_line[kind])
     # The same numbers go in, but for the sampling of the curves and the digits of the files: 0.007 mm.
     assert apart.mean() < 0.05
@@ -201,7 +201,7 @@ def test_curves_from_files_under_a_transform_give_a_result_in_the_world(
         curves.append(load_curve(scene, path))
         under_linear_transform(scene, curves[-1], shift)
     model = refiner.refineContours(curves, prior=ellipsoid_prior_file, device="cpu", settings=SETTINGS)
-    moved = TriangleMesh(truth.vertices + shift[:3, 3], truth.facets)
+    moved = TriangleMesh(truth.vertices + shift[:3, 3], truth.faces)
     assert compare(surface(model), moved, samples=20_000, self_intersections=False).mean_distance < 4.0
     files = {}
     for space in ("LPS", "RAS"):

@@ -72,7 +72,7 @@ def request_of(sessions, ellipsoid_prior_file):
 
 def ellipsoid(radii=RADII, centre=CENTRE) -> TriangleMesh:
     template = icosphere(4)
-    return TriangleMesh(np.asarray(template.vertices) * radii + centre, np.asarray(template.facets))
+    return TriangleMesh(np.asarray(template.vertices) * radii + centre, np.asarray(template.faces))
 
 
 def models(scene) -> list:

@@ -87,7 +87,7 @@ def test_a_surface_evaluated_against_itself(
 
 def test_a_surface_evaluated_against_meshes_and_label_maps(liver: LiverCase, tmp_path: Path) -> None:
     moved, out = tmp_path / "moved.stl", tmp_path / "figures.json"
-    write_mesh(moved, TriangleMesh(liver.truth.vertices + np.array([6.0, 0, 0]), liver.truth.facets), space="RAS")
+    write_mesh(moved, TriangleMesh(liver.truth.vertices + np.array([6.0, 0, 0]), liver.truth.faces), space="RAS")
     done = dals(
         *("evaluate", moved, liver.mesh, liver.segmentation, "--label", LIVER_LABEL),
         *("--samples", 20_000, "--json", out),
@@ -193,7 +193,7 @@ def test_from_label_maps_to_a_prior_to_a_surface(
 
 def _write_egg(path: Path, radii: np.ndarray) -> None:
     template = icosphere(3)
-    mesh = TriangleMesh(template.vertices * radii + [5.0, -8.0, 12.0], template.facets)
+    mesh = TriangleMesh(template.vertices * radii + [5.0, -8.0, 12.0], template.faces)
     matrix = np.diag([1.5, 1.5, 2.0, 1.0])
     matrix[:3, 3] = [-27.0, -35.0, -12.0]
     write_label_map(path, mesh_to_label_map(mesh, LabelMap(np.zeros((25, 36, 44), dtype=bool), matrix, "grid")))

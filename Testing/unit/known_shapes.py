@@ -11,22 +11,22 @@ from dals.observations.contours import Contour
 
 
 def ellipsoid(radii=(60.0, 45.0, 35.0), centre=(20.0, -30.0, 40.0), *, rings=48) -> TriangleMesh:
-    """A closed ellipsoid in RAS millimetres, facets outwards, of rings and segments."""
+    """A closed ellipsoid in RAS millimetres, faces outwards, of rings and segments."""
     polar = np.linspace(0, np.pi, rings + 1)[1:-1]
     around = np.linspace(0, 2 * np.pi, 2 * rings, endpoint=False)
     p, a = np.meshgrid(polar, around, indexing="ij")
     grid = np.stack([np.sin(p) * np.cos(a), np.sin(p) * np.sin(a), np.cos(p)], axis=-1).reshape(-1, 3)
     vertices = np.vstack([grid, [[0, 0, 1], [0, 0, -1]]]) * radii + centre
     count, north, south = 2 * rings, len(grid), len(grid) + 1
-    facets = []
+    faces = []
     for j in range(count):
         k = (j + 1) % count
-        facets.append((north, j, k))
+        faces.append((north, j, k))
         for ring in range(rings - 2):
             a0, a1, b0, b1 = ring * count + j, ring * count + k, (ring + 1) * count + j, (ring + 1) * count + k
-            facets += [(a0, b0, a1), (a1, b0, b1)]
-        facets.append((south, (rings - 2) * count + k, (rings - 2) * count + j))
-    return TriangleMesh(vertices, np.array(facets))
+            faces += [(a0, b0, a1), (a1, b0, b1)]
+        faces.append((south, (rings - 2) * count + k, (rings - 2) * count + j))
+    return TriangleMesh(vertices, np.array(faces))
 
 
 def grid(shape_ijk, spacing, *, angles=(0.0, 0.0, 0.0), centre=(20.0, -30.0, 40.0), left_handed=False) -> LabelMap:

@@ -24,10 +24,10 @@ def sphere(
     centre: tuple[float, float, float] = (0, 0, 0),
     dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, Tensor]:
-    """Vertices and facets of an icosphere."""
+    """Vertices and faces of an icosphere."""
     template = icosphere(level)
     vertices = radius * torch.as_tensor(template.vertices) + torch.tensor(centre, dtype=torch.float64)
-    return vertices.to(dtype), torch.as_tensor(template.facets)
+    return vertices.to(dtype), torch.as_tensor(template.faces)
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -68,7 +68,7 @@ def test_the_contours_are_as_made(remade: Path, plane: str) -> None:
 
 def test_the_truth_is_as_made(remade: Path, truth: TriangleMesh) -> None:
     again = read_mesh(remade / f"{NAME}-truth.stl")
-    np.testing.assert_array_equal(truth.facets, again.facets)
+    np.testing.assert_array_equal(truth.faces, again.faces)
     np.testing.assert_allclose(truth.vertices, again.vertices, atol=1e-3)
 
 

@@ -73,7 +73,7 @@ def new_model(scene: Any, mesh: TriangleMesh, *, name: str, colour: Colour, opac
 def show_mesh(model_node: Any, mesh: TriangleMesh) -> None:
     """Give a model another surface, quickly where only the vertices have moved.
 
-    With the same facets, and as many vertices, the model keeps its `vtkPolyData` and cells and gets new points and
+    With the same faces, and as many vertices, the model keeps its `vtkPolyData` and cells and gets new points and
     normals. Colours by distance are taken off: they would belong to the surface before.
 
     Parameters
@@ -82,13 +82,13 @@ def show_mesh(model_node: Any, mesh: TriangleMesh) -> None:
     mesh : TriangleMesh
         World RAS millimetres, whatever transform the model is under.
     """
-    facets = mesh.facets[:, ::-1] if is_mirrored(model_node) else mesh.facets
-    local = TriangleMesh(points_from_world(model_node, mesh.vertices), facets)
+    faces = mesh.faces[:, ::-1] if is_mirrored(model_node) else mesh.faces
+    local = TriangleMesh(points_from_world(model_node, mesh.vertices), faces)
     state = model_node.StartModify()  # one update of the views, not one per array
     try:
         colour_plainly(model_node)
         polydata = model_node.GetPolyData()
-        if polydata is not None and _has_facets(polydata, local):
+        if polydata is not None and _has_faces(polydata, local):
             polydata.GetPointData().SetNormals(_normals(local))
             points = vtkPoints()
             points.SetDataTypeToDouble()
@@ -109,18 +109,18 @@ def mesh_of_model(model_node: Any) -> TriangleMesh:
     Raises
     ------
     InputError
-        If there is no model, or it has no facets or coordinates that are not finite.
+        If there is no model, or it has no faces or coordinates that are not finite.
     """
     if model_node is None or not model_node.IsA("vtkMRMLModelNode"):
         raise InputError("No model is chosen.")
     polydata = model_node.GetPolyData()
     mesh = None if polydata is None else mesh_of(polydata)
-    if mesh is None or len(mesh.facets) == 0:
+    if mesh is None or len(mesh.faces) == 0:
         raise InputError(f"The model '{model_node.GetName()}' has no surface.")
     vertices = points_to_world(model_node, mesh.vertices)
     if not np.isfinite(vertices).all():
         raise InputError(f"The model '{model_node.GetName()}' has coordinates that are not finite numbers.")
-    return TriangleMesh(vertices, mesh.facets[:, ::-1] if is_mirrored(model_node) else mesh.facets)
+    return TriangleMesh(vertices, mesh.faces[:, ::-1] if is_mirrored(model_node) else mesh.faces)
 
 
 def export_model(model_node: Any, path: str | os.PathLike[str], *, space: Space = "LPS") -> None:
@@ -144,21 +144,21 @@ def export_model(model_node: Any, path: str | os.PathLike[str], *, space: Space 
     write_mesh(path, mesh_of_model(model_node), space=space)
 
 
-def _has_facets(polydata: vtkPolyData, mesh: TriangleMesh) -> bool:
-    """Whether a surface consists of just the mesh's facets on as many points."""
+def _has_faces(polydata: vtkPolyData, mesh: TriangleMesh) -> bool:
+    """Whether a surface consists of just the mesh's faces on as many points."""
     cells = polydata.GetPolys()
-    if polydata.GetNumberOfPoints() != len(mesh.vertices) or polydata.GetNumberOfCells() != len(mesh.facets):
+    if polydata.GetNumberOfPoints() != len(mesh.vertices) or polydata.GetNumberOfCells() != len(mesh.faces):
         return False
-    if cells.GetNumberOfCells() != len(mesh.facets) or cells.IsHomogeneous() != 3:
+    if cells.GetNumberOfCells() != len(mesh.faces) or cells.IsHomogeneous() != 3:
         return False
-    return np.array_equal(vtk_to_numpy(cells.GetConnectivityArray()), mesh.facets.ravel())
+    return np.array_equal(vtk_to_numpy(cells.GetConnectivityArray()), mesh.faces.ravel())
 
 
 def _normals(mesh: TriangleMesh) -> Any:
-    """Normals of the vertices, means of their facets' by area, as a VTK array."""
+    """Normals of the vertices, means of their faces' by area, as a VTK array."""
     a, b, c = np.moveaxis(mesh.corners, 1, 0)
     across = np.repeat(np.cross(b - a, c - a), 3, axis=0)
-    ids = mesh.facets.ravel()
+    ids = mesh.faces.ravel()
     sums: FloatArray = np.stack(
         [np.bincount(ids, weights=axis, minlength=len(mesh.vertices)) for axis in across.T], axis=1
     )

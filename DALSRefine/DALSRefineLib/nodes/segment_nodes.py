@@ -111,8 +111,8 @@ def write_segment(
     segment.SetColor(*colour)
     if terminology is not None:
         _set_terminology(segment, terminology)
-    facets = mesh.facets[:, ::-1] if is_mirrored(segmentation_node) else mesh.facets
-    local = TriangleMesh(points_from_world(segmentation_node, mesh.vertices), facets)
+    faces = mesh.faces[:, ::-1] if is_mirrored(segmentation_node) else mesh.faces
+    local = TriangleMesh(points_from_world(segmentation_node, mesh.vertices), faces)
     source = segmentation.GetSourceRepresentationName()
     if source == _SURFACE:
         segment.AddRepresentation(_SURFACE, polydata_of(local))

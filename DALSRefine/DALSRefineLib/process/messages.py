@@ -156,11 +156,11 @@ def _observation_of(fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]
 
 
 def _mesh_arrays(mesh: TriangleMesh) -> Arrays:
-    return {"mesh.vertices": mesh.vertices, "mesh.facets": mesh.facets}
+    return {"mesh.vertices": mesh.vertices, "mesh.faces": mesh.faces}
 
 
 def _mesh_of(arrays: Mapping[str, NDArray[Any]]) -> TriangleMesh:
-    return TriangleMesh(arrays["mesh.vertices"], arrays["mesh.facets"])
+    return TriangleMesh(arrays["mesh.vertices"], arrays["mesh.faces"])
 
 
 def _state_fields(state: StartState) -> dict[str, Any]:

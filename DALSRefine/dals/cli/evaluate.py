@@ -46,14 +46,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _truth(path: Path, space: Any, label: int | None) -> Any:
-    from dals.dataset.normalisation import standardise
+    from dals.dataset.normalisation import normalise
     from dals.io.input_files import MESH_SUFFIXES, known_suffix
     from dals.io.label_maps import read_label_map
     from dals.io.meshes import read_mesh
 
     if known_suffix(path) in MESH_SUFFIXES:
         return read_mesh(path, space=space)
-    return standardise(read_label_map(path, label=label)).patient_mesh
+    return normalise(read_label_map(path, label=label)).patient_mesh
 
 
 def _has_libigl() -> bool:

@@ -1,4 +1,4 @@
-"""`dals prepare`: meshes and label maps to standardised training shapes."""
+"""`dals prepare`: meshes and label maps to normalised training shapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dals.cli.numbers import at_least
 from dals.cli.progress import Progress
 from dals.errors import DatasetError
 
-SUMMARY = "Make standardised training shapes from label maps or meshes."
+SUMMARY = "Make normalised training shapes from label maps or meshes."
 WHEN_STOPPED = "the next run makes what is missing"
 
 

@@ -1,4 +1,4 @@
-"""`dals train`: a prior from a data set of standardised shapes."""
+"""`dals train`: a prior from a data set of normalised shapes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dals.io.atomic import check_writable
 if TYPE_CHECKING:
     import torch
 
-    from dals.dataset.normalisation import StandardShape
+    from dals.dataset.normalisation import NormalisedShape
     from dals.training import TrainingReport, TrainingSettings
 
 SUMMARY = "Train a prior on a data set that `dals prepare` made."
@@ -105,7 +105,7 @@ def _settings(options: argparse.Namespace) -> TrainingSettings:
 
 def _prior(
     out: Path,
-    shapes: list[StandardShape],
+    shapes: list[NormalisedShape],
     settings: TrainingSettings,
     report: TrainingReport,
     device: torch.device,

@@ -25,7 +25,7 @@ from dals.geometry.vtk_bridge import mesh_of, polydata_of
 
 SPACING_MM = 1.0
 SMOOTHING_MM = 1.0
-FACETS = 20_000
+FACES = 20_000
 MAX_DEVIATION_MM = 0.3
 MAX_VOLUME_CHANGE = 0.03
 MIN_EXTENT_MM = 5.0
@@ -35,7 +35,7 @@ _DEVIATION_CHECKS = 20_000
 
 
 @dataclass(frozen=True)
-class StandardShape:
+class NormalisedShape:
     """A closed genus-0 surface in the canonical frame, and the way back to the patient.
 
     Attributes
@@ -62,15 +62,15 @@ class StandardShape:
     @property
     def patient_mesh(self) -> TriangleMesh:
         """The surface in patient millimetres, RAS."""
-        return TriangleMesh(self.mesh.vertices * self.scale_mm + self.centre_mm, self.mesh.facets)
+        return TriangleMesh(self.mesh.vertices * self.scale_mm + self.centre_mm, self.mesh.faces)
 
 
-def standardise(shape: TriangleMesh | LabelMap, *, name: str = "", mirror: bool = False) -> StandardShape:
+def normalise(shape: TriangleMesh | LabelMap, *, name: str = "", mirror: bool = False) -> NormalisedShape:
     """Turn a surface or a label map into a standard shape.
 
     The shape is put on a 1 mm isotropic grid in RAS axes, its largest component is kept, cavities are
     filled, handles are repaired where they are, and the surface of the smoothed mask is simplified to
-    about 20,000 facets that stay within 0.3 mm of it.
+    about 20,000 faces that stay within 0.3 mm of it.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def standardise(shape: TriangleMesh | LabelMap, *, name: str = "", mirror: bool 
 
     Returns
     -------
-    StandardShape
+    NormalisedShape
 
     Raises
     ------
@@ -101,13 +101,13 @@ def standardise(shape: TriangleMesh | LabelMap, *, name: str = "", mirror: bool 
             f"The surface holds {found / 1000:.2f} ml but the voxels {expected / 1000:.2f} ml: "
             "it is too small or thin for a 1 mm grid."
         )
-    surface = simplify(TriangleMesh(surface.vertices * SPACING_MM + origin, surface.facets))
+    surface = simplify(TriangleMesh(surface.vertices * SPACING_MM + origin, surface.faces))
     if mirror:
-        surface = TriangleMesh(surface.vertices * np.array([-1.0, 1.0, 1.0]), surface.facets[:, ::-1])
+        surface = TriangleMesh(surface.vertices * np.array([-1.0, 1.0, 1.0]), surface.faces[:, ::-1])
     return canonical(surface, name=name)
 
 
-def canonical(mesh: TriangleMesh, *, name: str = "") -> StandardShape:
+def canonical(mesh: TriangleMesh, *, name: str = "") -> NormalisedShape:
     """Centre a closed surface on its area-weighted centroid and scale it into the unit sphere.
 
     Parameters
@@ -119,14 +119,14 @@ def canonical(mesh: TriangleMesh, *, name: str = "") -> StandardShape:
 
     Returns
     -------
-    StandardShape
+    NormalisedShape
         With all vertices of `mesh` in their order.
     """
     centre = surface_centroid(mesh)
     scale = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
-    return StandardShape(
+    return NormalisedShape(
         name=name,
-        mesh=TriangleMesh((mesh.vertices - centre) / scale, mesh.facets),
+        mesh=TriangleMesh((mesh.vertices - centre) / scale, mesh.faces),
         centre_mm=centre,
         scale_mm=scale,
         volume_ml=mesh.volume / 1000,
@@ -135,37 +135,37 @@ def canonical(mesh: TriangleMesh, *, name: str = "") -> StandardShape:
 
 def surface_centroid(mesh: TriangleMesh) -> FloatArray:
     """Mean position over the surface, (3,), in the unit of the mesh; the limit of the mean of uniform samples."""
-    return np.asarray(np.average(mesh.corners.mean(axis=1), axis=0, weights=mesh.facet_areas))
+    return np.asarray(np.average(mesh.corners.mean(axis=1), axis=0, weights=mesh.face_areas))
 
 
-def simplify(mesh: TriangleMesh, *, facets: int = FACETS, max_deviation: float = MAX_DEVIATION_MM) -> TriangleMesh:
-    """Fewer facets at the same surface, by quadric edge collapse.
+def simplify(mesh: TriangleMesh, *, faces: int = FACES, max_deviation: float = MAX_DEVIATION_MM) -> TriangleMesh:
+    """Fewer faces at the same surface, by quadric edge collapse.
 
     Parameters
     ----------
     mesh : TriangleMesh
         Closed, genus 0.
-    facets : int
-        Number of facets to aim at; more are kept where the surface would deviate.
+    faces : int
+        Number of faces to aim at; more are kept where the surface would deviate.
     max_deviation : float
         Largest distance of the vertices of `mesh` to the result (checked at 20,000 of them), in its unit.
 
     Returns
     -------
     TriangleMesh
-        Closed, genus 0; `mesh` itself if it has few facets or cannot be simplified.
+        Closed, genus 0; `mesh` itself if it has few faces or cannot be simplified.
     """
     start = _without_slivers(mesh)
-    while facets < len(start.facets):
+    while faces < len(start.faces):
         decimation = vtkQuadricDecimation()
         decimation.SetInputData(polydata_of(start))
-        decimation.SetTargetReduction(1 - facets / len(start.facets))
+        decimation.SetTargetReduction(1 - faces / len(start.faces))
         decimation.Update()
         candidate = mesh_of(decimation.GetOutput())
         if is_sphere(candidate) and _deviation(mesh, decimation.GetOutput()) <= max_deviation:
             return candidate
-        # The merging may itself be what deviates; more facets would not cure that.
-        facets = facets if start is not mesh else int(1.6 * facets)
+        # The merging may itself be what deviates; more faces would not cure that.
+        faces = faces if start is not mesh else int(1.6 * faces)
         start = mesh
     return mesh
 
@@ -181,9 +181,9 @@ def _without_slivers(mesh: TriangleMesh) -> TriangleMesh:
     )
     cluster = cluster.ravel()
     vertices = np.stack([np.bincount(cluster, weights=axis) / counts for axis in mesh.vertices.T], axis=1)
-    facets = cluster[mesh.facets]
-    whole = (facets != np.roll(facets, 1, axis=1)).all(axis=1)
-    merged = TriangleMesh(vertices, facets[whole])
+    faces = cluster[mesh.faces]
+    whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    merged = TriangleMesh(vertices, faces[whole])
     return merged if is_sphere(merged) else mesh
 
 
@@ -218,9 +218,9 @@ def _mesh_mask(mesh: TriangleMesh) -> tuple[BoolArray, FloatArray]:
 
     The stencil joins loose ends slice by slice, which bridges the small holes of meshes as they are found.
     """
-    if len(mesh.facets) == 0:
-        raise InputError("The mesh has no facets.")
-    points = mesh.vertices[np.unique(mesh.facets)]
+    if len(mesh.faces) == 0:
+        raise InputError("The mesh has no faces.")
+    points = mesh.vertices[np.unique(mesh.faces)]
     origin, size = _grid(points.min(axis=0), points.max(axis=0))
     ijk_to_ras = np.diag([SPACING_MM] * 3 + [1.0])
     ijk_to_ras[:3, 3] = origin

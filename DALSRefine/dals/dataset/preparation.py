@@ -79,7 +79,7 @@ class _Case:
                 "mirror": self.mirror,
                 "spacing_mm": standard.SPACING_MM,
                 "smoothing_mm": standard.SMOOTHING_MM,
-                "facets": standard.FACETS,
+                "facets": standard.FACES,
                 "max_deviation_mm": standard.MAX_DEVIATION_MM,
                 "max_volume_change": standard.MAX_VOLUME_CHANGE,
             },
@@ -215,7 +215,7 @@ def _make(case: _Case) -> str | None:
     """Make one shape file; the reason if that is not possible."""
     try:
         digest = _digest(case.source)
-        shape = standard.standardise(_read(case), name=case.name, mirror=case.mirror)
+        shape = standard.normalise(_read(case), name=case.name, mirror=case.mirror)
         about = {"source": case.source.name, "source_sha256": digest, "settings": case.settings}
         write_shape(shape, case.target, metadata=about)
     except OutputError:

@@ -3,7 +3,7 @@
 On disk::
 
     OUT/dataset.json               what there is, what was left out and why
-    OUT/shapes/NAME.safetensors    vertices (V, 3) float32 canonical, facets (F, 3) int32, and the metadata
+    OUT/shapes/NAME.safetensors    vertices (V, 3) float32 canonical, faces (F, 3) int32, and the metadata
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.errors import DatasetError
 from dals.geometry.mesh import TriangleMesh
 from dals.io.atomic import atomic_path
@@ -30,7 +30,7 @@ INDEX_NAME = "dataset.json"
 
 def load_dataset(
     path: str | Path, *, names: Iterable[str] | None = None, exclude: Iterable[str] | None = None
-) -> list[StandardShape]:
+) -> list[NormalisedShape]:
     """Read a data set that `dals.dataset.preparation.prepare` made.
 
     Parameters
@@ -44,7 +44,7 @@ def load_dataset(
 
     Returns
     -------
-    list of StandardShape
+    list of NormalisedShape
 
     Raises
     ------
@@ -65,7 +65,7 @@ def load_dataset(
     return shapes
 
 
-def read_shape(path: str | Path) -> StandardShape:
+def read_shape(path: str | Path) -> NormalisedShape:
     """Read one shape file.
 
     Raises
@@ -76,14 +76,14 @@ def read_shape(path: str | Path) -> StandardShape:
     metadata = read_metadata(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            vertices, facets = file.get_tensor("vertices"), file.get_tensor("facets")
+            vertices, faces = file.get_tensor("vertices"), file.get_tensor("facets")
         centre = np.array(json.loads(metadata["centre_mm"]), dtype=np.float64)
         scale, volume = float(metadata["scale_mm"]), float(metadata["volume_ml"])
-        if not len(facets) or facets.min() < 0 or facets.max() >= len(vertices) or not np.isfinite(vertices).all():
+        if not len(faces) or faces.min() < 0 or faces.max() >= len(vertices) or not np.isfinite(vertices).all():
             raise ValueError("its mesh is inconsistent")
         if centre.shape != (3,) or not np.isfinite([*centre, scale, volume]).all() or scale <= 0:
             raise ValueError("its position or size is no number")
-        return StandardShape(metadata["name"], TriangleMesh(vertices, facets), centre, scale, volume)
+        return NormalisedShape(metadata["name"], TriangleMesh(vertices, faces), centre, scale, volume)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"The shape file {path} cannot be read: {error}.") from None
 
@@ -109,12 +109,12 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
-def write_shape(shape: StandardShape, path: str | Path, *, metadata: dict[str, str] | None = None) -> None:
+def write_shape(shape: NormalisedShape, path: str | Path, *, metadata: dict[str, str] | None = None) -> None:
     """Write one shape file, all or nothing.
 
     Parameters
     ----------
-    shape : StandardShape
+    shape : NormalisedShape
     path : str or Path
         A ``.safetensors`` file.
     metadata : dict of str to str, optional
@@ -134,7 +134,7 @@ def write_shape(shape: StandardShape, path: str | Path, *, metadata: dict[str, s
         "scale_mm": repr(float(shape.scale_mm)),
         "volume_ml": repr(float(shape.volume_ml)),
     }
-    tensors = {"vertices": shape.mesh.vertices.astype(np.float32), "facets": shape.mesh.facets.astype(np.int32)}
+    tensors = {"vertices": shape.mesh.vertices.astype(np.float32), "facets": shape.mesh.faces.astype(np.int32)}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=about)
 

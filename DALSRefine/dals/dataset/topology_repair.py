@@ -73,7 +73,7 @@ def isosurface(mask: BoolArray, *, smoothing: float = 1.0) -> TriangleMesh:
     Returns
     -------
     TriangleMesh
-        Vertices in voxel coordinates (x, y, z), facets pointing outwards. Not necessarily of genus 0.
+        Vertices in voxel coordinates (x, y, z), faces pointing outwards. Not necessarily of genus 0.
     """
     field = _smooth(mask, smoothing)
     volume = float(mask.sum())
@@ -147,14 +147,14 @@ def is_sphere(surface: TriangleMesh) -> bool:
 
 def _euler_and_closed(surface: TriangleMesh) -> tuple[int, bool]:
     """As the mesh's own properties, in a tenth of the time: one sort of one number per edge."""
-    start, stop = surface.facets.ravel(), np.roll(surface.facets, -1, axis=1).ravel()
+    start, stop = surface.faces.ravel(), np.roll(surface.faces, -1, axis=1).ravel()
     keys = np.minimum(start, stop) * len(surface.vertices) + np.maximum(start, stop)
     keys.sort()
     last_of_run = np.flatnonzero(np.append(keys[1:] != keys[:-1], True)) if len(keys) else np.zeros(0, dtype=np.int64)
     counts = np.diff(last_of_run, prepend=-1)
     used = np.zeros(len(surface.vertices), dtype=bool)
-    used[surface.facets.ravel()] = True
-    return int(used.sum()) - len(counts) + len(surface.facets), bool(len(counts) and np.all(counts == 2))
+    used[surface.faces.ravel()] = True
+    return int(used.sum()) - len(counts) + len(surface.faces), bool(len(counts) and np.all(counts == 2))
 
 
 def _repair_at_radius(mask: BoolArray, original: BoolArray, radius: int, smoothing: float, budget: float) -> BoolArray:
@@ -249,14 +249,14 @@ def _slope(smoothing: float) -> float:
 
 
 def _largest_piece(mesh: TriangleMesh) -> TriangleMesh:
-    """The edge-connected piece with most facets, oriented outwards, without unused vertices."""
+    """The edge-connected piece with most faces, oriented outwards, without unused vertices."""
     count = len(mesh.vertices)
     if count == 0:
         raise InputError("Nothing is left of the shape after smoothing: it is thinner than 1 mm.")
-    start, stop = mesh.facets.ravel(), np.roll(mesh.facets, -1, axis=1).ravel()
+    start, stop = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
     graph = coo_array((np.ones(len(start), dtype=np.int8), (start, stop)), shape=(count, count))
     _, piece = connected_components(graph, directed=False)
-    facets = mesh.facets[piece[mesh.facets[:, 0]] == np.bincount(piece[mesh.facets[:, 0]]).argmax()]
-    used, facets = np.unique(facets, return_inverse=True)
-    result = TriangleMesh(mesh.vertices[used], facets.reshape(-1, 3))
-    return result if result.volume > 0 else TriangleMesh(result.vertices, result.facets[:, ::-1])
+    faces = mesh.faces[piece[mesh.faces[:, 0]] == np.bincount(piece[mesh.faces[:, 0]]).argmax()]
+    used, faces = np.unique(faces, return_inverse=True)
+    result = TriangleMesh(mesh.vertices[used], faces.reshape(-1, 3))
+    return result if result.volume > 0 else TriangleMesh(result.vertices, result.faces[:, ::-1])

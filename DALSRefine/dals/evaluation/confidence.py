@@ -188,7 +188,7 @@ def _reconstruction(result: FitResult, prior: ShapePrior) -> TriangleMesh:
     with torch.no_grad():
         shared = result.state.shared.to(prior.latent_mean.device)
         vertices = prior.decoder(shared[None], prior.sphere(template)).cpu().double().numpy()
-    return TriangleMesh(result.state.pose.to_patient(vertices), template.facets)
+    return TriangleMesh(result.state.pose.to_patient(vertices), template.faces)
 
 
 def _reasons(found: Agreement, segmented_ml: float, organ: str) -> tuple[str, ...]:

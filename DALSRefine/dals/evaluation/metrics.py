@@ -36,11 +36,11 @@ class SurfaceMetrics:
         Percent. Harmonic mean of precision (samples of the mesh nearer to the truth than 1% or 2% of the
         diameter of the truth's bounding sphere) and recall (the same from the truth to the mesh).
     quality : float
-        Mean over the mesh's facets of 4 sqrt(3) A / (a^2 + b^2 + c^2); 1 if all are equilateral.
+        Mean over the mesh's faces of 4 sqrt(3) A / (a^2 + b^2 + c^2); 1 if all are equilateral.
     volume_error : float or None
         Percent, positive if the mesh holds more than the truth; None unless both are closed.
     self_intersections : float or None
-        Percent: pairs of intersecting facets that share no vertex, over facets; None if not asked for.
+        Percent: pairs of intersecting faces that share no vertex, over faces; None if not asked for.
     bounding_radius : float
         Radius of the truth's bounding sphere around its area-weighted centroid: the length of the
         canonical unit.
@@ -106,7 +106,7 @@ def compare(
         If libigl is asked for and not installed.
     """
     for role, surface in (("mesh", mesh), ("true surface", truth)):
-        if len(surface.facets) == 0 or not np.isfinite(surface.vertices).all() or not surface.area > 0:
+        if len(surface.faces) == 0 or not np.isfinite(surface.vertices).all() or not surface.area > 0:
             raise InputError(f"The {role} has no area or coordinates that are not finite numbers.")
     rng = np.random.default_rng(seed)
     # The two draws differ, so that a mesh compared with itself shows the floor and not zero.
@@ -130,11 +130,11 @@ def compare(
 
 def sample_points(mesh: TriangleMesh, count: int, rng: np.random.Generator) -> FloatArray:
     """Draw points uniformly from a surface, (count, 3), in its unit."""
-    areas = mesh.facet_areas
-    facets = rng.choice(len(areas), size=count, p=areas / areas.sum())
+    areas = mesh.face_areas
+    faces = rng.choice(len(areas), size=count, p=areas / areas.sum())
     root, split = np.sqrt(rng.random(count)), rng.random(count)
     weights = np.stack([1 - root, root * (1 - split), root * split], axis=1)
-    return np.asarray(np.einsum("nk,nkd->nd", weights, mesh.corners[facets]))
+    return np.asarray(np.einsum("nk,nkd->nd", weights, mesh.corners[faces]))
 
 
 def f_score(to_truth: FloatArray, to_mesh: FloatArray, threshold: float) -> float:
@@ -145,15 +145,15 @@ def f_score(to_truth: FloatArray, to_mesh: FloatArray, threshold: float) -> floa
 
 def bounding_radius(mesh: TriangleMesh) -> float:
     """Largest distance of a used vertex from the area-weighted centroid, in the mesh's unit."""
-    used = mesh.vertices[np.unique(mesh.facets)]
+    used = mesh.vertices[np.unique(mesh.faces)]
     return float(np.linalg.norm(used - surface_centroid(mesh), axis=1).max())
 
 
 def triangle_quality(mesh: TriangleMesh) -> FloatArray:
-    """4 sqrt(3) A / (a^2 + b^2 + c^2) of every facet, (F,): 1 if equilateral, 0 if it has no area."""
+    """4 sqrt(3) A / (a^2 + b^2 + c^2) of every face, (F,): 1 if equilateral, 0 if it has no area."""
     corners = mesh.corners
     squares = ((corners - np.roll(corners, 1, axis=1)) ** 2).sum(axis=(1, 2))
-    return np.asarray(4 * np.sqrt(3) * mesh.facet_areas / np.maximum(squares, np.finfo(float).tiny))
+    return np.asarray(4 * np.sqrt(3) * mesh.face_areas / np.maximum(squares, np.finfo(float).tiny))
 
 
 def mean_quality(mesh: TriangleMesh) -> float:
@@ -162,7 +162,7 @@ def mean_quality(mesh: TriangleMesh) -> float:
 
 
 def self_intersection_percentage(mesh: TriangleMesh) -> float:
-    """Pairs of intersecting facets that share no vertex, over facets, in percent.
+    """Pairs of intersecting faces that share no vertex, over faces, in percent.
 
     Raises
     ------
@@ -175,12 +175,12 @@ def self_intersection_percentage(mesh: TriangleMesh) -> float:
         raise DalsError(
             "Counting self-intersections needs libigl; install it with: pip install dalsrefine[metrics]"
         ) from error
-    _, pairs, _ = find_self_intersections(mesh.vertices, mesh.facets)
+    _, pairs, _ = find_self_intersections(mesh.vertices, mesh.faces)
     if len(pairs) == 0:
         return 0.0
-    first, second = mesh.facets[np.asarray(pairs).T]
+    first, second = mesh.faces[np.asarray(pairs).T]
     share = (first[:, :, None] == second[:, None, :]).any(axis=(1, 2))
-    return 100 * float((~share).sum()) / len(mesh.facets)
+    return 100 * float((~share).sum()) / len(mesh.faces)
 
 
 def dice(first: LabelMap, second: LabelMap) -> float:

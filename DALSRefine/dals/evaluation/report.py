@@ -79,7 +79,7 @@ def make_report(
         "volume_ml": mesh.volume / 1e3,
         "surface_cm2": mesh.area / 1e2,
         "vertices": len(mesh.vertices),
-        "facets": len(mesh.facets),
+        "facets": len(mesh.faces),
         "residuals_mm": [_residual(name, points, mesh) for name, points in given],
         **beyond,
         "task": task_of(observation),

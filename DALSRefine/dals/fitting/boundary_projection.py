@@ -17,13 +17,13 @@ def snap(vertices: Tensor, template: Template, field: DistanceField, *, reach: f
 
     A fit of latents ends somewhere within a voxel of a boundary that it agrees with. There the segmentation knows
     better than the prior; where the two are further apart, the prior has had its reasons. Steps are judged at vertices
-    and middles of edges, so that facets rather than their corners lie on the boundary, and smoothed once over
+    and middles of edges, so that faces rather than their corners lie on the boundary, and smoothed once over
     neighbours.
 
     Parameters
     ----------
     vertices : (V, 3)
-        Facets counter-clockwise seen from outside.
+        Faces counter-clockwise seen from outside.
     template : Template
         Their connectivity.
     field : DistanceField
@@ -37,11 +37,11 @@ def snap(vertices: Tensor, template: Template, field: DistanceField, *, reach: f
     """
     device, dtype = vertices.device, vertices.dtype
     start, end = torch.as_tensor(template.edges, device=device).unbind(dim=1)
-    facets = torch.as_tensor(template.facets, device=device)
+    faces = torch.as_tensor(template.faces, device=device)
     laplacian = uniform_laplacian(template, dtype=dtype).to(device)
     degree = torch.bincount(torch.cat([start, end]), minlength=len(vertices)).to(dtype)
     for _ in range(_ROUNDS):
-        normals = _vertex_normals(vertices, facets)
+        normals = _vertex_normals(vertices, faces)
         places = torch.cat([vertices, (vertices[start] + vertices[end]) / 2])
         outwards = torch.cat([normals, torch.nn.functional.normalize(normals[start] + normals[end], dim=1)])
         distance, gradient = field.signed(places)
@@ -56,11 +56,11 @@ def snap(vertices: Tensor, template: Template, field: DistanceField, *, reach: f
     return vertices
 
 
-def _vertex_normals(vertices: Tensor, facets: Tensor) -> Tensor:
-    """Unit normals (V, 3), facets weighted by their areas."""
-    a, b, c = vertices[facets].unbind(dim=1)
+def _vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Unit normals (V, 3), faces weighted by their areas."""
+    a, b, c = vertices[faces].unbind(dim=1)
     crossed = torch.linalg.cross(b - a, c - a, dim=1)
     sums = torch.zeros_like(vertices)
     for corner in range(3):
-        sums = sums.index_add(0, facets[:, corner], crossed)
+        sums = sums.index_add(0, faces[:, corner], crossed)
     return torch.nn.functional.normalize(sums, dim=1)

@@ -64,7 +64,7 @@ class Descent:
         task, penalty
             Scalars of those vertices.
         template, pose
-            Facets and frame of the vertices, for the callback.
+            Faces and frame of the vertices, for the callback.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Descent:
             self.done,
             self.total,
             lambda: float(loss.clamp_min(0).sqrt()) * pose.scale,
-            lambda: TriangleMesh(pose.to_patient(positions.cpu().double().numpy()), template.facets),
+            lambda: TriangleMesh(pose.to_patient(positions.cpu().double().numpy()), template.faces),
         )
         if self.callback(status) is False:
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")

@@ -8,14 +8,14 @@ from scipy.sparse import csr_matrix
 
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 
-_FOLDED = -0.5  # cosine between the normals of neighbouring facets below which they are folded onto each other
+_FOLDED = -0.5  # cosine between the normals of neighbouring faces below which they are folded onto each other
 _RINGS = 1
 _SMOOTHINGS = 3
 _ROUNDS = 6
 
 
 def untangle(mesh: TriangleMesh) -> TriangleMesh:
-    """Smooth a closed surface where neighbouring facets fold back onto each other.
+    """Smooth a closed surface where neighbouring faces fold back onto each other.
 
     Only vertices next to a fold move, towards the mean of their neighbours, until no
     fold is left or six rounds are over; a surface without folds comes back as it is. The mesh
@@ -30,45 +30,45 @@ def untangle(mesh: TriangleMesh) -> TriangleMesh:
     -------
     TriangleMesh
     """
-    pairs = _neighbouring_facets(mesh.facets)
-    average = _neighbour_average(mesh.facets, len(mesh.vertices))
+    pairs = _neighbouring_faces(mesh.faces)
+    average = _neighbour_average(mesh.faces, len(mesh.vertices))
     vertices = mesh.vertices.copy()
     for _ in range(_ROUNDS):
-        moving = _near_folds(vertices, mesh.facets, pairs, average)
+        moving = _near_folds(vertices, mesh.faces, pairs, average)
         if not moving.any():
             break
         for _ in range(_SMOOTHINGS):
             vertices[moving] += 0.5 * ((average @ vertices)[moving] - vertices[moving])
-    return TriangleMesh(vertices, mesh.facets)
+    return TriangleMesh(vertices, mesh.faces)
 
 
-def _near_folds(vertices: FloatArray, facets: IntArray, pairs: IntArray, average: csr_matrix) -> NDArray[np.bool_]:
-    """Vertices (V,) of folded pairs of facets and those within `_RINGS` edges of them."""
-    a, b, c = np.moveaxis(vertices[facets], 1, 0)
+def _near_folds(vertices: FloatArray, faces: IntArray, pairs: IntArray, average: csr_matrix) -> NDArray[np.bool_]:
+    """Vertices (V,) of folded pairs of faces and those within `_RINGS` edges of them."""
+    a, b, c = np.moveaxis(vertices[faces], 1, 0)
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
     cosine = np.einsum("ij,ij->i", normals[pairs[:, 0]], normals[pairs[:, 1]])
     marked = np.zeros(len(vertices))
-    marked[facets[pairs[cosine < _FOLDED]].ravel()] = 1.0
+    marked[faces[pairs[cosine < _FOLDED]].ravel()] = 1.0
     for _ in range(_RINGS):
         marked = marked + average @ marked
     return np.asarray(marked > 0)
 
 
-def _neighbouring_facets(facets: IntArray) -> IntArray:
-    """Pairs of facets that share an edge, (E, 2), of a closed mesh."""
-    edges = np.sort(np.concatenate([facets[:, [0, 1]], facets[:, [1, 2]], facets[:, [2, 0]]]), axis=1)
-    owner = np.tile(np.arange(len(facets)), 3)
+def _neighbouring_faces(faces: IntArray) -> IntArray:
+    """Pairs of faces that share an edge, (E, 2), of a closed mesh."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    owner = np.tile(np.arange(len(faces)), 3)
     order = np.lexsort(edges.T)
     edges, owner = edges[order], owner[order]
     same = (edges[1:] == edges[:-1]).all(axis=1)
     return np.stack([owner[:-1][same], owner[1:][same]], axis=1)
 
 
-def _neighbour_average(facets: IntArray, count: int) -> csr_matrix:
+def _neighbour_average(faces: IntArray, count: int) -> csr_matrix:
     """Sparse (V, V) matrix that takes the mean over each vertex's neighbours."""
-    rows = np.concatenate([facets[:, [0, 1, 2]].ravel(), facets[:, [1, 2, 0]].ravel()])
-    columns = np.concatenate([facets[:, [1, 2, 0]].ravel(), facets[:, [0, 1, 2]].ravel()])
+    rows = np.concatenate([faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()])
+    columns = np.concatenate([faces[:, [1, 2, 0]].ravel(), faces[:, [0, 1, 2]].ravel()])
     adjacency = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
     adjacency.data[:] = 1.0
     degree = np.asarray(adjacency.sum(axis=1)).ravel()

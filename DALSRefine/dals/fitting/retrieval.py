@@ -56,7 +56,7 @@ def retrieve(
     if count == 0:
         return []
     template, device = icosphere(_LEVEL), prior.latent_mean.device
-    facets = torch.as_tensor(template.facets, device=device)
+    faces = torch.as_tensor(template.faces, device=device)
     halfway = 0.5 * (prior.latents + prior.latent_mean)
     shapes = prior.decoder(halfway[:, None], prior.sphere(template)).cpu().double().numpy()
     frame = first_guess(observation, shapes.mean(axis=0))
@@ -66,5 +66,5 @@ def retrieve(
     for index, shape in enumerate(shapes):
         pose = first_guess(observation, shape)
         vertices = torch.as_tensor(frame.to_canonical(pose.to_patient(shape)), dtype=torch.float32, device=device)
-        ranked.append((float(task(vertices, facets, generator)), index, pose))
+        ranked.append((float(task(vertices, faces, generator)), index, pose))
     return [Start(pose, halfway[index]) for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]]

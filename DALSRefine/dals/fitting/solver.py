@@ -163,13 +163,13 @@ class _Solver:
         """One latent for all vertices, and the pose unless it is known."""
         settings = self.settings
         template = icosphere(min(settings.shared_level, settings.level))
-        facets = torch.as_tensor(template.facets, device=self.device)
+        faces = torch.as_tensor(template.faces, device=self.device)
         variables.shared.requires_grad_(True)
         groups = [ParameterGroup([variables.shared], settings.shared_rate), *self._pose_groups(variables)]
 
         def penalty(vertices: Tensor) -> Tensor:
             prior = settings.lambda_prior * variables.shared.square().mean()
-            return settings.lambda_reg * quality_loss(vertices, facets) + prior + self._scale_penalty(variables)
+            return settings.lambda_reg * quality_loss(vertices, faces) + prior + self._scale_penalty(variables)
 
         self._run("shared", steps, groups, penalty, variables, template)
         variables.shared.requires_grad_(False)
@@ -187,7 +187,7 @@ class _Solver:
         settings = self.settings
         template = icosphere(level)
         sphere = self.prior.sphere(template)
-        facets = torch.as_tensor(template.facets, device=self.device)
+        faces = torch.as_tensor(template.faces, device=self.device)
         laplacian = uniform_laplacian(template).to(self.device)
         if variables.local is None:
             variables.local = torch.zeros(len(sphere), self.basis.shape[1], device=self.device)
@@ -203,7 +203,7 @@ class _Solver:
             assert variables.local is not None
             # The Laplacian of a constant is zero: the shared latent adds nothing to the energy.
             energy = dirichlet_energy(variables.local @ self.basis.T, laplacian, power=settings.power)
-            return settings.lambda_reg * quality_loss(vertices, facets) + weight * energy
+            return settings.lambda_reg * quality_loss(vertices, faces) + weight * energy
 
         self._run("local", steps, groups, penalty, variables, template)
         variables.local.requires_grad_(False)
@@ -217,14 +217,14 @@ class _Solver:
         variables: _Variables,
         template: Template,
     ) -> None:
-        sphere, facets = self.prior.sphere(template), torch.as_tensor(template.facets, device=self.device)
+        sphere, faces = self.prior.sphere(template), torch.as_tensor(template.faces, device=self.device)
 
         self.descent.run(
             stage,
             steps,
             groups,
             vertices=lambda: self._decode(variables, sphere),
-            task=lambda vertices: variables.task(vertices, facets, self.generator),
+            task=lambda vertices: variables.task(vertices, faces, self.generator),
             penalty=penalty,
             template=template,
             pose=variables.pose,
@@ -252,8 +252,8 @@ class _Solver:
         if settings.snapping and isinstance(variables.task, SegmentationLoss):
             vertices = snap(vertices, template, variables.task.field, reach=settings.snapping)
         generator = torch.Generator(device=self.device).manual_seed(settings.seed)
-        loss = float(variables.task(vertices, torch.as_tensor(template.facets, device=self.device), generator))
-        mesh = TriangleMesh(variables.pose.to_patient(vertices.cpu().double().numpy()), template.facets)
+        loss = float(variables.task(vertices, torch.as_tensor(template.faces, device=self.device), generator))
+        mesh = TriangleMesh(variables.pose.to_patient(vertices.cpu().double().numpy()), template.faces)
         mesh = untangle(mesh) if settings.untangled else mesh
         return mesh, loss / float(variables.correction.log_scale.detach().exp()) ** 2
 
@@ -269,9 +269,9 @@ class _Solver:
         """Energy in patient millimetres squared, by which starts are compared."""
         template = icosphere(self.settings.shared_level)
         vertices = self._decode(variables, self.prior.sphere(template))
-        facets = torch.as_tensor(template.facets, device=self.device)
+        faces = torch.as_tensor(template.faces, device=self.device)
         generator = torch.Generator(device=self.device).manual_seed(self.settings.seed)
-        task = variables.task(vertices, facets, generator)
+        task = variables.task(vertices, faces, generator)
         prior = self.settings.lambda_prior * variables.shared.square().mean() + self._scale_penalty(variables)
         return float(task + prior) * variables.pose.scale**2
 

@@ -26,9 +26,9 @@ Observation = PointCloud | PlanarContours | Segmentation
 
 
 class TaskLoss(Protocol):
-    """A loss of canonical vertices (V, 3) with facets (F, 3); scalar, canonical units squared."""
+    """A loss of canonical vertices (V, 3) with faces (F, 3); scalar, canonical units squared."""
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a mesh; what is drawn at random comes from `generator`."""
         ...
 
@@ -56,9 +56,9 @@ class PointsLoss:
         self.points, self.count = points, count
         self._index = PointIndex(points)
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a mesh, on freshly drawn samples of it."""
-        samples = sample_surface(vertices, facets, self.count, generator=generator)
+        samples = sample_surface(vertices, faces, self.count, generator=generator)
         target = self.points
         if len(target) > self.count:
             chosen = torch.randint(len(target), (self.count,), generator=generator, device=target.device)
@@ -90,11 +90,11 @@ class SliceLoss:
         self.count, self.reach = count, reach
         self._index = PointIndex(targets)
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a mesh, on freshly drawn samples of its cuts; only these, not the contours, are forgiven."""
-        cuts = cut_mesh(vertices, facets, self.origins, self.normals)
+        cuts = cut_mesh(vertices, faces, self.origins, self.normals)
         met = planes_met(cuts)
-        samples = sample_cuts(vertices, facets, cuts, self.count, generator=generator)
+        samples = sample_cuts(vertices, faces, cuts, self.count, generator=generator)
         anywhere = vertices[torch.arange(self.count, device=vertices.device) % len(vertices)]
         samples = torch.where(met[:, None, None], samples, anywhere)
         to_contour = self._forgiving_distance(samples)
@@ -117,7 +117,7 @@ class SegmentationLoss:
 
     Distances alone are content with a mesh that covers a part of the boundary; `coverage`
     adds the mean squared distance from boundary points to the mesh, taken along the normal of
-    the facet that holds the nearest sample: the gaps between samples do not count. Either grows
+    the face that holds the nearest sample: the gaps between samples do not count. Either grows
     linearly beyond a reach, so that leaks and missing parts do not outweigh all else.
 
     Parameters
@@ -150,7 +150,7 @@ class SegmentationLoss:
         self.count, self.coverage, self.reach = count, coverage, reach
         self._index = None if certainty is None else PointIndex(boundary)
 
-    def __call__(self, vertices: Tensor, facets: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a mesh, on freshly drawn samples of it and of the boundary."""
         nearest_point = None if self._index is None else self._index.nearest(vertices)
         loss = self._mean(self.field(vertices).square(), nearest_point)
@@ -158,8 +158,8 @@ class SegmentationLoss:
             return loss
         chosen = torch.randint(len(self.boundary), (self.count,), generator=generator, device=vertices.device)
         target = self.boundary[chosen]
-        held_by, weights = choose_on_surface(vertices[None], facets, self.count, generator=generator)
-        corners = vertices[facets[held_by[0]]]  # (count, 3 corners, 3 axes)
+        held_by, weights = choose_on_surface(vertices[None], faces, self.count, generator=generator)
+        corners = vertices[faces[held_by[0]]]  # (count, 3 corners, 3 axes)
         samples = (corners * weights[0, ..., None]).sum(dim=-2)
         index = nearest(target, samples)
         squared = ((target - samples[index]) * _normals(corners.detach()[index])).sum(dim=-1).square()
@@ -215,8 +215,8 @@ def _segmentation_loss(
     field = distance_field(label_map.array, rotation @ matrix).scaled(1.0 / pose.scale, shift)
     surface = field.surface()
     generator = torch.Generator().manual_seed(settings.seed)
-    vertices, facets = _tensor(surface.vertices, torch.device("cpu")), torch.as_tensor(surface.facets.copy())
-    boundary = sample_surface(vertices, facets, _BOUNDARY_POINTS, generator=generator)
+    vertices, faces = _tensor(surface.vertices, torch.device("cpu")), torch.as_tensor(surface.faces.copy())
+    boundary = sample_surface(vertices, faces, _BOUNDARY_POINTS, generator=generator)
     certainty = None
     if observation.probabilities is not None:
         points = pose.to_patient(boundary.double().numpy())

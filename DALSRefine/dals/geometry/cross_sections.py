@@ -35,7 +35,7 @@ def section_loops(mesh: TriangleMesh, origin: FloatArray, normal: FloatArray) ->
     cutter.SetCutFunction(plane)
     stripper = vtkStripper()
     stripper.SetInputConnection(cutter.GetOutputPort())
-    stripper.SetMaximumLength(len(mesh.facets) + 1)
+    stripper.SetMaximumLength(len(mesh.faces) + 1)
     stripper.JoinContiguousSegmentsOn()
     stripper.Update()
     section = stripper.GetOutput()

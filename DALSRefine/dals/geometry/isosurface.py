@@ -27,7 +27,7 @@ def flying_edges(field: NDArray[Any], level: float) -> TriangleMesh:
     Returns
     -------
     TriangleMesh
-        In voxel indices (i, j, k). Facets are counter-clockwise seen from the lower values' side.
+        In voxel indices (i, j, k). Faces are counter-clockwise seen from the lower values' side.
     """
     image = vtkImageData()
     image.SetDimensions(*field.shape[::-1])

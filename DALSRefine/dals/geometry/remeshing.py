@@ -11,7 +11,7 @@ from dals.evaluation.metrics import mean_quality
 from dals.geometry.mesh import TriangleMesh
 
 ITERATIONS = 5
-MAX_FACETS = 2_000_000
+MAX_FACES = 2_000_000
 TARGET_QUALITY = 0.97
 _ATTEMPTS = ((1.0, 1), (1.0, 2), (0.8, 2), (0.6, 2))
 """Shares of the edge length and multiples of the iterations to try in turn: more rounds for triangles
@@ -23,7 +23,7 @@ def remesh(mesh: TriangleMesh, *, edge_length: float | None = None, iterations: 
 
     New vertices lie on the input surface. Between them the result cuts corners: with the default edge
     length, thin rims and tips of a liver lose a few millimetres and the volume 0.3%, with half of it
-    about half as much, for four times the facets.
+    about half as much, for four times the faces.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def remesh(mesh: TriangleMesh, *, edge_length: float | None = None, iterations: 
         Closed; any unit.
     edge_length : float, optional
         Length to aim at, in the unit of the mesh; the mean edge length by default, which keeps the
-        number of facets about as it is.
+        number of faces about as it is.
     iterations : int
         Rounds of the method; the paper uses 5. Twice as many are made if the mean triangle quality is
         still below 0.97.
@@ -45,7 +45,7 @@ def remesh(mesh: TriangleMesh, *, edge_length: float | None = None, iterations: 
     Raises
     ------
     InputError
-        If the mesh is not closed, or the edge length is not positive or would give millions of facets.
+        If the mesh is not closed, or the edge length is not positive or would give millions of faces.
     DalsError
         If gpytoolbox is not installed.
     """
@@ -72,12 +72,12 @@ def remesh(mesh: TriangleMesh, *, edge_length: float | None = None, iterations: 
 
 
 def _botsch(mesh: TriangleMesh, length: float, iterations: int) -> TriangleMesh | None:
-    """The remeshed surface, without vertices that no facet uses; None if it is torn."""
+    """The remeshed surface, without vertices that no face uses; None if it is torn."""
     from gpytoolbox import remesh_botsch
 
-    vertices, facets = remesh_botsch(mesh.vertices, mesh.facets.astype(np.int32), iterations, length, True)
-    used, facets = np.unique(facets, return_inverse=True)
-    result = TriangleMesh(vertices[used], facets.reshape(-1, 3))
+    vertices, faces = remesh_botsch(mesh.vertices, mesh.faces.astype(np.int32), iterations, length, True)
+    used, faces = np.unique(faces, return_inverse=True)
+    result = TriangleMesh(vertices[used], faces.reshape(-1, 3))
     whole = np.isfinite(result.vertices).all() and result.is_closed
     return result if whole and result.euler_characteristic == mesh.euler_characteristic else None
 
@@ -93,8 +93,8 @@ def _check(mesh: TriangleMesh, length: float, iterations: int) -> None:
         raise InputError(f"Remeshing takes at least one iteration, not {iterations}.")
     if not np.isfinite(length) or length <= 0:
         raise InputError(f"The edge length for remeshing must be positive, not {length:g}.")
-    facets = mesh.area / (np.sqrt(3) / 4 * (min(share for share, _ in _ATTEMPTS) * length) ** 2)
-    if facets > MAX_FACETS:
+    faces = mesh.area / (np.sqrt(3) / 4 * (min(share for share, _ in _ATTEMPTS) * length) ** 2)
+    if faces > MAX_FACES:
         raise InputError(
-            f"An edge length of {length:g} would give {facets:.2g} facets; more than {MAX_FACETS:.2g} is too fine."
+            f"An edge length of {length:g} would give {faces:.2g} faces; more than {MAX_FACES:.2g} is too fine."
         )

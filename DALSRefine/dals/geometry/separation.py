@@ -61,8 +61,8 @@ def separate(meshes: Sequence[TriangleMesh], *, gap: float = GAP_MM, names: Sequ
 def _retreat(mesh: TriangleMesh, other: TriangleMesh, gap: float) -> TriangleMesh | None:
     """A mesh that is nowhere over half-way to another one, less half the gap; None if there is no way back."""
     low, high = other.vertices.min(axis=0) - gap, other.vertices.max(axis=0) + gap
-    corners, facets, moved = mesh.corners, mesh.facets, mesh
-    near = facets[np.all((corners.max(axis=1) >= low) & (corners.min(axis=1) <= high), axis=1)]
+    corners, faces, moved = mesh.corners, mesh.faces, mesh
+    near = faces[np.all((corners.max(axis=1) >= low) & (corners.min(axis=1) <= high), axis=1)]
     shift, held = np.zeros_like(mesh.vertices), np.zeros(len(mesh.vertices))
     average, edge = _neighbours(mesh)
     for _ in range(_ROUNDS):
@@ -79,12 +79,12 @@ def _retreat(mesh: TriangleMesh, other: TriangleMesh, gap: float) -> TriangleMes
         fading = (band > 0) & (held == 0)
         for _ in range(3 * rings):
             shift[fading] = (average @ shift)[fading]
-        moved = TriangleMesh(mesh.vertices + shift, facets)
+        moved = TriangleMesh(mesh.vertices + shift, faces)
     return None
 
 
 def _needs(moved: TriangleMesh, near: IntArray, pair: tuple[TriangleMesh, TriangleMesh], gap: float) -> FloatArray:
-    """How far each vertex (V,) has to retreat; once all have, on behalf of what lies between them on facets (N, 3)."""
+    """How far each vertex (V,) has to retreat; once all have, on behalf of what lies between them on faces (N, 3)."""
     used, values = np.unique(near), np.full(len(moved.vertices), -np.inf)
     values[used] = _excess(moved.vertices[used], *pair, gap)
     if values.max() > _DONE * gap or not len(used):
@@ -113,7 +113,7 @@ def _gradients(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
 
 def _neighbours(mesh: TriangleMesh) -> tuple[csr_matrix, float]:
     """Matrix (V, V) that takes the mean over each vertex's neighbours, and the mean length of an edge."""
-    rows, columns = mesh.facets.ravel(), np.roll(mesh.facets, -1, axis=1).ravel()
+    rows, columns = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
     adjacency = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=2 * (len(mesh.vertices),))
     edge = np.linalg.norm(mesh.vertices[rows] - mesh.vertices[columns], axis=1).mean()
     return csr_matrix(adjacency.multiply(1.0 / np.maximum(adjacency.sum(axis=1), 1.0))), float(edge)

@@ -22,4 +22,4 @@ def signed_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
     distance.SetInput(polydata_of(mesh))
     distance.FunctionValue(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True), values)
     signed = np.array(vtk_to_numpy(values), dtype=np.float64)
-    return signed if mesh.volume >= 0 else -signed  # facets that face inwards
+    return signed if mesh.volume >= 0 else -signed  # faces that face inwards

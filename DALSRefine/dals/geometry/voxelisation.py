@@ -21,7 +21,7 @@ def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
     Parameters
     ----------
     mesh : TriangleMesh
-        Closed surface, RAS millimetres; the facets' orientation does not matter.
+        Closed surface, RAS millimetres; the faces' orientation does not matter.
     grid : LabelMap
         Gives shape and geometry; its own mask is ignored.
 
@@ -31,12 +31,12 @@ def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
         On the grid of `grid`, with its name.
     """
     array = np.zeros(grid.array.shape, dtype=np.bool_)
-    if len(mesh.facets) == 0:
+    if len(mesh.faces) == 0:
         return grid.with_array(array)
     matrix = grid.ras_to_ijk
     ijk = mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]
     # Only the box around the mesh is rasterised: an organ is a small part of a body scan.
-    used = ijk[mesh.facets.ravel()]
+    used = ijk[mesh.faces.ravel()]
     shape = np.array(array.shape[::-1])
     first = np.clip(np.floor(used.min(axis=0)), 0, shape).astype(int)
     last = np.clip(np.ceil(used.max(axis=0)), -1, shape - 1).astype(int)
@@ -44,7 +44,7 @@ def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
         return grid.with_array(array)
 
     stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(polydata_of(TriangleMesh(ijk, mesh.facets)))
+    stencil.SetInputData(polydata_of(TriangleMesh(ijk, mesh.faces)))
     stencil.SetOutputOrigin(0.0, 0.0, 0.0)
     stencil.SetOutputSpacing(1.0, 1.0, 1.0)
     stencil.SetOutputWholeExtent(*np.stack([first, last], axis=1).ravel().tolist())
@@ -80,5 +80,5 @@ def label_map_to_mesh(label_map: LabelMap) -> TriangleMesh:
     surface = flying_edges(padded, 0.5)
     matrix = label_map.ijk_to_ras
     vertices = (surface.vertices - 1) @ matrix[:3, :3].T + matrix[:3, 3]
-    facets = surface.facets if np.linalg.det(matrix[:3, :3]) > 0 else surface.facets[:, ::-1]
-    return TriangleMesh(vertices, facets)
+    faces = surface.faces if np.linalg.det(matrix[:3, :3]) > 0 else surface.faces[:, ::-1]
+    return TriangleMesh(vertices, faces)

@@ -12,8 +12,8 @@ from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 
 
 def polydata_of(mesh: TriangleMesh) -> vtkPolyData:
-    """A `vtkPolyData` with copies of the mesh's vertices (double) and facets."""
-    return polydata_of_polygons(mesh.vertices, mesh.facets.ravel(), np.full(len(mesh.facets), 3))
+    """A `vtkPolyData` with copies of the mesh's vertices (double) and faces."""
+    return polydata_of_polygons(mesh.vertices, mesh.faces.ravel(), np.full(len(mesh.faces), 3))
 
 
 def polydata_of_polygons(vertices: FloatArray, connectivity: IntArray, sizes: IntArray) -> vtkPolyData:
@@ -56,7 +56,7 @@ def mesh_of(polydata: vtkPolyData) -> TriangleMesh:
     Raises
     ------
     ValueError
-        If a facet refers to a point that is not there.
+        If a face refers to a point that is not there.
     """
     vertices = points_of(polydata)
     bare = vtkPolyData()  # without lines and data arrays: only what counts, and what was checked
@@ -73,15 +73,15 @@ def mesh_of(polydata: vtkPolyData) -> TriangleMesh:
     triangulate.PassLinesOff()
     triangulate.Update()
     result = triangulate.GetOutput()
-    facets = vtk_to_numpy(result.GetPolys().GetConnectivityArray()).astype(np.int64).reshape(-1, 3)
-    distinct = (facets[:, 0] != facets[:, 1]) & (facets[:, 1] != facets[:, 2]) & (facets[:, 2] != facets[:, 0])
-    return TriangleMesh(points_of(result), facets[distinct])
+    faces = vtk_to_numpy(result.GetPolys().GetConnectivityArray()).astype(np.int64).reshape(-1, 3)
+    distinct = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    return TriangleMesh(points_of(result), faces[distinct])
 
 
 def _check_cells(cells: vtkCellArray, point_count: int) -> None:
     ids = vtk_to_numpy(cells.GetConnectivityArray())
     offsets = vtk_to_numpy(cells.GetOffsetsArray())
     if offsets[0] != 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > len(ids):
-        raise ValueError("its facets overlap")
+        raise ValueError("its faces overlap")
     if ids.size and (ids.min() < 0 or ids.max() >= point_count):
-        raise ValueError("a facet refers to a point that is not there")
+        raise ValueError("a face refers to a point that is not there")

@@ -1,7 +1,7 @@
 """The one place where LPS (what files hold) meets RAS (what the program thinks in).
 
 The two differ by a half turn about the body's long axis, so the same function goes both ways and
-neither handedness nor facet orientation changes.
+neither handedness nor face orientation changes.
 """
 
 from __future__ import annotations

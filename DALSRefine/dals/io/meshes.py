@@ -27,7 +27,7 @@ from dals.io.vtk_messages import captured_vtk_messages
 READABLE_SUFFIXES = (".ply", ".stl", ".obj", ".vtk", ".vtp")
 WRITABLE_SUFFIXES = (".stl", ".ply", ".obj", ".vtp")
 _SPLIT_VERTICES = (".stl", ".obj")
-"""Formats in which a vertex may be there once per facet."""
+"""Formats in which a vertex may be there once per face."""
 
 
 def read_mesh(path: str | os.PathLike[str], *, space: Space | None = None) -> TriangleMesh:
@@ -44,12 +44,12 @@ def read_mesh(path: str | os.PathLike[str], *, space: Space | None = None) -> Tr
     Returns
     -------
     TriangleMesh
-        RAS millimetres; facets oriented as in the file.
+        RAS millimetres; faces oriented as in the file.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable, or holds no facets or coordinates that are not finite.
+        If the file is missing, unreadable, or holds no faces or coordinates that are not finite.
     """
     path = Path(path)
     polydata, named = read_polydata(path)
@@ -57,11 +57,11 @@ def read_mesh(path: str | os.PathLike[str], *, space: Space | None = None) -> Tr
         mesh = mesh_of(polydata)
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}.") from error
-    if len(mesh.facets) == 0:
-        raise InputError(f"{path} holds no facets.")
+    if len(mesh.faces) == 0:
+        raise InputError(f"{path} holds no faces.")
     if not np.isfinite(mesh.vertices).all():
         raise InputError(f"{path} holds coordinates that are not finite numbers.")
-    return TriangleMesh(to_ras(mesh.vertices, named or space or DEFAULT_SPACE), mesh.facets)
+    return TriangleMesh(to_ras(mesh.vertices, named or space or DEFAULT_SPACE), mesh.faces)
 
 
 def read_polydata(path: Path) -> tuple[vtkPolyData, Space | None]:
@@ -133,9 +133,9 @@ def write_mesh(path: str | os.PathLike[str], mesh: TriangleMesh, *, space: Space
     """
     path = Path(path)
     check_mesh_writable(path)
-    if len(mesh.facets) == 0 or not np.isfinite(mesh.vertices).all():
+    if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all():
         raise OutputError(f"Cannot write {path}: the mesh is empty or holds coordinates that are not finite.")
-    mesh = TriangleMesh(from_ras(mesh.vertices, checked_space(space)), mesh.facets)
+    mesh = TriangleMesh(from_ras(mesh.vertices, checked_space(space)), mesh.faces)
     with atomic_path(path) as temporary, captured_vtk_messages() as messages:
         _WRITERS[path.suffix.lower()](temporary, mesh, space)
         if messages.has_errors:
@@ -206,7 +206,7 @@ def _write_obj(path: Path, mesh: TriangleMesh, space: Space) -> None:
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(f"# DALSRefine output. SPACE={space}\n")
         np.savetxt(file, mesh.vertices, fmt="v %.6f %.6f %.6f")
-        np.savetxt(file, mesh.facets + 1, fmt="f %d %d %d")
+        np.savetxt(file, mesh.faces + 1, fmt="f %d %d %d")
 
 
 def _run(writer: Any, path: Path, mesh: TriangleMesh) -> None:

@@ -55,7 +55,7 @@ class ShapePrior:
         SHA-256 of the tensors and settings, hexadecimal; the card has a checksum of its own.
     mirrored : bool
         Whether the training has turned the sphere inside out: through a template that is mirrored at its centre, the
-        decoder's surfaces come out with their facets facing outwards.
+        decoder's surfaces come out with their faces facing outwards.
     """
 
     name: str
@@ -99,13 +99,13 @@ class ShapePrior:
 
 
 def right_side_out(prior: ShapePrior) -> ShapePrior:
-    """The prior, its template mirrored if the facets of its mean shape face inwards.
+    """The prior, its template mirrored if the faces of its mean shape face inwards.
 
     The Chamfer distance does not see orientation, so that a training may turn the sphere inside out. Nothing is lost
-    by it: mirroring the template through its centre turns each facet around and moves none of the surface.
+    by it: mirroring the template through its centre turns each face around and moves none of the surface.
     """
     template = icosphere(3)
-    mean = TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.facets)
+    mean = TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.faces)
     return replace(prior, mirrored=not prior.mirrored) if mean.volume < 0 else prior
 
 

@@ -24,7 +24,7 @@ class Template:
         0 is the icosahedron (12 vertices); 3 has 642 vertices, 4 has 2,562.
     vertices : (V, 3) float64
         Unit vectors. The vertices of level n are the first ones of level n + 1.
-    facets : (F, 3) int64
+    faces : (F, 3) int64
         Counter-clockwise seen from outside.
     edges : (E, 2) int64
         Unique undirected edges, smaller index first.
@@ -35,7 +35,7 @@ class Template:
 
     level: int
     vertices: NDArray[np.float64]
-    facets: NDArray[np.int64]
+    faces: NDArray[np.int64]
     edges: NDArray[np.int64]
     parents: NDArray[np.int64]
 
@@ -57,9 +57,9 @@ def icosphere(level: int) -> Template:
     if not 0 <= level <= MAX_LEVEL:
         raise ValueError(f"the subdivision level must lie between 0 and {MAX_LEVEL}, not {level}")
     if level == 0:
-        vertices, facets = _icosahedron()
+        vertices, faces = _icosahedron()
         own = np.arange(len(vertices))
-        return Template(0, vertices, facets, unique_edges(facets), np.stack([own, own], axis=1))
+        return Template(0, vertices, faces, unique_edges(faces), np.stack([own, own], axis=1))
     coarse = icosphere(level - 1)
     count = len(coarse.vertices)
     midpoint_of = {(int(i), int(j)): count + k for k, (i, j) in enumerate(coarse.edges)}
@@ -68,21 +68,21 @@ def icosphere(level: int) -> Template:
         pairs = np.sort(np.stack([start, end], axis=1), axis=1)
         return np.array([midpoint_of[int(i), int(j)] for i, j in pairs], dtype=np.int64)
 
-    a, b, c = coarse.facets.T
+    a, b, c = coarse.faces.T
     ab, bc, ca = midpoints(a, b), midpoints(b, c), midpoints(c, a)
-    facets = np.concatenate(
+    faces = np.concatenate(
         [np.stack(corner, axis=1) for corner in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
     )
     new = coarse.vertices[coarse.edges].mean(axis=1)
     vertices = np.concatenate([coarse.vertices, new / np.linalg.norm(new, axis=1, keepdims=True)])
     own = np.arange(count)
     parents = np.concatenate([np.stack([own, own], axis=1), coarse.edges])
-    return Template(level, vertices, facets, unique_edges(facets), parents)
+    return Template(level, vertices, faces, unique_edges(faces), parents)
 
 
-def unique_edges(facets: NDArray[np.int64]) -> NDArray[np.int64]:
+def unique_edges(faces: NDArray[np.int64]) -> NDArray[np.int64]:
     """Undirected edges (E, 2) of a triangle mesh, smaller index first, each once."""
-    pairs = np.concatenate([facets[:, [0, 1]], facets[:, [1, 2]], facets[:, [2, 0]]])
+    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.asarray(np.unique(np.sort(pairs, axis=1), axis=0))
 
 
@@ -108,10 +108,10 @@ def _icosahedron() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         [(-1, g, 0), (1, g, 0), (-1, -g, 0), (1, -g, 0), (0, -1, g), (0, 1, g),
          (0, -1, -g), (0, 1, -g), (g, 0, -1), (g, 0, 1), (-g, 0, -1), (-g, 0, 1)]
     )  # fmt: skip
-    facets = np.array(
+    faces = np.array(
         [(0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11),
          (1, 5, 9), (5, 11, 4), (11, 10, 2), (10, 7, 6), (7, 1, 8),
          (3, 9, 4), (3, 4, 2), (3, 2, 6), (3, 6, 8), (3, 8, 9),
          (4, 9, 5), (2, 4, 11), (6, 2, 10), (8, 6, 7), (9, 8, 1)]
     )  # fmt: skip
-    return vertices / np.linalg.norm(vertices, axis=1, keepdims=True), facets.astype(np.int64)
+    return vertices / np.linalg.norm(vertices, axis=1, keepdims=True), faces.astype(np.int64)

@@ -63,10 +63,10 @@ class DistanceField:
             If it is so thin that it lies between the voxels everywhere.
         """
         mesh = flying_edges(self.values[0].cpu().numpy(), 0.0)
-        if len(mesh.facets) == 0:
+        if len(mesh.faces) == 0:
             raise InputError("The segmentation is too thin for the surface of an organ.")
-        # Facets look to the lower values, which are inside here.
-        return TriangleMesh(mesh.vertices * self.spacing + self.origin.cpu().double().numpy(), mesh.facets[:, ::-1])
+        # Faces look to the lower values, which are inside here.
+        return TriangleMesh(mesh.vertices * self.spacing + self.origin.cpu().double().numpy(), mesh.faces[:, ::-1])
 
     def to(self, device: torch.device | str) -> DistanceField:
         """The same field on a device."""

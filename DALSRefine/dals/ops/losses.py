@@ -42,15 +42,15 @@ def squared_distance(points: Tensor, references: Tensor, index: Tensor) -> Tenso
     return (points - picked).square().sum(dim=-1).mean(dim=-1)
 
 
-def triangle_quality(vertices: Tensor, facets: Tensor) -> Tensor:
-    """Quality 4 sqrt(3) A / (a^2 + b^2 + c^2) of each facet, (..., F); 1 for an equilateral triangle.
+def triangle_quality(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Quality 4 sqrt(3) A / (a^2 + b^2 + c^2) of each face, (..., F); 1 for an equilateral triangle.
 
     Parameters
     ----------
     vertices : (..., V, 3)
-    facets : (F, 3) int64
+    faces : (F, 3) int64
     """
-    a, b, c = (vertices[..., facets[:, k], :] for k in range(3))
+    a, b, c = (vertices[..., faces[:, k], :] for k in range(3))
     ab, bc, ca = b - a, c - b, a - c
     edges = sum(edge.square().sum(dim=-1) for edge in (ab, bc, ca))
     double_area = _safe_norm(torch.linalg.cross(ab, -ca, dim=-1))
@@ -58,9 +58,9 @@ def triangle_quality(vertices: Tensor, facets: Tensor) -> Tensor:
     return 2.0 * math.sqrt(3.0) * double_area / torch.as_tensor(edges).clamp_min(tiny)
 
 
-def quality_loss(vertices: Tensor, facets: Tensor) -> Tensor:
+def quality_loss(vertices: Tensor, faces: Tensor) -> Tensor:
     """L_reg, Eq. 2: one minus the mean triangle quality, (...,)."""
-    return 1.0 - triangle_quality(vertices, facets).mean(dim=-1)
+    return 1.0 - triangle_quality(vertices, faces).mean(dim=-1)
 
 
 def dirichlet_energy(latents: Tensor, laplacian: Tensor, *, power: int = 2) -> Tensor:

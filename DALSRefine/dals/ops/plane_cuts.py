@@ -12,14 +12,14 @@ from dals.ops.device import widest_float
 
 @dataclass(frozen=True)
 class PlaneCuts:
-    """Cuts of one mesh with P planes, one possible segment for every facet.
+    """Cuts of one mesh with P planes, one possible segment for every face.
 
     Attributes
     ----------
     lengths : (P, F)
-        Length of the segment in which a facet meets a plane; zero where it does not.
+        Length of the segment in which a face meets a plane; zero where it does not.
     weights : (P, F, 2, 3)
-        Barycentric coordinates of the segment's two ends in the facet. Without gradient.
+        Barycentric coordinates of the segment's two ends in the face. Without gradient.
     """
 
     lengths: Tensor
@@ -32,20 +32,20 @@ def signed_distances(points: Tensor, origins: Tensor, normals: Tensor) -> Tensor
 
 
 @torch.no_grad()
-def cut_mesh(vertices: Tensor, facets: Tensor, origins: Tensor, normals: Tensor) -> PlaneCuts:
-    """Intersect every facet with every plane.
+def cut_mesh(vertices: Tensor, faces: Tensor, origins: Tensor, normals: Tensor) -> PlaneCuts:
+    """Intersect every face with every plane.
 
-    All facets are treated alike and the result has a fixed shape, so that nothing has to
+    All faces are treated alike and the result has a fixed shape, so that nothing has to
     wait for an accelerator. A vertex on a plane counts as lying on its positive side.
 
     Parameters
     ----------
     vertices : (V, 3)
-    facets : (F, 3) int64
+    faces : (F, 3) int64
     origins, normals : (P, 3)
         Unit normals.
     """
-    distance = signed_distances(vertices, origins, normals)[:, facets]  # (P, F, 3)
+    distance = signed_distances(vertices, origins, normals)[:, faces]  # (P, F, 3)
     above = distance >= 0
     count = above.sum(dim=-1)
     crossed = (count == 1) | (count == 2)
@@ -58,13 +58,13 @@ def cut_mesh(vertices: Tensor, facets: Tensor, origins: Tensor, normals: Tensor)
     weights = torch.zeros(*distance.shape[:2], 2, 3, dtype=vertices.dtype, device=vertices.device)
     weights.scatter_(-1, ends[..., None], fraction[..., None])
     weights.scatter_(-1, lone[..., None, None].expand(*lone.shape, 2, 1), 1 - fraction[..., None])
-    segment = weights @ vertices[facets]  # (P, F, 2, 3)
+    segment = weights @ vertices[faces]  # (P, F, 2, 3)
     lengths = torch.linalg.vector_norm(segment[..., 1, :] - segment[..., 0, :], dim=-1)
     return PlaneCuts(torch.where(crossed, lengths, 0.0), weights)
 
 
 def sample_cuts(
-    vertices: Tensor, facets: Tensor, cuts: PlaneCuts, count: int, *, generator: torch.Generator | None = None
+    vertices: Tensor, faces: Tensor, cuts: PlaneCuts, count: int, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """Points drawn uniformly along each plane's cut, (P, count, 3).
 
@@ -77,12 +77,12 @@ def sample_cuts(
         shape = (len(cumulative), count)
         uniform = torch.rand(2, *shape, generator=generator, device=vertices.device, dtype=vertices.dtype)
         targets = uniform[0].to(wide) * cumulative[:, -1:]
-        # "right": a facet without length is never chosen, not even for a target of zero.
-        chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(facets) - 1)
+        # "right": a face without length is never chosen, not even for a target of zero.
+        chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(faces) - 1)
         rows = torch.arange(len(cumulative), device=vertices.device)[:, None]
         ends = cuts.weights[rows, chosen]  # (P, count, 2, 3)
         weights = torch.lerp(ends[..., 0, :], ends[..., 1, :], uniform[1][..., None])
-    return (vertices[facets[chosen]] * weights[..., None]).sum(dim=-2)
+    return (vertices[faces[chosen]] * weights[..., None]).sum(dim=-2)
 
 
 def planes_met(cuts: PlaneCuts) -> Tensor:

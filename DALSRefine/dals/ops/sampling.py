@@ -8,21 +8,21 @@ from torch import Tensor
 from dals.ops.device import widest_float
 
 
-def facet_areas(vertices: Tensor, facets: Tensor) -> Tensor:
-    """Area of every facet, (..., F), from vertices (..., V, 3) and facets (F, 3)."""
-    a, b, c = (vertices[..., facets[:, k], :] for k in range(3))
+def face_areas(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Area of every face, (..., F), from vertices (..., V, 3) and faces (F, 3)."""
+    a, b, c = (vertices[..., faces[:, k], :] for k in range(3))
     return 0.5 * torch.linalg.vector_norm(torch.linalg.cross(b - a, c - a, dim=-1), dim=-1)
 
 
-def sample_surface(vertices: Tensor, facets: Tensor, count: int, *, generator: torch.Generator | None = None) -> Tensor:
+def sample_surface(vertices: Tensor, faces: Tensor, count: int, *, generator: torch.Generator | None = None) -> Tensor:
     """Draw points uniformly from the surface.
 
-    The choice of facets and barycentric coordinates carries no gradient; the points do.
+    The choice of faces and barycentric coordinates carries no gradient; the points do.
 
     Parameters
     ----------
     vertices : (..., V, 3)
-    facets : (F, 3) int64
+    faces : (F, 3) int64
     count : int
         Points per mesh.
     generator
@@ -34,8 +34,8 @@ def sample_surface(vertices: Tensor, facets: Tensor, count: int, *, generator: t
     """
     batch = vertices.shape[:-2]
     flat = vertices.reshape(-1, *vertices.shape[-2:])
-    chosen, weights = choose_on_surface(flat, facets, count, generator=generator)
-    corner_index = facets[chosen]  # (B, count, 3)
+    chosen, weights = choose_on_surface(flat, faces, count, generator=generator)
+    corner_index = faces[chosen]  # (B, count, 3)
     rows = torch.arange(len(flat), device=vertices.device)[:, None, None]
     corners = flat[rows, corner_index]  # (B, count, 3 corners, 3 axes)
     points = (corners * weights[..., None]).sum(dim=-2)
@@ -44,15 +44,15 @@ def sample_surface(vertices: Tensor, facets: Tensor, count: int, *, generator: t
 
 @torch.no_grad()
 def choose_on_surface(
-    vertices: Tensor, facets: Tensor, count: int, *, generator: torch.Generator | None = None
+    vertices: Tensor, faces: Tensor, count: int, *, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Facets (B, count) and barycentric coordinates (B, count, 3) of uniform points on meshes (B, V, 3)."""
+    """Faces (B, count) and barycentric coordinates (B, count, 3) of uniform points on meshes (B, V, 3)."""
     wide = widest_float(vertices.device)
-    cumulative = facet_areas(vertices, facets).to(wide).cumsum(dim=-1)
+    cumulative = face_areas(vertices, faces).to(wide).cumsum(dim=-1)
     uniform = torch.rand(len(vertices), count, 3, generator=generator, device=vertices.device, dtype=vertices.dtype)
-    # A surface shrunk to a point has no area; its facets are then equally likely.
-    cumulative = cumulative + torch.arange(1, len(facets) + 1, device=vertices.device) * 1e-30
+    # A surface shrunk to a point has no area; its faces are then equally likely.
+    cumulative = cumulative + torch.arange(1, len(faces) + 1, device=vertices.device) * 1e-30
     targets = uniform[..., 0].to(wide) * cumulative[:, -1:]
-    chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(facets) - 1)
+    chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(faces) - 1)
     root = uniform[..., 1].sqrt()
     return chosen, torch.stack([1 - root, root * (1 - uniform[..., 2]), root * uniform[..., 2]], dim=-1)

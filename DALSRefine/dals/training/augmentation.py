@@ -27,7 +27,7 @@ class PointWolfSettings:
         Width sigma of the Gaussian with which an anchor's influence falls off, canonical units.
     max_rotation_deg, max_scale, max_shift : float
         Rotations are drawn up to this angle about each axis, scalings from 1 to max_scale
-        (the standardisation that follows turns growth here into shrinkage elsewhere), shifts
+        (the normalisation that follows turns growth here into shrinkage elsewhere), shifts
         up to this length along each axis in canonical units. Each anchor has each of the
         three with probability one half; scalings and shifts act on a random subset of axes.
     """
@@ -76,7 +76,7 @@ class PointWolfWarps:
         return self._with_each(lambda value: value.to(device))
 
     def apply(self, points: Tensor) -> Tensor:
-        """Warp point sets (N, M, 3), one set a warp, and standardise the result."""
+        """Warp point sets (N, M, 3), one set a warp, and normalise the result."""
         return (self._warp(points) - self.centres[:, None]) / self.scales[:, None, None]
 
     def _with_each(self, change: Callable[[Tensor], Tensor]) -> PointWolfWarps:

@@ -74,7 +74,7 @@ def train(
     clock: Callable[[], float] = time.monotonic,
     on_epoch: Callable[[EpochStatus], None] | None = None,
 ) -> TrainingReport:
-    """Train a decoder and the latents of standardised shapes.
+    """Train a decoder and the latents of normalised shapes.
 
     A run that was killed goes on from `folder/checkpoint.safetensors`.
 
@@ -129,7 +129,7 @@ class _Trainer:
         )
         template = icosphere(settings.template_level)
         self.sphere = torch.as_tensor(template.vertices, dtype=torch.float32, device=device) * settings.template_radius
-        self.facets = torch.as_tensor(template.facets, device=device)
+        self.faces = torch.as_tensor(template.faces, device=device)
         self.decoder = Decoder(settings.decoder).to(device)
         self.latents = nn.Parameter(self._starting_latents())
         self.optimiser = torch.optim.Adam(
@@ -192,9 +192,9 @@ class _Trainer:
         latents = self.latents[items]
         precision = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
         vertices = self.decoder(latents[:, None], self.sphere @ rotation, compute_dtype=precision)
-        points = sample_surface(vertices, self.facets, settings.points, generator=generator)
+        points = sample_surface(vertices, self.faces, settings.points, generator=generator)
         fit = chamfer(points, target).mean()
-        reg = quality_loss(vertices, self.facets).mean()
+        reg = quality_loss(vertices, self.faces).mean()
         norm = latent_norm(latents)
         loss = fit + settings.lambda_reg * reg + settings.lambda_norm * norm
         self.optimiser.zero_grad(set_to_none=True)

@@ -20,7 +20,7 @@ _BASIS_POINTS = 512
 
 
 class ShapeBank:
-    """N standardised shapes and `variants` warps of each, addressed by item.
+    """N normalised shapes and `variants` warps of each, addressed by item.
 
     Items 0 to N - 1 are the shapes themselves; item N + i * variants + k is warp k of shape i.
 
@@ -102,4 +102,4 @@ def descriptor_latents(bank: ShapeBank, size: int, *, scale: float, seed: int) -
 
 def _sample(mesh: TriangleMesh, generator: torch.Generator) -> Tensor:
     vertices = torch.as_tensor(mesh.vertices, dtype=torch.float32)
-    return sample_surface(vertices, torch.as_tensor(mesh.facets), _POINTS_PER_SHAPE, generator=generator)
+    return sample_surface(vertices, torch.as_tensor(mesh.faces), _POINTS_PER_SHAPE, generator=generator)

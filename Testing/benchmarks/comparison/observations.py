@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks import protocol
 from benchmarks.systems.base import Observation
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.evaluation.metrics import sample_points
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray
@@ -23,12 +23,12 @@ lies on the positive side of that centre in livers: no two parallel planes of a 
 OFF_CENTRE, TILT_DEG = 0.12, 20.0
 
 
-def observation_of(shape: StandardShape, condition: str) -> Observation:
+def observation_of(shape: NormalisedShape, condition: str) -> Observation:
     """The observation that a condition stands for, RAS mm, the same for every system.
 
     Parameters
     ----------
-    shape : StandardShape
+    shape : NormalisedShape
     condition : str
         ``points`` or ``points:N``; ``planes`` or ``planes:N``, and with a fault ``planes/noise=MM``, ``planes/tilted``,
         ``planes/missing=SHARE``.
@@ -47,7 +47,7 @@ def observation_of(shape: StandardShape, condition: str) -> Observation:
     return unchecked(contours)
 
 
-def points_of(shape: StandardShape, count: int) -> PointCloud:
+def points_of(shape: NormalisedShape, count: int) -> PointCloud:
     """Uniform points: the first of the 2,500 that `protocol` draws, or more points drawn anew."""
     points = protocol.points_of(shape).points
     if count > len(points):
@@ -55,7 +55,7 @@ def points_of(shape: StandardShape, count: int) -> PointCloud:
     return PointCloud(points[:count])
 
 
-def planes_of(shape: StandardShape, count: int, *, tilted: bool = False) -> list[Contour]:
+def planes_of(shape: NormalisedShape, count: int, *, tilted: bool = False) -> list[Contour]:
     """All outlines on the first planes of `PLANE_ORDER`; tilted ones also lie off the centre."""
     mesh = shape.patient_mesh
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)

@@ -13,7 +13,7 @@ from benchmarks.comparison.plans import SWEEP_LABEL, Plan
 from benchmarks.comparison.registry import Context
 from benchmarks.comparison.report import COLUMNS, RESOURCES, Row, markdown, provenance, write_rows, write_text
 from benchmarks.comparison.runner import Job, key_of, mesh_path
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.io.meshes import read_mesh
 from dals.observations.observations import PlanarContours
 
@@ -41,7 +41,7 @@ def write(
     table: str,
     plan: Plan,
     rows: Sequence[Row],
-    shapes: Sequence[StandardShape],
+    shapes: Sequence[NormalisedShape],
     context: Context,
     *,
     folder: Path,
@@ -96,7 +96,7 @@ def _images(
     table: str,
     plan: Plan,
     rows: Sequence[Row],
-    shapes: Sequence[StandardShape],
+    shapes: Sequence[NormalisedShape],
     folder: Path,
     name: str,
     surface: Callable[[Job], Path] | None,
@@ -161,7 +161,7 @@ def _amount(kind: str) -> Callable[[Row], float]:
 def _pictures(
     plan: Plan,
     rows: Sequence[Row],
-    shapes: Sequence[StandardShape],
+    shapes: Sequence[NormalisedShape],
     folder: Path,
     name: str,
     surface: Callable[[Job], Path],

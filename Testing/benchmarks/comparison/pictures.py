@@ -1,4 +1,4 @@
-"""Truth and results beside each other: facets coloured by their quality, and cut in the middle."""
+"""Truth and results beside each other: faces coloured by their quality, and cut in the middle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _VIEW_FROM = np.array([0.40, 1.0, 0.35])
 _CELL = (380, 330)
 _SCALE = 2
 _DRAWN_EDGES = 8_000
-"""Edges of more facets than that would hide the colours."""
+"""Edges of more faces than that would hide the colours."""
 _TRUTH, _RESULT = (0.05, 0.05, 0.05), (0.85, 0.15, 0.10)
 
 
@@ -153,7 +153,7 @@ def _with_quality(mesh: TriangleMesh) -> Any:
 
 
 def _coloured(mesh: TriangleMesh, polydata: Any) -> Any:
-    """An actor whose facets have the colour of their quality, red for 0 over yellow to blue for 1."""
+    """An actor whose faces have the colour of their quality, red for 0 over yellow to blue for 1."""
     if polydata.GetCellData().GetScalars() is None:
         polydata = _with_quality(mesh)
     table = vtkLookupTable()
@@ -170,7 +170,7 @@ def _coloured(mesh: TriangleMesh, polydata: Any) -> Any:
     actor.SetMapper(mapper)
     actor.GetProperty().SetInterpolationToFlat()
     actor.GetProperty().SetAmbient(0.25)
-    actor.GetProperty().SetEdgeVisibility(len(mesh.facets) <= _DRAWN_EDGES)
+    actor.GetProperty().SetEdgeVisibility(len(mesh.faces) <= _DRAWN_EDGES)
     actor.GetProperty().SetEdgeColor(0.25, 0.25, 0.25)
     actor.GetProperty().SetLineWidth(0.6)
     return actor

@@ -27,7 +27,7 @@ from benchmarks.comparison.observations import observation_of
 from benchmarks.comparison.registry import Context, make, model_identity, the_prior
 from benchmarks.comparison.report import Row, append_row, commit, read_rows
 from benchmarks.comparison.shapes import prepared
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.errors import DalsError
 from dals.fitting.first_guess import first_guess
 from dals.io.meshes import write_mesh
@@ -163,7 +163,7 @@ def measure(job: Job, context: Context, meshes: Path | None = None) -> Row:
         row["seconds"], row["processor_seconds"] = time.perf_counter() - began, _processor_seconds() - used
         row["peak_mb"] = peak_megabytes() - before
         row |= protocol.judge(mesh, shape)
-        row["facets"] = len(mesh.facets)
+        row["facets"] = len(mesh.faces)
         if meshes is not None:
             target = mesh_path(meshes, job, key)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +218,7 @@ def peak_megabytes() -> float:
 
 
 @functools.lru_cache(maxsize=4)
-def _shape(organ: str, split: str, name: str) -> StandardShape:
+def _shape(organ: str, split: str, name: str) -> NormalisedShape:
     if split == "test":
         return next(shape for shape in protocol.held_out(organ) if shape.name == name)
     return prepared(organ, [name])[0]

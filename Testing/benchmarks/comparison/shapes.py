@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks import protocol
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.preparation import prepare
 from dals.dataset.storage import load_dataset
 from dals.errors import DatasetError
@@ -15,7 +15,7 @@ EVERY = 8
 """Every so many shapes of the training split are left out of all training: settings are tuned on them."""
 
 
-def shapes_of(organ: str, split: str) -> list[StandardShape]:
+def shapes_of(organ: str, split: str) -> list[NormalisedShape]:
     """Shapes of a split, prepared once and cached outside version control.
 
     Parameters
@@ -49,7 +49,7 @@ def dataset_folder(organ: str) -> Path:
     return protocol.CACHE / f"{organ}_tables"
 
 
-def prepared(organ: str, names: list[str]) -> list[StandardShape]:
+def prepared(organ: str, names: list[str]) -> list[NormalisedShape]:
     """Standard shapes by name; those that cannot be prepared are left out."""
     folder = dataset_folder(organ)
     if organ == "liver":

@@ -62,7 +62,7 @@ def joint(label_map: LabelMap, *, factor: float) -> TriangleMesh:
     sinc.NormalizeCoordinatesOn()
     sinc.Update()
     smooth = mesh_of(sinc.GetOutput())
-    return TriangleMesh(smooth.vertices @ matrix[:3, :3].T + matrix[:3, 3], smooth.facets)
+    return TriangleMesh(smooth.vertices @ matrix[:3, :3].T + matrix[:3, 3], smooth.faces)
 
 
 def interpolated(label_map: LabelMap) -> TriangleMesh:

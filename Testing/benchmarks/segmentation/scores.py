@@ -59,7 +59,7 @@ NOTHING = Score(0.0, float("nan"), float("nan"), float("nan"))
 
 def score(mesh: TriangleMesh, label_map: LabelMap, truth: Truth) -> Score:
     """Measure a surface (RAS mm) and its voxels on the truth's grid; surfaces are sampled at `SAMPLES` points each."""
-    if len(mesh.facets) == 0:
+    if len(mesh.faces) == 0:
         return NOTHING
     found = compare(mesh, truth.surface, samples=SAMPLES, self_intersections=False)
     return Score(dice(label_map, truth.label_map), found.hausdorff, found.canonical.chamfer, found.mean_distance)

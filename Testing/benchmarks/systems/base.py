@@ -69,4 +69,4 @@ def canonical_sections(observation: PlanarContours, pose: Pose) -> tuple[Section
 
 def in_patient(mesh: TriangleMesh, pose: Pose) -> TriangleMesh:
     """A canonical mesh in RAS mm."""
-    return TriangleMesh(pose.to_patient(mesh.vertices), mesh.facets)
+    return TriangleMesh(pose.to_patient(mesh.vertices), mesh.faces)

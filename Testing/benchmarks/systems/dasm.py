@@ -110,7 +110,7 @@ def ellipsoid(points: FloatArray) -> TriangleMesh:
     """An ellipsoid along the axes with the bounding box of points (N, 3)."""
     low, high = points.min(axis=0), points.max(axis=0)
     template = icosphere(FIRST_LEVEL)
-    return TriangleMesh((low + high) / 2 + np.maximum(high - low, 0.1) / 2 * template.vertices, template.facets)
+    return TriangleMesh((low + high) / 2 + np.maximum(high - low, 0.1) / 2 * template.vertices, template.faces)
 
 
 def evolve(mesh: TriangleMesh, data: TaskLoss, settings: DasmSettings, remesh_every: int | None) -> TriangleMesh:
@@ -122,29 +122,29 @@ def evolve(mesh: TriangleMesh, data: TaskLoss, settings: DasmSettings, remesh_ev
     generator = torch.Generator().manual_seed(0)
     done, total = 0, sum(settings.steps)
     for stage, steps in enumerate(settings.steps):
-        facets = len(icosphere(FIRST_LEVEL + stage).facets)
+        faces = len(icosphere(FIRST_LEVEL + stage).faces)
         if remesh_every is not None:
-            mesh = _remeshed(mesh, facets)
+            mesh = _remeshed(mesh, faces)
         elif stage > 0:
             mesh = _subdivided(mesh, FIRST_LEVEL + stage)
-        laplacian = graph_laplacian(mesh.facets)
+        laplacian = graph_laplacian(mesh.faces)
         for step in range(1, steps + 1):
             fraction = done / max(total - 1, 1)
             weight = settings.first_weight * (settings.last_weight / settings.first_weight) ** fraction
             weight *= (len(mesh.vertices) / len(icosphere(FIRST_LEVEL).vertices)) ** settings.order
             force = _force(mesh, data, generator)
-            mesh = TriangleMesh(euler_step(mesh, laplacian, force, weight, settings), mesh.facets)
+            mesh = TriangleMesh(euler_step(mesh, laplacian, force, weight, settings), mesh.faces)
             done += 1
             if remesh_every is not None and (done == total or step % remesh_every == 0):
-                mesh = _remeshed(mesh, facets)
-                laplacian = graph_laplacian(mesh.facets)
+                mesh = _remeshed(mesh, faces)
+                laplacian = graph_laplacian(mesh.faces)
     return mesh
 
 
 def _force(mesh: TriangleMesh, data: TaskLoss, generator: torch.Generator) -> FloatArray:
     """Gradient of the data term, (V, 3), times the number of vertices: what a vertex feels does not depend on it."""
     vertices = torch.tensor(mesh.vertices, dtype=torch.float32, requires_grad=True)
-    data(vertices, torch.as_tensor(mesh.facets), generator).backward()
+    data(vertices, torch.as_tensor(mesh.faces), generator).backward()
     assert vertices.grad is not None
     return np.asarray(len(mesh.vertices) * vertices.grad.double().numpy())
 
@@ -169,7 +169,7 @@ def regularised_share(mesh: TriangleMesh, settings: DasmSettings) -> FloatArray:
     """How much each vertex is regularised, (V,): fully where its longest edge is conspicuous."""
     share = np.full(len(mesh.vertices), settings.adaptive_share)
     if settings.adaptive_share < 1:
-        edges = unique_edges(mesh.facets)
+        edges = unique_edges(mesh.faces)
         lengths = np.linalg.norm(np.diff(mesh.vertices[edges], axis=1)[:, 0], axis=1)
         longest = np.zeros(len(mesh.vertices))
         np.maximum.at(longest, edges.ravel(), np.repeat(lengths, 2))
@@ -177,22 +177,22 @@ def regularised_share(mesh: TriangleMesh, settings: DasmSettings) -> FloatArray:
     return share
 
 
-def graph_laplacian(facets: IntArray) -> sparse.csc_matrix:
+def graph_laplacian(faces: IntArray) -> sparse.csc_matrix:
     """(D - A) / 6 of the mesh's graph, (V, V), symmetric; most vertices have six neighbours."""
-    edges: NDArray[np.int64] = unique_edges(facets)
-    count = int(facets.max()) + 1
+    edges: NDArray[np.int64] = unique_edges(faces)
+    count = int(faces.max()) + 1
     ones = np.ones(2 * len(edges))
     adjacency = sparse.csc_matrix((ones, (edges.ravel(), edges[:, ::-1].ravel())), shape=(count, count))
     degree = np.asarray(adjacency.sum(axis=1)).ravel()
     return ((sparse.diags(degree) - adjacency) / 6).tocsc()
 
 
-def _remeshed(mesh: TriangleMesh, facets: int) -> TriangleMesh:
-    """About so many facets, all nearly equilateral."""
-    return remesh(mesh, edge_length=float(np.sqrt(mesh.area / facets * 4 / np.sqrt(3))), iterations=3)
+def _remeshed(mesh: TriangleMesh, faces: int) -> TriangleMesh:
+    """About so many faces, all nearly equilateral."""
+    return remesh(mesh, edge_length=float(np.sqrt(mesh.area / faces * 4 / np.sqrt(3))), iterations=3)
 
 
 def _subdivided(mesh: TriangleMesh, level: int) -> TriangleMesh:
     """The mesh of an icosphere with the topology of the next level, vertices half way along the edges."""
     template = icosphere(level)
-    return TriangleMesh(0.5 * mesh.vertices[template.parents].sum(axis=1), template.facets)
+    return TriangleMesh(0.5 * mesh.vertices[template.parents].sum(axis=1), template.faces)

@@ -36,5 +36,5 @@ class HullSystem:
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         inwards = np.einsum("ij,ij->i", normals, hull.equations[:, :3]) < 0
         simplices = np.where(inwards[:, None], hull.simplices[:, ::-1], hull.simplices)
-        used, facets = np.unique(simplices, return_inverse=True)
-        return TriangleMesh(points[used], facets.reshape(-1, 3))
+        used, faces = np.unique(simplices, return_inverse=True)
+        return TriangleMesh(points[used], faces.reshape(-1, 3))

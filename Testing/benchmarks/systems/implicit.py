@@ -126,7 +126,7 @@ class ImplicitSystem:
     def surface(self, latent: Tensor) -> TriangleMesh:
         """The zero level of a latent's field, canonical units; that of the mean latent if it has none."""
         mesh = surface_of(self._field(latent), cells=self.grid)
-        return mesh if len(mesh.facets) else surface_of(self._field(self.mean), cells=self.grid)
+        return mesh if len(mesh.faces) else surface_of(self._field(self.mean), cells=self.grid)
 
     def _field(self, latent: Tensor) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         @torch.no_grad()

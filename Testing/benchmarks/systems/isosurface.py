@@ -33,7 +33,7 @@ def surface_of(field: Field, *, cells: int = 128) -> TriangleMesh:
     Returns
     -------
     TriangleMesh
-        Facets counter-clockwise seen from outside; empty if the field has no zero.
+        Faces counter-clockwise seen from outside; empty if the field has no zero.
     """
     coarse_cells = -(-cells // _FACTOR)
     nodes = _FACTOR * coarse_cells + 1

@@ -18,7 +18,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.systems.base import Observation, Section, canonical_points, canonical_sections, in_patient
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.evaluation.metrics import sample_points
 from dals.fitting import FitSettings, fit
 from dals.fitting.tasks import resample_closed
@@ -50,9 +50,9 @@ class PcaModel:
     modes: FloatArray
 
     @property
-    def facets(self) -> IntArray:
+    def faces(self) -> IntArray:
         """Of all shapes, (F, 3)."""
-        return icosphere(LEVEL).facets
+        return icosphere(LEVEL).faces
 
     @property
     def size(self) -> int:
@@ -82,7 +82,7 @@ def decoded_shapes(prior: ShapePrior) -> FloatArray:
     return np.stack([prior.decoder(latent[None], sphere).double().numpy() for latent in prior.latents])
 
 
-def correspondences(prior: str, shapes: Sequence[StandardShape], folder: Path, *, workers: int = 1) -> FloatArray:
+def correspondences(prior: str, shapes: Sequence[NormalisedShape], folder: Path, *, workers: int = 1) -> FloatArray:
     """Vertices (N, V, 3) of per-vertex fits of a prior to training shapes, canonical.
 
     Each fit is kept as a file, so that what was interrupted goes on.
@@ -91,7 +91,7 @@ def correspondences(prior: str, shapes: Sequence[StandardShape], folder: Path, *
     ----------
     prior : str
         Name or file.
-    shapes : sequence of StandardShape
+    shapes : sequence of NormalisedShape
     folder : Path
         For the fits.
     workers : int
@@ -114,7 +114,7 @@ def _settings() -> FitSettings:
     return replace(FitSettings.for_task("points"), points=TRAINING_POINTS, level=LEVEL, evidence_power=0.0)
 
 
-def _correspond(job: tuple[str, StandardShape, Path]) -> None:
+def _correspond(job: tuple[str, NormalisedShape, Path]) -> None:
     """Fit one training shape in its canonical frame and keep the vertices."""
     prior, shape, path = job
     torch.set_num_threads(1)
@@ -175,7 +175,7 @@ class PcaSystem:
         rng = np.random.default_rng(0)
         coefficients = np.zeros(self.model.modes.shape[2])
         for iteration in range(settings.iterations):
-            mesh = TriangleMesh(self.model.shape(coefficients), self.model.facets)
+            mesh = TriangleMesh(self.model.shape(coefficients), self.model.faces)
             pairs = [_forward(mesh, points)]
             if settings.backward > 0:
                 found = (
@@ -183,7 +183,7 @@ class PcaSystem:
                 )
                 pairs += found
             coefficients = self._solve(mesh, pairs, settings, backward=settings.backward)
-        return in_patient(TriangleMesh(self.model.shape(coefficients), self.model.facets), pose)
+        return in_patient(TriangleMesh(self.model.shape(coefficients), self.model.faces), pose)
 
     def _solve(self, mesh: TriangleMesh, pairs: list[_Pairs], settings: PcaSettings, *, backward: float) -> FloatArray:
         """Coefficients (K,) for pairs of points on the model and where they should be."""
@@ -192,7 +192,7 @@ class PcaSystem:
         vertex_normals = _vertex_normals(mesh)
         shares = [1.0, *[backward / max(len(pairs) - 1, 1)] * (len(pairs) - 1)]
         for pair, share in zip(pairs, shares, strict=True):
-            corners = mesh.facets[pair.facets]
+            corners = mesh.faces[pair.faces]
             modes = np.einsum("nc,ncdk->ndk", pair.weights, self.model.modes[corners])
             residual = pair.targets - np.einsum("nc,ncd->nd", pair.weights, self.model.mean[corners])
             across = np.einsum("nc,ncd->nd", pair.weights, vertex_normals[corners])
@@ -213,9 +213,9 @@ class PcaSystem:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Points on the model, by facet and barycentric coordinates, and where they should be: (N,), (N, 3), (N, 3)."""
+    """Points on the model, by face and barycentric coordinates, and where they should be: (N,), (N, 3), (N, 3)."""
 
-    facets: IntArray
+    faces: IntArray
     weights: FloatArray
     targets: FloatArray
 
@@ -230,9 +230,9 @@ def _forward(mesh: TriangleMesh, points: FloatArray) -> _Pairs:
     """The closest point of the mesh to each observed point."""
     import igl
 
-    _, facets, closest = igl.point_mesh_squared_distance(points, mesh.vertices, mesh.facets)
-    facets = np.asarray(facets).ravel()
-    return _Pairs(facets, _barycentric(closest, mesh.corners[facets]), points)
+    _, faces, closest = igl.point_mesh_squared_distance(points, mesh.vertices, mesh.faces)
+    faces = np.asarray(faces).ravel()
+    return _Pairs(faces, _barycentric(closest, mesh.corners[faces]), points)
 
 
 def _backward(mesh: TriangleMesh, points: FloatArray, settings: PcaSettings, rng: np.random.Generator) -> list[_Pairs]:
@@ -240,29 +240,29 @@ def _backward(mesh: TriangleMesh, points: FloatArray, settings: PcaSettings, rng
     from scipy.spatial import cKDTree
 
     count = max(settings.count, len(points))
-    areas = mesh.facet_areas
-    facets = rng.choice(len(areas), size=count, p=areas / areas.sum())
+    areas = mesh.face_areas
+    faces = rng.choice(len(areas), size=count, p=areas / areas.sum())
     weights = rng.dirichlet(np.ones(3), size=count)
-    drawn = np.einsum("nk,nkd->nd", weights, mesh.corners[facets])
-    return [_Pairs(facets, weights, points[cKDTree(points).query(drawn)[1]])]
+    drawn = np.einsum("nk,nkd->nd", weights, mesh.corners[faces])
+    return [_Pairs(faces, weights, points[cKDTree(points).query(drawn)[1]])]
 
 
 def _sections(mesh: TriangleMesh, sections: tuple[Section, ...], settings: PcaSettings, seed: int) -> list[_Pairs]:
     """The closest contour point in the plane to points along the mesh's own section, where there is one."""
     from scipy.spatial import cKDTree
 
-    vertices, facets = torch.as_tensor(mesh.vertices), torch.as_tensor(mesh.facets)
+    vertices, faces = torch.as_tensor(mesh.vertices), torch.as_tensor(mesh.faces)
     origins = torch.as_tensor(np.stack([section.origin for section in sections]))
     normals = torch.as_tensor(np.stack([section.normal for section in sections]))
-    cuts = cut_mesh(vertices, facets, origins, normals)
+    cuts = cut_mesh(vertices, faces, origins, normals)
     generator = torch.Generator().manual_seed(seed)
-    samples = sample_cuts(vertices, facets, cuts, settings.count, generator=generator).numpy()
+    samples = sample_cuts(vertices, faces, cuts, settings.count, generator=generator).numpy()
     pairs = []
     for section, points, met in zip(sections, samples, planes_met(cuts).tolist(), strict=True):
         if met:
             contour = resample_closed(list(section.loops), settings.count)
             on_mesh = _forward(mesh, points)
-            pairs.append(_Pairs(on_mesh.facets, on_mesh.weights, contour[cKDTree(contour).query(points)[1]]))
+            pairs.append(_Pairs(on_mesh.faces, on_mesh.weights, contour[cKDTree(contour).query(points)[1]]))
     return pairs
 
 
@@ -278,10 +278,10 @@ def _barycentric(points: FloatArray, corners: FloatArray) -> FloatArray:
 
 
 def _vertex_normals(mesh: TriangleMesh) -> FloatArray:
-    """Sums of the adjacent facets' area vectors, (V, 3)."""
+    """Sums of the adjacent faces' area vectors, (V, 3)."""
     a, b, c = np.moveaxis(mesh.corners, 1, 0)
     vectors = np.cross(b - a, c - a)
     normals = np.zeros_like(mesh.vertices)
     for corner in range(3):
-        np.add.at(normals, mesh.facets[:, corner], vectors)
+        np.add.at(normals, mesh.faces[:, corner], vectors)
     return normals

@@ -71,10 +71,10 @@ class PoissonSystem:
 
         points, normals = oriented_points(observation, pose, per_plane=self.per_plane)
         depth = self.depth[isinstance(observation, PlanarContours)]
-        vertices, facets = point_cloud_to_mesh(points, normals, psr_screening_weight=self.screening, psr_depth=depth)
-        if len(facets) == 0:
+        vertices, faces = point_cloud_to_mesh(points, normals, psr_screening_weight=self.screening, psr_depth=depth)
+        if len(faces) == 0:
             raise DalsError("The surface is empty.")
-        return in_patient(largest_component(TriangleMesh(vertices, facets)), pose)
+        return in_patient(largest_component(TriangleMesh(vertices, faces)), pose)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from dals.dataset.normalisation import StandardShape, canonical
+from dals.dataset.normalisation import NormalisedShape, canonical
 from dals.evaluation.metrics import sample_points
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.io.atomic import atomic_path
@@ -91,7 +91,7 @@ class SampleBank:
 
 
 def sample_bank(
-    shapes: Sequence[StandardShape],
+    shapes: Sequence[NormalisedShape],
     settings: SampleSettings,
     *,
     folder: Path | None = None,
@@ -120,11 +120,11 @@ def signed_distances(mesh: TriangleMesh, points: FloatArray) -> FloatArray:
     import igl
 
     kind: Any = igl.SIGNED_DISTANCE_TYPE_FAST_WINDING_NUMBER
-    return np.asarray(igl.signed_distance(points, mesh.vertices, mesh.facets, kind)[0])
+    return np.asarray(igl.signed_distance(points, mesh.vertices, mesh.faces, kind)[0])
 
 
 def _cached(
-    shape: StandardShape,
+    shape: NormalisedShape,
     settings: SampleSettings,
     folder: Path | None,
     on_shape: Callable[[str], None] | None,
@@ -146,7 +146,7 @@ def _cached(
     ]
 
 
-def _compute(shape: StandardShape, settings: SampleSettings) -> dict[str, NDArray[Any]]:
+def _compute(shape: NormalisedShape, settings: SampleSettings) -> dict[str, NDArray[Any]]:
     seed = zlib.crc32(f"{shape.name} {settings.seed}".encode())
     rng = np.random.default_rng(seed)
     meshes = [(shape.mesh, settings.samples)]
@@ -178,10 +178,10 @@ def _warped(mesh: TriangleMesh, settings: SampleSettings, seed: int) -> list[Tri
     many = points[None].expand(settings.variants, -1, -1)
     warps = draw_warps(many, settings.augmentation, generator=generator)
     vertices = torch.as_tensor(mesh.vertices).float()[None].expand(settings.variants, -1, -1)
-    return [canonical(TriangleMesh(v.double().numpy(), mesh.facets)).mesh for v in warps.apply(vertices)]
+    return [canonical(TriangleMesh(v.double().numpy(), mesh.faces)).mesh for v in warps.apply(vertices)]
 
 
 def _key(mesh: TriangleMesh, settings: SampleSettings) -> str:
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
-    digest.update(mesh.vertices.tobytes() + mesh.facets.tobytes())
+    digest.update(mesh.vertices.tobytes() + mesh.faces.tobytes())
     return digest.hexdigest()[:12]

@@ -47,7 +47,7 @@ from benchmarks.systems.dual_mlp import DualMlp
 from benchmarks.systems.implicit import FitSettings, ImplicitSystem
 from benchmarks.systems.sdf_samples import SampleSettings, sample_bank
 from benchmarks.systems.siren import Siren
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.errors import DatasetError
 from dals.io.atomic import atomic_path
 
@@ -122,7 +122,7 @@ def weights_path(name: str, *, organ: str, quick: bool, folder: Path = WEIGHTS) 
 
 def train_system(
     name: str,
-    shapes: Sequence[StandardShape],
+    shapes: Sequence[NormalisedShape],
     path: Path,
     *,
     minutes: float,

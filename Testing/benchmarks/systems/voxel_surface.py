@@ -29,19 +29,19 @@ def zero_surface(field: FloatArray, origin: FloatArray, spacing: float) -> Trian
     """
     padded = np.pad(field, 1, constant_values=-float(np.abs(field).mean()))
     indices = flying_edges(padded.transpose(2, 1, 0).astype(np.float64), 0.0)
-    mesh = TriangleMesh(np.asarray(origin) + (indices.vertices - 1) * spacing, indices.facets)
-    if len(mesh.facets) == 0:
+    mesh = TriangleMesh(np.asarray(origin) + (indices.vertices - 1) * spacing, indices.faces)
+    if len(mesh.faces) == 0:
         raise DalsError("The surface is empty.")
     return largest_component(mesh)
 
 
 def largest_component(mesh: TriangleMesh) -> TriangleMesh:
-    """The component with most facets, without the vertices of the others, its facets pointing outwards."""
+    """The component with most faces, without the vertices of the others, its faces pointing outwards."""
     connectivity = vtkPolyDataConnectivityFilter()
     connectivity.SetInputData(polydata_of(mesh))
     connectivity.SetExtractionModeToLargestRegion()
     connectivity.Update()
     largest = mesh_of(connectivity.GetOutput())
-    used, facets = np.unique(largest.facets, return_inverse=True)
-    result = TriangleMesh(largest.vertices[used], facets.reshape(-1, 3))
-    return result if result.volume >= 0 else TriangleMesh(result.vertices, result.facets[:, ::-1])
+    used, faces = np.unique(largest.faces, return_inverse=True)
+    result = TriangleMesh(largest.vertices[used], faces.reshape(-1, 3))
+    return result if result.volume >= 0 else TriangleMesh(result.vertices, result.faces[:, ::-1])

@@ -26,7 +26,7 @@ from benchmarks.systems.isosurface import surface_of
 from benchmarks.systems.sdf_samples import SampleBank, SampleSettings, sample_bank, signed_distances
 from benchmarks.systems.siren import Siren
 
-from dals.dataset.normalisation import StandardShape, canonical
+from dals.dataset.normalisation import NormalisedShape, canonical
 from dals.errors import DatasetError
 from dals.evaluation.metrics import compare, sample_points
 from dals.geometry.cross_sections import section_loops
@@ -61,9 +61,9 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def ellipsoid(semi_axes: np.ndarray, name: str = "") -> StandardShape:
+def ellipsoid(semi_axes: np.ndarray, name: str = "") -> NormalisedShape:
     template = icosphere(4)
-    return canonical(TriangleMesh(template.vertices * semi_axes, template.facets), name=name)
+    return canonical(TriangleMesh(template.vertices * semi_axes, template.faces), name=name)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def bank() -> SampleBank:
 @pytest.fixture(scope="module")
 def truth() -> TriangleMesh:
     mesh = ellipsoid(LEFT_OUT).mesh
-    return TriangleMesh(POSE.to_patient(mesh.vertices), mesh.facets)
+    return TriangleMesh(POSE.to_patient(mesh.vertices), mesh.faces)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_reconstructs_an_ellipsoid_that_it_was_not_trained_on(name, bank, truth,
     decoder = DECODERS[name]()
     latents = train(decoder, bank, TRAINING, steps=300)
     system = ImplicitSystem(name, decoder, latents, for_points=FITTING, for_planes=FITTING, grid=48, bfloat16=False)
-    mean = TriangleMesh(POSE.to_patient((found := system.surface(system.mean)).vertices), found.facets)
+    mean = TriangleMesh(POSE.to_patient((found := system.surface(system.mean)).vertices), found.faces)
     before = compare(mean, truth, samples=5_000, self_intersections=False).mean_distance
     for observation in (points, planes):
         mesh = system.fit(observation, pose=POSE)
@@ -106,7 +106,7 @@ def test_reconstructs_an_ellipsoid_that_it_was_not_trained_on(name, bank, truth,
 
 
 def test_the_evidence_holds_for_the_true_surface(truth, points, planes):
-    canonical_truth = TriangleMesh(POSE.to_canonical(truth.vertices), truth.facets)
+    canonical_truth = TriangleMesh(POSE.to_canonical(truth.vertices), truth.faces)
     for observation in (points, planes):
         surface, off_surface = evidence_of(observation, POSE, np.random.default_rng(0))
         assert np.abs(signed_distances(canonical_truth, surface.points.double().numpy())).max() < 2e-3
@@ -211,7 +211,7 @@ def test_the_surface_is_that_of_the_whole_grid():
 
 
 def test_a_field_without_zero_has_no_surface():
-    assert len(surface_of(lambda places: np.ones(len(places), dtype=np.float32), cells=12).facets) == 0
+    assert len(surface_of(lambda places: np.ones(len(places), dtype=np.float32), cells=12).faces) == 0
 
 
 def test_latents_of_a_grid_are_found_at_their_nodes():

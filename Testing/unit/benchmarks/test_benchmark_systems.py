@@ -29,7 +29,7 @@ from benchmarks.systems.pca import PcaSystem, learn
 from benchmarks.systems.poisson_rbf import PoissonSystem, RbfSystem, largest_at
 from benchmarks.systems.voxel_surface import zero_surface
 
-from dals.dataset.normalisation import StandardShape, canonical
+from dals.dataset.normalisation import NormalisedShape, canonical
 from dals.errors import DalsError, InputError
 from dals.evaluation.metrics import compare, sample_points
 from dals.fitting.evidence import independent_planes, weighed
@@ -49,7 +49,7 @@ FEW = DasmSettings(steps=(40, 30, 10), points=1_500, points_per_plane=300)
 
 def ellipsoid_mesh(semi_axes: np.ndarray = SEMI_AXES_MM, centre: np.ndarray = CENTRE_MM) -> TriangleMesh:
     template = icosphere(4)
-    return TriangleMesh(centre + semi_axes * template.vertices, template.facets)
+    return TriangleMesh(centre + semi_axes * template.vertices, template.faces)
 
 
 def folded_ellipsoid(*, thickness: float, gap: float) -> TriangleMesh:
@@ -62,12 +62,12 @@ def folded_ellipsoid(*, thickness: float, gap: float) -> TriangleMesh:
     middle = np.stack([np.abs(along - radius * angle), across, np.zeros_like(angle)], axis=1)
     vertices = middle + (radius + through)[:, None] * outwards
     vertices -= vertices.mean(axis=0)
-    mesh = TriangleMesh(vertices / np.linalg.norm(vertices, axis=1).max(), template.facets)
-    return mesh if mesh.volume > 0 else TriangleMesh(mesh.vertices, mesh.facets[:, ::-1])
+    mesh = TriangleMesh(vertices / np.linalg.norm(vertices, axis=1).max(), template.faces)
+    return mesh if mesh.volume > 0 else TriangleMesh(mesh.vertices, mesh.faces[:, ::-1])
 
 
 @pytest.fixture(scope="module")
-def shape() -> StandardShape:
+def shape() -> NormalisedShape:
     return canonical(ellipsoid_mesh(), name="ellipsoid")
 
 
@@ -79,11 +79,11 @@ def ellipsoids() -> PcaSystem:
     return PcaSystem(learn(axes[:, None] * icosphere(4).vertices))
 
 
-def pose_of(shape: StandardShape) -> Pose:
+def pose_of(shape: NormalisedShape) -> Pose:
     return Pose(shape.scale_mm, np.asarray(shape.centre_mm))
 
 
-def parallel_planes(shape: StandardShape) -> Observation:
+def parallel_planes(shape: NormalisedShape) -> Observation:
     """Seven axial outlines."""
     heights = np.linspace(-0.95, 0.95, 7) * SEMI_AXES_MM[2]
     loops = [
@@ -92,7 +92,7 @@ def parallel_planes(shape: StandardShape) -> Observation:
     return PlanarContours(tuple(Contour(loop, None, f"axial {k}") for k, loop in enumerate(loops)))
 
 
-def mean_distance(system: System, shape: StandardShape, observation: Observation) -> float:
+def mean_distance(system: System, shape: NormalisedShape, observation: Observation) -> float:
     """Mean distance of a system's surface to the truth, mm; also checks that it can be measured."""
     mesh = system.fit(observation, pose=pose_of(shape))
     found = compare(mesh, shape.patient_mesh, samples=4_000, self_intersections=False)
@@ -112,7 +112,7 @@ def mean_distance(system: System, shape: StandardShape, observation: Observation
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_points_on_an_ellipsoid_give_it_back(system: System, tolerance_mm: float, shape: StandardShape) -> None:
+def test_points_on_an_ellipsoid_give_it_back(system: System, tolerance_mm: float, shape: NormalisedShape) -> None:
     assert mean_distance(system, shape, observations.observation_of(shape, "points:1500")) < tolerance_mm
 
 
@@ -126,12 +126,12 @@ def test_points_on_an_ellipsoid_give_it_back(system: System, tolerance_mm: float
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_three_planes_give_an_ellipsoid_roughly(system: System, tolerance_mm: float, shape: StandardShape) -> None:
+def test_three_planes_give_an_ellipsoid_roughly(system: System, tolerance_mm: float, shape: NormalisedShape) -> None:
     assert mean_distance(system, shape, observations.observation_of(shape, "planes")) < tolerance_mm
 
 
 @pytest.mark.parametrize("condition", ["points:1500", "planes"])
-def test_pca_finds_the_proportions(condition: str, shape: StandardShape, ellipsoids: PcaSystem) -> None:
+def test_pca_finds_the_proportions(condition: str, shape: NormalisedShape, ellipsoids: PcaSystem) -> None:
     observation = observations.observation_of(shape, condition)
     mesh = ellipsoids.fit(observation, pose=pose_of(shape))
     assert np.allclose(np.ptp(mesh.vertices, axis=0), 2 * SEMI_AXES_MM, rtol=0.02)
@@ -144,19 +144,19 @@ def test_pca_keeps_the_variance_that_is_asked_for(ellipsoids: PcaSystem) -> None
     assert np.all(np.diff(deviations) <= 0)
 
 
-def test_contours_are_interpolated_between_parallel_planes(shape: StandardShape) -> None:
+def test_contours_are_interpolated_between_parallel_planes(shape: NormalisedShape) -> None:
     if find_spec("itk") is None:  # not imported here: see `itk_interpolation`
         pytest.skip("itk-morphologicalcontourinterpolation is not installed")
     assert mean_distance(InterpolationSystem(cells=48), shape, parallel_planes(shape)) < 3.0
 
 
-def test_contours_on_crossing_planes_cannot_be_interpolated(shape: StandardShape) -> None:
+def test_contours_on_crossing_planes_cannot_be_interpolated(shape: NormalisedShape) -> None:
     with pytest.raises(InputError, match="parallel"):
         InterpolationSystem().fit(observations.observation_of(shape, "planes"), pose=pose_of(shape))
 
 
 @pytest.mark.parametrize("single", [True, False])
-def test_the_method_itself_as_a_system(single: bool, shape: StandardShape, ellipsoid_prior: ShapePrior) -> None:
+def test_the_method_itself_as_a_system(single: bool, shape: NormalisedShape, ellipsoid_prior: ShapePrior) -> None:
     system = DalsSystem(ellipsoid_prior, single=single, changes=(("level", 3), ("local_steps", 10)))
     assert mean_distance(system, shape, observations.observation_of(shape, "points:500")) < 3.0
 
@@ -173,7 +173,7 @@ def test_a_larger_region_without_points_is_no_organ() -> None:
     assert np.array_equal(largest_at(field, places + 10.0, np.full(3, -1.0), 0.05) > 0, field > 0)
 
 
-def test_more_planes_loosen_the_prior(shape: StandardShape, ellipsoid_prior: ShapePrior) -> None:
+def test_more_planes_loosen_the_prior(shape: NormalisedShape, ellipsoid_prior: ShapePrior) -> None:
     def weights(condition: str, **options: bool) -> tuple[float, float]:
         observation = observations.observation_of(shape, condition)
         settings = weighed(DalsSystem(ellipsoid_prior, **options).settings(observation), observation)
@@ -190,7 +190,7 @@ def test_more_planes_loosen_the_prior(shape: StandardShape, ellipsoid_prior: Sha
     assert unknown[1] == pytest.approx((unknown[0][0] / 2**1.5, unknown[0][1] / 2**1.5), rel=0.1)
 
 
-def test_normals_point_outwards(shape: StandardShape) -> None:
+def test_normals_point_outwards(shape: NormalisedShape) -> None:
     points = sample_points(shape.mesh, 800, np.random.default_rng(1))
     truth = points / (SEMI_AXES_MM / shape.scale_mm) ** 2
     truth /= np.linalg.norm(truth, axis=1, keepdims=True)
@@ -232,7 +232,7 @@ def test_surface_of_a_field_is_closed_at_the_grid_s_border() -> None:
 
 
 def test_the_laplacian_of_a_constant_is_zero() -> None:
-    laplacian = graph_laplacian(icosphere(2).facets)
+    laplacian = graph_laplacian(icosphere(2).faces)
     assert np.abs(laplacian @ np.ones(laplacian.shape[0])).max() < 1e-12
 
 
@@ -240,12 +240,12 @@ def test_conspicuous_vertices_are_regularised_in_full() -> None:
     template = icosphere(3)
     vertices = template.vertices.copy()
     vertices[5] *= 3
-    share = regularised_share(TriangleMesh(vertices, template.facets), DasmSettings(adaptive_share=0.1))
+    share = regularised_share(TriangleMesh(vertices, template.faces), DasmSettings(adaptive_share=0.1))
     assert share[5] == 1.0
     assert (share == 0.1).mean() > 0.9
 
 
-def test_conditions_are_the_same_each_time_and_differ_from_each_other(shape: StandardShape) -> None:
+def test_conditions_are_the_same_each_time_and_differ_from_each_other(shape: NormalisedShape) -> None:
     for condition in ("planes/noise=2", "planes/tilted", "planes/missing=0.3", "points:100"):
         first, again = (observations.observation_of(shape, condition).points for _ in range(2))
         assert np.array_equal(first, again)
@@ -259,7 +259,7 @@ def test_conditions_are_the_same_each_time_and_differ_from_each_other(shape: Sta
     assert 1.5 < deviation < 5.0
 
 
-def test_planes_are_added_one_by_one(shape: StandardShape) -> None:
+def test_planes_are_added_one_by_one(shape: NormalisedShape) -> None:
     contours = [observations.planes_of(shape, count) for count in range(1, 11)]
     assert [len(observations.unchecked(found).by_plane) for found in contours] == list(range(1, 11))
     normals = [np.abs(contour.plane.normal).argmax() for contour in contours[2]]
@@ -310,7 +310,7 @@ def test_systems_are_compared_on_the_cases_that_both_can_do() -> None:
 
 
 def test_a_fit_is_judged_against_the_truth_in_canonical_units(
-    shape: StandardShape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shape: NormalisedShape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("igl", reason="libigl is not installed")
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from dals.dataset.normalisation import StandardShape, canonical, simplify, standardise, surface_centroid
+from dals.dataset.normalisation import NormalisedShape, canonical, normalise, simplify, surface_centroid
 from dals.dataset.topology_repair import genus_zero_surface, is_sphere, isosurface, largest_solid_component
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
@@ -21,13 +21,13 @@ LIVERS = Path(__file__).parents[4] / "shared" / "data" / "livers" / "meshes"
 
 def ball(radius: float, centre: tuple[float, float, float] = (0.0, 0.0, 0.0), level: int = 4) -> TriangleMesh:
     template = icosphere(level)
-    return TriangleMesh(radius * template.vertices + np.array(centre), template.facets)
+    return TriangleMesh(radius * template.vertices + np.array(centre), template.faces)
 
 
 def joined(*meshes: TriangleMesh) -> TriangleMesh:
     offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
-    facets = [mesh.facets + offset for mesh, offset in zip(meshes, offsets, strict=True)]
-    return TriangleMesh(np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(facets))
+    faces = [mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=True)]
+    return TriangleMesh(np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(faces))
 
 
 def torus(ring: float, tube: float, *, around: int = 96, across: int = 48) -> TriangleMesh:
@@ -40,8 +40,8 @@ def torus(ring: float, tube: float, *, around: int = 96, across: int = 48) -> Tr
         return ((i % around) * across + j % across).ravel()
 
     corners = [at(u, v), at(u + 1, v), at(u + 1, v + 1), at(u, v + 1)]
-    facets = np.concatenate([np.stack(corners[:3], 1), np.stack([corners[0], corners[2], corners[3]], 1)])
-    return TriangleMesh(vertices, facets)
+    faces = np.concatenate([np.stack(corners[:3], 1), np.stack([corners[0], corners[2], corners[3]], 1)])
+    return TriangleMesh(vertices, faces)
 
 
 def index_grid(shape: tuple[int, int, int]) -> FloatArray:
@@ -69,7 +69,7 @@ def oblique_ellipsoid(half_axes: FloatArray, spacing: tuple[float, float, float]
     return LabelMap(inside, matrix)
 
 
-def assert_standard(shape: StandardShape) -> None:
+def assert_normalised(shape: NormalisedShape) -> None:
     assert is_sphere(shape.mesh)
     assert shape.mesh.volume > 0
     np.testing.assert_allclose(surface_centroid(shape.mesh), 0, atol=1e-9)
@@ -78,8 +78,8 @@ def assert_standard(shape: StandardShape) -> None:
 
 
 def test_ball_keeps_place_size_and_volume() -> None:
-    shape = standardise(ball(40, (10.3, -20.6, 300.2)), name="ball")
-    assert_standard(shape)
+    shape = normalise(ball(40, (10.3, -20.6, 300.2)), name="ball")
+    assert_normalised(shape)
     assert shape.name == "ball"
     np.testing.assert_allclose(shape.centre_mm, [10.3, -20.6, 300.2], atol=0.05)
     assert shape.scale_mm == pytest.approx(40, abs=0.5)
@@ -90,15 +90,15 @@ def test_ball_keeps_place_size_and_volume() -> None:
 
 def test_small_organ_does_not_shrink() -> None:
     mask = ball_mask(8, 30)
-    shape = standardise(LabelMap(mask, np.eye(4)))
+    shape = normalise(LabelMap(mask, np.eye(4)))
     assert shape.volume_ml == pytest.approx(mask.sum() / 1000, rel=0.005)
 
 
 def test_cavity_is_filled_and_smaller_piece_left_out() -> None:
     inner = ball(12)
-    mesh = joined(ball(30), TriangleMesh(inner.vertices, inner.facets[:, ::-1]), ball(8, (60, 0, 0), level=3))
-    shape = standardise(mesh)
-    assert_standard(shape)
+    mesh = joined(ball(30), TriangleMesh(inner.vertices, inner.faces[:, ::-1]), ball(8, (60, 0, 0), level=3))
+    shape = normalise(mesh)
+    assert_normalised(shape)
     assert shape.volume_ml == pytest.approx(4 / 3 * np.pi * 27, rel=0.01)
     np.testing.assert_allclose(shape.centre_mm, 0, atol=0.05)
 
@@ -106,22 +106,22 @@ def test_cavity_is_filled_and_smaller_piece_left_out() -> None:
 def test_holes_are_bridged() -> None:
     whole = ball(30)
     rng = np.random.default_rng(0)
-    holed = TriangleMesh(whole.vertices, whole.facets[rng.random(len(whole.facets)) > 0.02])
+    holed = TriangleMesh(whole.vertices, whole.faces[rng.random(len(whole.faces)) > 0.02])
     assert not holed.is_closed
-    shape = standardise(holed)
-    assert_standard(shape)
+    shape = normalise(holed)
+    assert_normalised(shape)
     assert shape.volume_ml == pytest.approx(4 / 3 * np.pi * 27, rel=0.02)
 
 
 def test_ring_is_refused_with_its_reason() -> None:
     with pytest.raises(InputError, match="1 handle"):
-        standardise(torus(30, 10))
+        normalise(torus(30, 10))
 
 
 def test_ring_with_a_narrow_hole_is_filled() -> None:
     mesh = torus(20, 18.5)
-    shape = standardise(mesh)
-    assert_standard(shape)
+    shape = normalise(mesh)
+    assert_normalised(shape)
     assert shape.volume_ml == pytest.approx(mesh.volume / 1000, rel=0.03)
 
 
@@ -159,8 +159,8 @@ def test_isosurface_of_a_ball_is_round() -> None:
 @pytest.mark.parametrize("spacing", [(0.8, 0.8, 5.0), (1.5, 0.7, 2.0)])
 def test_oblique_anisotropic_label_map_comes_out_upright(spacing: tuple[float, float, float]) -> None:
     half_axes = np.array([40.0, 30.0, 20.0])
-    shape = standardise(oblique_ellipsoid(half_axes, spacing))
-    assert_standard(shape)
+    shape = normalise(oblique_ellipsoid(half_axes, spacing))
+    assert_normalised(shape)
     assert shape.volume_ml == pytest.approx(4 / 3 * np.pi * half_axes.prod() / 1000, rel=0.015)
     np.testing.assert_allclose(shape.centre_mm, [30, -200, 900], atol=0.3)
     mesh = shape.patient_mesh
@@ -173,16 +173,16 @@ def test_oblique_anisotropic_label_map_comes_out_upright(spacing: tuple[float, f
 
 
 def test_label_map_at_the_image_border_is_closed() -> None:
-    shape = standardise(LabelMap(np.ones((20, 24, 28), dtype=bool), np.eye(4)))
-    assert_standard(shape)
+    shape = normalise(LabelMap(np.ones((20, 24, 28), dtype=bool), np.eye(4)))
+    assert_normalised(shape)
     assert shape.volume_ml == pytest.approx(20 * 24 * 28 / 1000, rel=0.02)
 
 
 def test_mirrored_shape_is_flipped_and_faces_outwards() -> None:
     x, y, z = ball(20).vertices.T
-    mesh = TriangleMesh(np.stack([x + 5 + 0.02 * y**2, y, 0.6 * z + 0.01 * x * y], axis=1), ball(20).facets)
-    plain, mirrored = standardise(mesh), standardise(mesh, mirror=True)
-    assert_standard(mirrored)
+    mesh = TriangleMesh(np.stack([x + 5 + 0.02 * y**2, y, 0.6 * z + 0.01 * x * y], axis=1), ball(20).faces)
+    plain, mirrored = normalise(mesh), normalise(mesh, mirror=True)
+    assert_normalised(mirrored)
     np.testing.assert_allclose(mirrored.centre_mm, plain.centre_mm * [-1, 1, 1], atol=1e-9)
     np.testing.assert_allclose(mirrored.mesh.vertices, plain.mesh.vertices * [-1, 1, 1], atol=1e-9)
 
@@ -196,17 +196,17 @@ def test_canonical_is_exact_and_undone_by_patient_mesh() -> None:
 
 def test_simplify_stays_near_and_leaves_small_meshes_alone() -> None:
     fine = ball(40, level=6)
-    simple = simplify(fine, facets=5000)
+    simple = simplify(fine, faces=5000)
     assert is_sphere(simple)
-    assert len(simple.facets) <= 20_000
+    assert len(simple.faces) <= 20_000
     assert np.abs(np.linalg.norm(simple.vertices, axis=1) - 40).max() < 0.3
-    assert simplify(simple, facets=30_000) is simple
+    assert simplify(simple, faces=30_000) is simple
 
 
 @pytest.mark.parametrize(
     ("mesh", "reason"),
     [
-        (TriangleMesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=int)), "no facets"),
+        (TriangleMesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=int)), "no faces"),
         (ball(0.1), "not in millimetres"),
         (ball(5000), "not in millimetres"),
         (TriangleMesh(np.full((3, 3), np.nan), np.array([[0, 1, 2]])), "not finite"),
@@ -215,20 +215,20 @@ def test_simplify_stays_near_and_leaves_small_meshes_alone() -> None:
 )
 def test_unusable_meshes_have_a_reason(mesh: TriangleMesh, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        standardise(mesh)
+        normalise(mesh)
 
 
 def test_empty_label_map_has_a_reason() -> None:
     with pytest.raises(InputError, match="empty"):
-        standardise(LabelMap(np.zeros((5, 5, 5), dtype=bool), np.eye(4)))
+        normalise(LabelMap(np.zeros((5, 5, 5), dtype=bool), np.eye(4)))
 
 
 @pytest.mark.skipif(not LIVERS.is_dir(), reason="the real livers are not here (../shared/data)")
 @pytest.mark.parametrize("name", ["msd_022", "amos_021"])  # clean; and open, with a handle in its voxels
 def test_real_liver(name: str) -> None:
     mesh = read_mesh(LIVERS / f"{name}.ply", space="RAS")
-    shape = standardise(mesh)
-    assert_standard(shape)
+    shape = normalise(mesh)
+    assert_normalised(shape)
     assert shape.volume_ml == pytest.approx(abs(mesh.volume) / 1000, rel=0.01)
     distances, _ = cKDTree(shape.patient_mesh.vertices).query(mesh.vertices)
     assert np.percentile(distances, 95) < 3

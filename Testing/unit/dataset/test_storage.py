@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from dals.dataset.normalisation import StandardShape, canonical
+from dals.dataset.normalisation import NormalisedShape, canonical
 from dals.dataset.preparation import prepare
 from dals.dataset.storage import load_dataset, read_index, read_shape, shape_path, write_index, write_shape
 from dals.errors import DatasetError, InputError, OutputError
@@ -25,7 +25,7 @@ from dals.model.template import icosphere
 
 def ball(radius: float, x: float = 0.0) -> TriangleMesh:
     template = icosphere(3)
-    return TriangleMesh(radius * template.vertices + np.array([x, 0.0, 0.0]), template.facets)
+    return TriangleMesh(radius * template.vertices + np.array([x, 0.0, 0.0]), template.faces)
 
 
 @pytest.fixture
@@ -167,13 +167,13 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_round_trip_of_a_shape(tmp_path: Path) -> None:
-    shape = StandardShape("s", canonical(ball(10)).mesh, np.array([1.5, -2, 1 / 3]), 123.456789, 1500.25)
+    shape = NormalisedShape("s", canonical(ball(10)).mesh, np.array([1.5, -2, 1 / 3]), 123.456789, 1500.25)
     write_shape(shape, tmp_path / "s.safetensors", metadata={"source": "s.ply"})
     back = read_shape(tmp_path / "s.safetensors")
     assert (back.name, back.scale_mm, back.volume_ml) == ("s", 123.456789, 1500.25)
     np.testing.assert_array_equal(back.centre_mm, shape.centre_mm)
     np.testing.assert_allclose(back.mesh.vertices, shape.mesh.vertices, atol=1e-6)
-    np.testing.assert_array_equal(back.mesh.facets, shape.mesh.facets)
+    np.testing.assert_array_equal(back.mesh.faces, shape.mesh.faces)
 
 
 def test_selection(small: Path) -> None:
@@ -210,7 +210,7 @@ def test_damaged_shape(small: Path, damage: str) -> None:
     mesh = ball(1)
     about = {"format": "dals-shape", "version": "1", "name": "p", "centre_mm": "[0, 0, 0]"}
     about |= {"scale_mm": "1.0", "volume_ml": "1.0"}
-    tensors = {"vertices": mesh.vertices.astype(np.float32), "facets": mesh.facets.astype(np.int32)}
+    tensors = {"vertices": mesh.vertices.astype(np.float32), "facets": mesh.faces.astype(np.int32)}
     if damage == "missing":
         path.unlink()
     elif damage == "truncated":

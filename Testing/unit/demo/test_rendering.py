@@ -44,7 +44,7 @@ def test_each_panel_shows_what_was_put_into_it(octahedron: TriangleMesh, tmp_pat
 
 @needs_opengl
 def test_one_camera_serves_all_panels(octahedron: TriangleMesh, tmp_path: Path) -> None:
-    small = TriangleMesh(octahedron.vertices * 0.5, octahedron.facets)
+    small = TriangleMesh(octahedron.vertices * 0.5, octahedron.faces)
     render_meshes(
         tmp_path / "sizes.png",
         [Panel(surfaces=[Surface(mesh=octahedron)]), Panel(surfaces=[Surface(mesh=small)])],
@@ -56,7 +56,7 @@ def test_one_camera_serves_all_panels(octahedron: TriangleMesh, tmp_path: Path) 
 
 @needs_opengl
 def test_patients_right_is_on_the_left_and_superior_is_up(octahedron: TriangleMesh, tmp_path: Path) -> None:
-    lamp = TriangleMesh(octahedron.vertices * 0.2 + np.array([80.0, 0.0, 80.0]), octahedron.facets)
+    lamp = TriangleMesh(octahedron.vertices * 0.2 + np.array([80.0, 0.0, 80.0]), octahedron.faces)
     surfaces = [Surface(mesh=octahedron, colour=BLUE), Surface(mesh=lamp, colour=RED)]
     render_meshes(tmp_path / "axes.png", [Panel(surfaces=surfaces)], size=(200, 200))
     pixels = read_png(tmp_path / "axes.png").astype(int)

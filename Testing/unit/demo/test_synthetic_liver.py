@@ -48,7 +48,7 @@ def test_liver_lies_as_livers_do(liver: TriangleMesh) -> None:
 def test_liver_is_the_same_every_time(liver: TriangleMesh) -> None:
     again = synthetic_liver()
     np.testing.assert_array_equal(again.vertices, liver.vertices)
-    np.testing.assert_array_equal(again.facets, liver.facets)
+    np.testing.assert_array_equal(again.faces, liver.faces)
 
 
 @pytest.mark.parametrize("normal", [(1, 0, 0), (0, 1, 0), (0, 0, 2), (0.3, -0.4, 0.8)])
@@ -88,7 +88,7 @@ def test_contour_takes_the_larger_of_two_loops() -> None:
     small, large = _sphere(10.0), _sphere(30.0)
     both = TriangleMesh(
         np.concatenate([small.vertices, large.vertices + np.array([100.0, 0.0, 0.0])]),
-        np.concatenate([small.facets, large.facets + len(small.vertices)]),
+        np.concatenate([small.faces, large.faces + len(small.vertices)]),
     )
     points = cut_contour(both, (0, 0, 0.1), (0, 0, 1))
     assert points[:, 0].min() > 65.0

@@ -28,7 +28,7 @@ def fitted(ellipsoid_prior: ShapePrior) -> FitResult:
     template, pose = icosphere(3), Pose(70.0, CENTRE)
     shape = ellipsoid_prior.mean_shape(template).double().numpy()
     state = FitState(pose, ellipsoid_prior.latent_mean.clone(), None, 3)
-    return FitResult(TriangleMesh(pose.to_patient(shape), template.facets), state, 1e-4, 1, 1.0, "cpu", FitSettings())
+    return FitResult(TriangleMesh(pose.to_patient(shape), template.faces), state, 1e-4, 1, 1.0, "cpu", FitSettings())
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_leak_that_was_followed_is_told_by_the_priors_own_reconstruction(
     ring = [np.linalg.norm(vertices - vertices[peak], axis=1) < 25 for peak in (far, near)]
     vertices[ring[0], 0] += 20
     vertices[ring[1], 0] += 20
-    followed = TriangleMesh(vertices, fitted.mesh.facets)
+    followed = TriangleMesh(vertices, fitted.mesh.faces)
     given = mesh_to_label_map(followed, true_map)
     found = agreement(fitted, Segmentation(given), ellipsoid_prior, mesh=followed)
     assert found.dice == 1

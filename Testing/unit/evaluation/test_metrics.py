@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dals.dataset.normalisation import standardise
+from dals.dataset.normalisation import normalise
 from dals.errors import DalsError, InputError
 from dals.evaluation.metrics import (
     bounding_radius,
@@ -31,7 +31,7 @@ TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
 
 def ball(radius: float, level: int = 5) -> TriangleMesh:
     template = icosphere(level)
-    return TriangleMesh(radius * template.vertices, template.facets)
+    return TriangleMesh(radius * template.vertices, template.faces)
 
 
 def tetrahedra(shift: float) -> TriangleMesh:
@@ -112,12 +112,12 @@ def test_triangle_quality() -> None:
 
 def test_bounding_radius_ignores_unused_vertices() -> None:
     mesh = ball(2, level=2)
-    assert bounding_radius(TriangleMesh(np.vstack([mesh.vertices, [99.0, 0, 0]]), mesh.facets)) == pytest.approx(2)
+    assert bounding_radius(TriangleMesh(np.vstack([mesh.vertices, [99.0, 0, 0]]), mesh.faces)) == pytest.approx(2)
 
 
 def test_interpenetrating_tetrahedra_are_counted_by_pairs() -> None:
     pytest.importorskip("igl")
-    # The corner of the second sticks out through the slanted facet of the first: three pairs of facets.
+    # The corner of the second sticks out through the slanted face of the first: three pairs of faces.
     assert self_intersection_percentage(tetrahedra(0.2)) == pytest.approx(100 * 3 / 8)
     assert self_intersection_percentage(tetrahedra(5.0)) == 0
 
@@ -125,7 +125,7 @@ def test_interpenetrating_tetrahedra_are_counted_by_pairs() -> None:
 def test_neighbours_do_not_count() -> None:
     pytest.importorskip("igl")
     assert self_intersection_percentage(ball(1, level=2)) == 0
-    # Folded over: facets that share an edge overlap, which the paper's figure leaves out.
+    # Folded over: faces that share an edge overlap, which the paper's figure leaves out.
     folded = TriangleMesh(
         np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0.2, 0.5, 0]]), np.array([[0, 1, 2], [1, 0, 3]])
     )
@@ -140,15 +140,15 @@ def test_without_libigl_the_message_says_how_to_get_it(monkeypatch: pytest.Monke
 
 def test_open_surfaces_have_no_volume_error() -> None:
     mesh = ball(1, level=2)
-    opened = TriangleMesh(mesh.vertices, mesh.facets[1:])
+    opened = TriangleMesh(mesh.vertices, mesh.faces[1:])
     assert compare(opened, mesh, samples=100, self_intersections=False).volume_error is None
     assert compare(mesh, opened, samples=100, self_intersections=False).volume_error is None
 
 
 def test_surfaces_without_area_are_refused() -> None:
     mesh = ball(1, level=1)
-    flat = TriangleMesh(np.zeros_like(mesh.vertices), mesh.facets)
-    nan = TriangleMesh(np.full_like(mesh.vertices, np.nan), mesh.facets)
+    flat = TriangleMesh(np.zeros_like(mesh.vertices), mesh.faces)
+    nan = TriangleMesh(np.full_like(mesh.vertices, np.nan), mesh.faces)
     empty = TriangleMesh(mesh.vertices, np.zeros((0, 3), dtype=int))
     for bad in (flat, nan, empty):
         with pytest.raises(InputError, match="The mesh"):
@@ -171,7 +171,7 @@ def test_dice() -> None:
 
 @pytest.mark.skipif(not LIVERS.is_dir(), reason="the real livers are not here (../shared/data)")
 def test_floor_of_the_metric_on_a_real_liver() -> None:
-    mesh = standardise(read_mesh(LIVERS / "msd_022.ply", space="RAS")).mesh
+    mesh = normalise(read_mesh(LIVERS / "msd_022.ply", space="RAS")).mesh
     metrics = compare(mesh, mesh, self_intersections=False)
     assert metrics.chamfer == pytest.approx(0.4e-4, rel=0.35)
     assert metrics.f_score_1 == 100

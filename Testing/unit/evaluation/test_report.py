@@ -34,12 +34,12 @@ def result_of(mesh: TriangleMesh, settings: FitSettings | None = None) -> FitRes
 
 
 def test_a_report_of_contours(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:
-    grown = TriangleMesh((mesh.vertices - CENTRE) * (RADII + 2) / RADII + CENTRE, mesh.facets)
+    grown = TriangleMesh((mesh.vertices - CENTRE) * (RADII + 2) / RADII + CENTRE, mesh.faces)
     observation = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
     report = make_report(result_of(grown), observation, ellipsoid_prior, grown)
     assert report["volume_ml"] == pytest.approx(4 / 3 * np.pi * np.prod(RADII + 2) / 1e3, rel=0.01)
     assert report["surface_cm2"] == pytest.approx(grown.area / 100)
-    assert (report["vertices"], report["facets"]) == (len(mesh.vertices), len(mesh.facets))
+    assert (report["vertices"], report["facets"]) == (len(mesh.vertices), len(mesh.faces))
     assert [row["name"] for row in report["residuals_mm"]] == ["sagittal", "coronal", "axial"]
     for row in report["residuals_mm"]:
         assert row["mean"] == pytest.approx(2, abs=0.15)
@@ -55,7 +55,7 @@ def test_a_report_of_contours(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -
 def test_a_part_of_the_surface_where_nothing_was_outlined(mesh: TriangleMesh, ellipsoid_prior: ShapePrior) -> None:
     apart = TriangleMesh(
         np.concatenate([mesh.vertices, mesh.vertices + np.array([0, 200.0, 0])]),
-        np.concatenate([mesh.facets, mesh.facets + len(mesh.vertices)]),
+        np.concatenate([mesh.faces, mesh.faces + len(mesh.vertices)]),
     )
     observation = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
     report = make_report(result_of(apart), observation, ellipsoid_prior, apart)

@@ -28,7 +28,7 @@ def sphere(radius: float, level: int = 3) -> Tensor:
 
 
 @pytest.mark.parametrize("radius", [18.5, 21.5])
-def test_a_near_surface_lands_on_the_boundary_with_its_facets(ball: DistanceField, radius: float) -> None:
+def test_a_near_surface_lands_on_the_boundary_with_its_faces(ball: DistanceField, radius: float) -> None:
     template = icosphere(3)
     moved = snap(sphere(radius), template, ball, reach=4.0)
     edges = moved[torch.as_tensor(template.edges)].mean(dim=1)

@@ -39,12 +39,12 @@ def decoded(prior: ShapePrior, latent: torch.Tensor, pose: Pose = POSE, level: i
     """The shape of a latent, RAS mm."""
     template = icosphere(level)
     vertices = prior.decoder(latent[None], prior.sphere(template)).double().numpy()
-    return TriangleMesh(pose.to_patient(vertices), template.facets)
+    return TriangleMesh(pose.to_patient(vertices), template.faces)
 
 
 def points_on(mesh: TriangleMesh, count: int = 1500) -> PointCloud:
     generator = torch.Generator().manual_seed(7)
-    samples = sample_surface(torch.as_tensor(mesh.vertices), torch.as_tensor(mesh.facets), count, generator=generator)
+    samples = sample_surface(torch.as_tensor(mesh.vertices), torch.as_tensor(mesh.faces), count, generator=generator)
     return PointCloud(samples.numpy())
 
 
@@ -82,7 +82,7 @@ def with_bump(mesh: TriangleMesh, height: float = 18.0) -> TriangleMesh:
     rays = mesh.vertices - middle
     directions = rays / np.linalg.norm(rays, axis=1, keepdims=True)
     bump = height * np.exp(-(np.arccos(np.clip(directions @ [0.6, 0.0, 0.8], -1, 1)) ** 2) / (2 * 0.35**2))
-    return TriangleMesh(mesh.vertices + bump[:, None] * directions, mesh.facets)
+    return TriangleMesh(mesh.vertices + bump[:, None] * directions, mesh.faces)
 
 
 def energy(result: FitResult) -> float:
@@ -359,7 +359,7 @@ def test_a_smooth_field_has_about_a_quarter_of_the_energy_on_the_next_level() ->
         x, y, z = torch.as_tensor(template.vertices).unbind(dim=1)
         field = torch.stack([x * y, z**2, x + y * z], dim=1)
         energies.append(dirichlet_energy(field, uniform_laplacian(template).double()).item())
-    assert energies[0] / energies[1] == pytest.approx(4.0, rel=0.3)  # facets are not all alike
+    assert energies[0] / energies[1] == pytest.approx(4.0, rel=0.3)  # faces are not all alike
 
 
 # --- going on from an earlier fit ---------------------------------------------------------------
@@ -378,7 +378,7 @@ def test_a_warm_start_takes_fewer_steps_and_is_no_worse(task: Task, prior: Shape
 
 def test_a_warm_start_follows_an_edited_contour(prior: ShapePrior, truth: TriangleMesh) -> None:
     start = fit(prior, contours_of(truth), settings=quick("planes")).state
-    moved = TriangleMesh(truth.vertices * 1.05 + np.array([6.0, 0.0, -4.0]), truth.facets)
+    moved = TriangleMesh(truth.vertices * 1.05 + np.array([6.0, 0.0, -4.0]), truth.faces)
     result = fit(prior, contours_of(moved), settings=quick("planes", lambda_dir=math.inf), start=start)
     assert distance(result.mesh, moved) < 5.0
 

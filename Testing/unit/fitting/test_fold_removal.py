@@ -9,16 +9,16 @@ from dals.model.template import icosphere
 
 def sphere(level: int = 3) -> TriangleMesh:
     template = icosphere(level)
-    return TriangleMesh(template.vertices, template.facets)
+    return TriangleMesh(template.vertices, template.faces)
 
 
 def folded_sphere() -> TriangleMesh:
-    # Two neighbouring vertices that change places turn the facets around them over.
+    # Two neighbouring vertices that change places turn the faces around them over.
     mesh = sphere()
     neighbour = next(pair for pair in icosphere(3).edges.tolist() if 300 in pair)
     vertices = mesh.vertices.copy()
     vertices[neighbour] = vertices[neighbour[::-1]]
-    return TriangleMesh(vertices, mesh.facets)
+    return TriangleMesh(vertices, mesh.faces)
 
 
 def test_a_surface_without_folds_stays_as_it_is() -> None:
@@ -36,7 +36,7 @@ def test_a_fold_is_smoothed_away_and_the_rest_stays() -> None:
     far = np.linalg.norm(mesh.vertices - sphere().vertices[300], axis=1) > 1.0
     assert moved.any()
     assert not moved[far].any()
-    assert np.array_equal(result.facets, mesh.facets)
+    assert np.array_equal(result.faces, mesh.faces)
     assert np.linalg.norm(result.vertices, axis=1) == pytest.approx(1.0, abs=0.15)
 
 

@@ -49,8 +49,8 @@ def _ball(pose: Pose) -> Segmentation:
 
 
 def _ellipsoid() -> tuple[Tensor, Tensor]:
-    vertices, facets = sphere(4, dtype=torch.float32)
-    return vertices * torch.tensor([1.0, 0.8, 0.6]), facets
+    vertices, faces = sphere(4, dtype=torch.float32)
+    return vertices * torch.tensor([1.0, 0.8, 0.6]), faces
 
 
 def _sliced(normal: FloatArray, offset: float, targets: FloatArray, count: int = 500) -> SliceLoss:
@@ -72,23 +72,23 @@ def test_tasks_of_observations() -> None:
 @pytest.mark.parametrize("pose", POSES.values(), ids=POSES)
 @pytest.mark.parametrize("kind", ["points", "planes", "segmentation"])
 def test_the_right_surface_in_the_right_pose_has_almost_no_loss(kind: str, pose: Pose) -> None:
-    vertices, facets = sphere(4, dtype=torch.float32)
+    vertices, faces = sphere(4, dtype=torch.float32)
     if kind == "points":
         directions = torch.nn.functional.normalize(random_points(3000), dim=1).numpy()
         observation: PointCloud | PlanarContours | Segmentation = PointCloud(pose.to_patient(directions))
     else:
         observation = _three_circles(pose) if kind == "planes" else _ball(pose)
     loss = task_loss(observation, pose, SETTINGS, CPU)
-    right = loss(vertices, facets, generator()).item()
+    right = loss(vertices, faces, generator()).item()
     assert right < {"points": 5e-3, "planes": 2e-4, "segmentation": 5e-4}[kind]
     for wrong in (1.2 * vertices, 0.8 * vertices, vertices + torch.tensor([0.2, 0, 0])):
-        assert loss(wrong, facets, generator()).item() > 3 * right
+        assert loss(wrong, faces, generator()).item() > 3 * right
 
 
 @pytest.mark.parametrize("kind", ["points", "planes", "segmentation"])
 def test_a_turned_pose_sees_a_turned_organ(kind: str) -> None:
     # An ellipsoid in patient axes, looked at from a frame that lies askew: there it must be turned back.
-    vertices, facets = _ellipsoid()
+    vertices, faces = _ellipsoid()
     straight, askew = POSES["straight"], POSES["askew"]
     surface = straight.to_patient(vertices.double().numpy())
     if kind == "points":
@@ -104,7 +104,7 @@ def test_a_turned_pose_sees_a_turned_organ(kind: str) -> None:
         observation = Segmentation(ball.with_array(inside.reshape(ball.array.shape)))
     seen = torch.as_tensor(askew.to_canonical(surface), dtype=torch.float32)
     loss = task_loss(observation, askew, SETTINGS, CPU)
-    right, wrong = (loss(v, facets, generator()).item() for v in (seen, vertices))
+    right, wrong = (loss(v, faces, generator()).item() for v in (seen, vertices))
     assert right < 5e-3
     assert wrong > 3 * right
 
@@ -113,19 +113,19 @@ def test_a_turned_pose_sees_a_turned_organ(kind: str) -> None:
 
 
 def test_points_loss_uses_all_points_when_they_are_few() -> None:
-    vertices, facets = sphere(3, dtype=torch.float32)
+    vertices, faces = sphere(3, dtype=torch.float32)
     outlier = torch.tensor([[3.0, 0, 0]])
     clean, spoilt = (
-        PointsLoss(points, count=5000)(vertices, facets, generator()).item()
+        PointsLoss(points, count=5000)(vertices, faces, generator()).item()
         for points in (vertices, torch.cat([vertices, outlier]))
     )
     assert spoilt - clean == pytest.approx(4 / 643, rel=0.05)  # one point at distance 2
 
 
 def test_points_loss_draws_among_many_points_and_follows_the_seed() -> None:
-    vertices, facets = sphere(2, dtype=torch.float32)
+    vertices, faces = sphere(2, dtype=torch.float32)
     loss = PointsLoss(random_points(4000, dtype=torch.float32), count=100)
-    values = [loss(vertices, facets, generator(seed)).item() for seed in (1, 1, 2)]
+    values = [loss(vertices, faces, generator(seed)).item() for seed in (1, 1, 2)]
     assert values[0] == values[1] != values[2]
 
 
@@ -133,38 +133,38 @@ def test_points_loss_draws_among_many_points_and_follows_the_seed() -> None:
 
 
 def test_slice_loss_of_concentric_circles() -> None:
-    vertices, facets = sphere(5, dtype=torch.float32)
+    vertices, faces = sphere(5, dtype=torch.float32)
     normal = OBLIQUE[0]
     loss = _sliced(normal, 0.0, _circle(normal, 0.0, radius=1.3), count=2000)
-    assert loss(vertices, facets, generator()).item() == pytest.approx(2 * 0.3**2, rel=0.02)  # both directions
+    assert loss(vertices, faces, generator()).item() == pytest.approx(2 * 0.3**2, rel=0.02)  # both directions
 
 
 def test_slice_loss_is_the_mean_over_planes() -> None:
-    vertices, facets = sphere(4, dtype=torch.float32)
+    vertices, faces = sphere(4, dtype=torch.float32)
     targets = np.stack([_circle(np.eye(3)[0], 0.0, radius) for radius in (1.2, 1.5)])
     normals = torch.eye(3)[[0, 0]]
     both = SliceLoss(torch.zeros(2, 3), normals, torch.as_tensor(targets, dtype=torch.float32), count=1000)
-    assert both(vertices, facets, generator()).item() == pytest.approx(0.2**2 + 0.5**2, rel=0.02)
+    assert both(vertices, faces, generator()).item() == pytest.approx(0.2**2 + 0.5**2, rel=0.02)
 
 
 def test_slice_loss_pulls_the_surface_onto_the_contour() -> None:
-    vertices, facets = sphere(3, dtype=torch.float32)
+    vertices, faces = sphere(3, dtype=torch.float32)
     loss = _sliced(np.eye(3)[2], 0.0, _circle(np.eye(3)[2], 0.0, radius=1.3))
     vertices.requires_grad_()
-    loss(vertices, facets, generator()).backward()
+    loss(vertices, faces, generator()).backward()
     near = vertices.detach()[:, 2].abs() < 0.05
     outwards = -(vertices.grad * vertices.detach()).sum(dim=1)
     assert outwards[near].min() > 0
-    assert not vertices.grad[vertices.detach()[:, 2].abs() > 0.3].any()  # facets that the plane misses
+    assert not vertices.grad[vertices.detach()[:, 2].abs() > 0.3].any()  # faces that the plane misses
 
 
 @pytest.mark.parametrize("offset", [1.5, -1.5])
 def test_a_plane_that_misses_pulls_the_mesh_towards_it(offset: float) -> None:
-    vertices, facets = sphere(3, dtype=torch.float32)
+    vertices, faces = sphere(3, dtype=torch.float32)
     normal = np.eye(3)[0]
     loss = _sliced(normal, offset, _circle(normal, 0.0, radius=0.5) + offset * normal)
     shift = torch.zeros(3, requires_grad=True)
-    value = loss(vertices + shift, facets, generator())
+    value = loss(vertices + shift, faces, generator())
     value.backward()
     assert torch.isfinite(value)
     assert -shift.grad[0] * math.copysign(1, offset) > 0.1
@@ -172,25 +172,25 @@ def test_a_plane_that_misses_pulls_the_mesh_towards_it(offset: float) -> None:
 
 
 def test_descent_brings_a_missed_plane_back_to_the_mesh() -> None:
-    vertices, facets = sphere(3, dtype=torch.float32)
+    vertices, faces = sphere(3, dtype=torch.float32)
     normal = np.eye(3)[0]
     loss = _sliced(normal, 1.6, _circle(normal, 0.0, radius=1.0) + 1.6 * normal)
     shift = torch.zeros(3, requires_grad=True)
     optimiser = torch.optim.Adam([shift], lr=0.1)
     for _ in range(60):
         optimiser.zero_grad()
-        loss(vertices + shift, facets, generator()).backward()
+        loss(vertices + shift, faces, generator()).backward()
         optimiser.step()
     assert torch.allclose(shift.detach(), torch.tensor([1.6, 0, 0]), atol=0.15)
 
 
 def test_one_plane_that_misses_does_not_spoil_the_others() -> None:
-    vertices, facets = sphere(3, dtype=torch.float32)
+    vertices, faces = sphere(3, dtype=torch.float32)
     circle = torch.as_tensor(_circle(np.eye(3)[2], 0.0), dtype=torch.float32)
     origins = torch.tensor([[0.0, 0, 0], [0, 0, 3]])
     loss = SliceLoss(origins, torch.eye(3)[[2, 2]], torch.stack([circle, circle + origins[1]]), count=400)
     vertices.requires_grad_()
-    loss(vertices, facets, generator()).backward()
+    loss(vertices, faces, generator()).backward()
     assert torch.isfinite(vertices.grad).all()
     assert vertices.grad[vertices.detach()[:, 2] > 0.7].abs().max() > 0
 
@@ -214,12 +214,12 @@ def test_coverage_counts_boundary_that_the_mesh_leaves_out() -> None:
     field = DistanceField(torch.zeros(4, 2, 2, 2), torch.zeros(3), 1.0)
     triangle = torch.tensor([[0.0, 0, 0], [1e-3, 0, 0], [0, 1e-3, 0]])
     boundary = torch.tensor([[0.0, 0, 0.5]])
-    facets = torch.tensor([[0, 1, 2]])
-    alone = SegmentationLoss(field, boundary, count=50)(triangle, facets, generator())
+    faces = torch.tensor([[0, 1, 2]])
+    alone = SegmentationLoss(field, boundary, count=50)(triangle, faces, generator())
     covering = SegmentationLoss(field, boundary, count=50, coverage=2.0)
-    covered = covering(triangle, facets, generator())
+    covered = covering(triangle, faces, generator())
     forgiving = SegmentationLoss(field, boundary, count=50, coverage=2.0, reach=0.05)
-    forgiven = forgiving(triangle, facets, generator())
+    forgiven = forgiving(triangle, faces, generator())
     assert alone.item() == pytest.approx(0.0, abs=1e-9)
     assert covered.item() == pytest.approx(2.0 * 0.25, rel=1e-2)
     # Far beyond the reach r, a distance d costs 2 r d instead of d squared.
@@ -244,12 +244,12 @@ def test_certainty_weighs_both_directions() -> None:
     ramp[0] = torch.tensor([1.0, 3.0]).expand(2, 2, 2)  # the distance at x = 0 and x = 1
     boundary = torch.tensor([[0.0, 0, 0.5], [1.0, 0, 0.6]])
     vertices = torch.tensor([[0.0, 0, 0], [1.0, 0, 0], [0.0, 1e-3, 0], [1.0, 1e-3, 0]])
-    facets = torch.tensor([[0, 1, 2], [1, 3, 2]])
+    faces = torch.tensor([[0, 1, 2], [1, 3, 2]])
     field, certainty = DistanceField(ramp, torch.zeros(3), 1.0), torch.tensor([0.2, 0.6])
 
     def loss(coverage: float, weights: torch.Tensor | None) -> float:
         task = SegmentationLoss(field, boundary, count=4000, certainty=weights, coverage=coverage)
-        return task(vertices, facets, generator()).item()
+        return task(vertices, faces, generator()).item()
 
     assert loss(0.0, None) == pytest.approx((1 + 9) / 2)
     assert loss(0.0, certainty) == pytest.approx((0.2 * 1 + 0.6 * 9) / 0.8)

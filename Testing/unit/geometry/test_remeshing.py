@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dals.dataset.normalisation import standardise
+from dals.dataset.normalisation import normalise
 from dals.dataset.topology_repair import is_sphere
 from dals.errors import DalsError, DalsWarning, InputError
 from dals.evaluation.metrics import compare, mean_quality
@@ -24,7 +24,7 @@ def stretched(level: int = 4) -> TriangleMesh:
     """A smooth closed surface whose triangles are badly shaped."""
     template = icosphere(level)
     x, y, z = template.vertices.T
-    return TriangleMesh(np.stack([90 * x + 10 * y**2, 60 * y, 30 * z], axis=1), template.facets)
+    return TriangleMesh(np.stack([90 * x + 10 * y**2, 60 * y, 30 * z], axis=1), template.faces)
 
 
 def test_triangles_become_even_and_the_surface_stays() -> None:
@@ -43,26 +43,26 @@ def test_triangles_become_even_and_the_surface_stays() -> None:
 def test_edge_length_is_in_the_unit_of_the_mesh() -> None:
     pytest.importorskip("gpytoolbox")
     mesh = stretched()
-    canonical = TriangleMesh(mesh.vertices / 100, mesh.facets)
+    canonical = TriangleMesh(mesh.vertices / 100, mesh.faces)
     in_mm, in_units = remesh(mesh, edge_length=9), remesh(canonical, edge_length=0.09)
     assert mean_edge_length(in_mm) == pytest.approx(9, rel=0.15)
-    np.testing.assert_allclose(len(in_mm.facets), len(in_units.facets), rtol=0.02)
+    np.testing.assert_allclose(len(in_mm.faces), len(in_units.faces), rtol=0.02)
 
 
 def test_input_is_not_changed() -> None:
     pytest.importorskip("gpytoolbox")
     mesh = stretched(3)
-    vertices, facets = mesh.vertices.copy(), mesh.facets.copy()
+    vertices, faces = mesh.vertices.copy(), mesh.faces.copy()
     remesh(mesh)
     np.testing.assert_array_equal(mesh.vertices, vertices)
-    np.testing.assert_array_equal(mesh.facets, facets)
+    np.testing.assert_array_equal(mesh.faces, faces)
 
 
 def test_bad_requests() -> None:
     pytest.importorskip("gpytoolbox")
     mesh = stretched(2)
     with pytest.raises(InputError, match="closed"):
-        remesh(TriangleMesh(mesh.vertices, mesh.facets[1:]))
+        remesh(TriangleMesh(mesh.vertices, mesh.faces[1:]))
     for length in (0.0, -1.0, float("nan")):
         with pytest.raises(InputError, match="positive"):
             remesh(mesh, edge_length=length)
@@ -89,7 +89,7 @@ def test_torn_result_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not LIVERS.is_dir(), reason="the real livers are not here (../shared/data)")
 def test_real_liver_reaches_the_quality_asked_for() -> None:
     pytest.importorskip("gpytoolbox")
-    shape = standardise(read_mesh(LIVERS / "msd_022.ply", space="RAS")).patient_mesh
+    shape = normalise(read_mesh(LIVERS / "msd_022.ply", space="RAS")).patient_mesh
     even = remesh(shape)
     assert is_sphere(even)
     assert mean_quality(even) > 0.97

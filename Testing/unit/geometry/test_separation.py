@@ -19,11 +19,11 @@ from dals.model.template import icosphere
 
 def ball(centre=(0.0, 0.0, 0.0), radii=(30.0, 25.0, 20.0), *, level: int = 3) -> TriangleMesh:
     template = icosphere(level)
-    return TriangleMesh(template.vertices * radii + centre, template.facets)
+    return TriangleMesh(template.vertices * radii + centre, template.faces)
 
 
 def contacts(a: TriangleMesh, b: TriangleMesh) -> int:
-    """Pairs of facets that cross each other."""
+    """Pairs of faces that cross each other."""
     detection = vtkCollisionDetectionFilter()
     for port, mesh in enumerate((a, b)):
         detection.SetInputData(port, polydata_of(mesh))
@@ -53,7 +53,7 @@ def test_an_overlap_is_undone(offset: tuple[float, float, float], level: int) ->
         assert signed_distances(mesh.vertices, other).min() > 0.05
         assert signed_distances(mesh.vertices, before).max() < 0.2  # nobody grows
         assert mesh.is_closed
-        np.testing.assert_array_equal(mesh.facets, before.facets)
+        np.testing.assert_array_equal(mesh.faces, before.faces)
         assert (mesh.vertices == before.vertices).all(axis=1).mean() > 0.3  # away from the overlap nothing moves
 
 
@@ -71,7 +71,7 @@ def test_the_displacement_fades_out() -> None:
     shift = np.linalg.norm(separate([a, b])[0].vertices - a.vertices, axis=1)
     outside = signed_distances(a.vertices, b) > 0.2
     assert 0.1 < shift[outside].max() < 0.6 * shift.max()
-    steps = np.abs(shift[a.facets] - shift[np.roll(a.facets, 1, axis=1)])
+    steps = np.abs(shift[a.faces] - shift[np.roll(a.faces, 1, axis=1)])
     assert steps.max() < 0.5 * shift.max()
 
 
@@ -92,9 +92,9 @@ def test_three_neighbours() -> None:
         assert shared_voxels(apart[i], apart[j]) == 0
 
 
-def test_facets_may_face_inwards() -> None:
+def test_faces_may_face_inwards() -> None:
     a, b = ball(), ball((50, 0, 0))
-    inverted = TriangleMesh(b.vertices, b.facets[:, ::-1])
+    inverted = TriangleMesh(b.vertices, b.faces[:, ::-1])
     for straight, turned in zip(separate([a, b]), separate([a, inverted]), strict=True):
         np.testing.assert_allclose(turned.vertices, straight.vertices, atol=1e-6)
 

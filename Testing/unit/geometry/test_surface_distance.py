@@ -27,7 +27,7 @@ def test_distances_are_negative_inside(mesh: TriangleMesh) -> None:
     np.testing.assert_allclose(signed_distances(points, mesh), [10, -10], atol=0.1)
 
 
-def test_the_sign_does_not_depend_on_the_facets_orientation(mesh: TriangleMesh) -> None:
-    inverted = TriangleMesh(mesh.vertices, mesh.facets[:, ::-1])
+def test_the_sign_does_not_depend_on_the_faces_orientation(mesh: TriangleMesh) -> None:
+    inverted = TriangleMesh(mesh.vertices, mesh.faces[:, ::-1])
     points = CENTRE + np.array([[70.0, 0, 0], [50.0, 0, 0]])
     np.testing.assert_allclose(signed_distances(points, inverted), signed_distances(points, mesh))

@@ -25,9 +25,9 @@ def test_volume_and_position_on_any_grid(parameters):
 def test_voxel_centres_decide():
     corners = np.array([[x, y, z] for x in (0.6, 3.4) for y in (0.6, 2.4) for z in (0.6, 4.4)])
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    facets = [(a, b, c) for a, b, c, _ in quads] + [(a, c, d) for a, _, c, d in quads]
+    faces = [(a, b, c) for a, b, c, _ in quads] + [(a, c, d) for a, _, c, d in quads]
     empty = grid((8, 8, 8), (1, 1, 1), centre=(3.5, 3.5, 3.5))
-    array = mesh_to_label_map(TriangleMesh(corners, np.array(facets)), empty).array
+    array = mesh_to_label_map(TriangleMesh(corners, np.array(faces)), empty).array
     expected = np.zeros((8, 8, 8), bool)
     expected[1:5, 1:3, 1:4] = True
     np.testing.assert_array_equal(array, expected)
@@ -36,7 +36,7 @@ def test_voxel_centres_decide():
 def test_inside_out_is_filled_all_the_same():
     mesh = ellipsoid(rings=16)
     empty = grid((70, 60, 50), (2, 2, 2))
-    turned = TriangleMesh(mesh.vertices, mesh.facets[:, ::-1])
+    turned = TriangleMesh(mesh.vertices, mesh.faces[:, ::-1])
     np.testing.assert_array_equal(mesh_to_label_map(turned, empty).array, mesh_to_label_map(mesh, empty).array)
 
 

@@ -40,7 +40,7 @@ def test_vertex_order_is_kept_where_the_format_can(tmp_path, suffix):
         assert len(back.vertices) == len(mesh.vertices)
         return
     np.testing.assert_allclose(back.vertices, mesh.vertices, atol=1e-4)
-    np.testing.assert_array_equal(back.facets, mesh.facets)
+    np.testing.assert_array_equal(back.faces, mesh.faces)
 
 
 def test_stl_is_binary_lps_with_slicers_header(tmp_path):
@@ -95,19 +95,19 @@ def test_the_file_counts_then_what_the_caller_says_then_lps(tmp_path, suffix, co
     path = tmp_path / f"pyramid{suffix}"
     _polygon_file(path, comment)
     mesh = read_mesh(path, space=space)
-    assert len(mesh.facets) == 6
+    assert len(mesh.faces) == 6
     assert mesh.volume == pytest.approx(4.0)
     assert (mesh.vertices[:, 0].min() < -1) == flipped
 
 
 def test_a_text_stl_is_read_too(tmp_path):
-    facets = "".join(
+    faces = "".join(
         "facet normal 0 0 0\nouter loop\n"
         + "".join(f"vertex {x} {y} {z}\n" for x, y, z in corner)
         + "endloop\nendfacet\n"
         for corner in TETRAHEDRON.corners
     )
-    (tmp_path / "a.stl").write_text(f"solid SPACE=RAS\n{facets}endsolid\n")
+    (tmp_path / "a.stl").write_text(f"solid SPACE=RAS\n{faces}endsolid\n")
     mesh = read_mesh(tmp_path / "a.stl")
     assert len(mesh.vertices) == 4
     assert mesh.volume == pytest.approx(1000.0)
@@ -160,12 +160,12 @@ def test_missing_unknown_and_folder(tmp_path):
         read_mesh(tmp_path / "folder.ply")
 
 
-def test_points_without_facets_are_no_mesh(tmp_path):
+def test_points_without_faces_are_no_mesh(tmp_path):
     header = (
         "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
     )
     (tmp_path / "a.ply").write_text(header + "1 2 3\n4 5 6\n")
-    with pytest.raises(InputError, match="no facets"):
+    with pytest.raises(InputError, match="no faces"):
         read_mesh(tmp_path / "a.ply")
 
 
@@ -179,7 +179,7 @@ def test_nan_is_refused(tmp_path):
         read_mesh(tmp_path / "a.obj")
 
 
-def test_a_facet_that_refers_to_nothing(tmp_path):
+def test_a_face_that_refers_to_nothing(tmp_path):
     header = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
     body = "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n"
     (tmp_path / "a.ply").write_text(header + body)

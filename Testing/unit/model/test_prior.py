@@ -73,7 +73,7 @@ def test_a_prior_that_is_inside_out_is_mirrored(ellipsoid_prior: ShapePrior, tmp
     template = icosphere(3)
 
     def volume(prior: ShapePrior) -> float:
-        return TriangleMesh(prior.mean_shape(template).double().numpy(), template.facets).volume
+        return TriangleMesh(prior.mean_shape(template).double().numpy(), template.faces).volume
 
     inside_out = replace(ellipsoid_prior, mirrored=True)
     assert volume(inside_out) < 0 < volume(ellipsoid_prior)

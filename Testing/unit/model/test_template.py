@@ -15,14 +15,14 @@ def test_counts(level: int, count: int) -> None:
     template = icosphere(level)
     assert template.level == level
     assert len(template.vertices) == count
-    assert len(template.facets) == 20 * 4**level
+    assert len(template.faces) == 20 * 4**level
     assert len(template.edges) == 30 * 4**level
 
 
 @pytest.mark.parametrize("level", [0, 1, 3])
 def test_closed_sphere_of_unit_vectors(level: int) -> None:
     template = icosphere(level)
-    mesh = TriangleMesh(template.vertices, template.facets)
+    mesh = TriangleMesh(template.vertices, template.faces)
     assert np.allclose(np.linalg.norm(template.vertices, axis=1), 1, atol=1e-14)
     assert mesh.is_closed
     assert mesh.euler_characteristic == 2
@@ -30,14 +30,14 @@ def test_closed_sphere_of_unit_vectors(level: int) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 2, 4])
-def test_every_facet_faces_outwards(level: int) -> None:
+def test_every_face_faces_outwards(level: int) -> None:
     template = icosphere(level)
-    a, b, c = np.moveaxis(template.vertices[template.facets], 1, 0)
+    a, b, c = np.moveaxis(template.vertices[template.faces], 1, 0)
     assert np.all(np.einsum("ij,ij->i", np.cross(b - a, c - a), a + b + c) > 0)
 
 
 def test_area_and_volume_converge_to_the_sphere() -> None:
-    meshes = [TriangleMesh(t.vertices, t.facets) for t in map(icosphere, range(6))]
+    meshes = [TriangleMesh(t.vertices, t.faces) for t in map(icosphere, range(6))]
     area_errors = np.array([4 * np.pi - mesh.area for mesh in meshes])
     volume_errors = np.array([4 / 3 * np.pi - mesh.volume for mesh in meshes])
     for errors in (area_errors, volume_errors):
@@ -89,7 +89,7 @@ def _dense_laplacian(template: Template) -> np.ndarray:
     """I - D^-1 A from the definition."""
     count = len(template.vertices)
     adjacency = np.zeros((count, count))
-    for a, b, c in template.facets:
+    for a, b, c in template.faces:
         for i, j in ((a, b), (b, c), (c, a)):
             adjacency[i, j] = adjacency[j, i] = 1
     return np.asarray(np.eye(count) - adjacency / adjacency.sum(axis=1, keepdims=True))

@@ -128,7 +128,7 @@ def _outline(mesh, origin, normal):
     """The longest closed outline of a mesh on a plane as 28 clicks, or None if a cut is not closed."""
     height = (mesh.vertices - origin) @ normal
     neighbours = {}
-    for corners in mesh.facets.tolist():
+    for corners in mesh.faces.tolist():
         cut = [
             tuple(sorted((a, b)))
             for a, b in zip(corners, (*corners[1:], corners[0]), strict=True)

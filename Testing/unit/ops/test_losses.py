@@ -22,7 +22,7 @@ from dals.ops.losses import (
 )
 from dals.ops.nearest import PointIndex
 
-FACETS = torch.tensor([[0, 1, 2], [2, 1, 3], [3, 1, 0]])
+FACES = torch.tensor([[0, 1, 2], [2, 1, 3], [3, 1, 0]])
 
 
 def _naive_chamfer(a: Tensor, b: Tensor) -> float:
@@ -72,9 +72,9 @@ def _naive_quality(a: Tensor, b: Tensor, c: Tensor) -> float:
 
 def test_quality_against_a_loop() -> None:
     vertices = random_points(4)
-    expected = [_naive_quality(*vertices[facet]) for facet in FACETS]
-    assert triangle_quality(vertices, FACETS).tolist() == pytest.approx(expected)
-    assert quality_loss(vertices, FACETS).item() == pytest.approx(1 - np.mean(expected))
+    expected = [_naive_quality(*vertices[face]) for face in FACES]
+    assert triangle_quality(vertices, FACES).tolist() == pytest.approx(expected)
+    assert quality_loss(vertices, FACES).item() == pytest.approx(1 - np.mean(expected))
 
 
 def test_quality_of_known_triangles() -> None:
@@ -88,20 +88,20 @@ def test_quality_of_known_triangles() -> None:
 
 
 def test_quality_does_not_change_under_similarities() -> None:
-    vertices, facets = sphere(2)
-    expected = triangle_quality(vertices, facets)
-    assert torch.allclose(triangle_quality(1e-3 * vertices + 5, facets), expected, atol=1e-6)
+    vertices, faces = sphere(2)
+    expected = triangle_quality(vertices, faces)
+    assert torch.allclose(triangle_quality(1e-3 * vertices + 5, faces), expected, atol=1e-6)
 
 
 def test_quality_gradient() -> None:
     vertices = random_points(4).requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: quality_loss(v, FACETS), vertices)
+    assert torch.autograd.gradcheck(lambda v: quality_loss(v, FACES), vertices)
 
 
 @pytest.mark.parametrize("vertices", [torch.zeros(4, 3), torch.arange(12.0).view(4, 3)])
-def test_quality_of_degenerate_facets_is_zero_with_finite_gradient(vertices: Tensor) -> None:
+def test_quality_of_degenerate_faces_is_zero_with_finite_gradient(vertices: Tensor) -> None:
     vertices = vertices.clone().requires_grad_()
-    loss = quality_loss(vertices, FACETS)
+    loss = quality_loss(vertices, FACES)
     assert loss.item() == pytest.approx(1)
     loss.backward()
     assert torch.isfinite(vertices.grad).all()

@@ -9,18 +9,18 @@ from scipy import stats
 from shapes import generator, random_points, sphere
 
 from dals.geometry.mesh import TriangleMesh
-from dals.ops.sampling import facet_areas, sample_surface
+from dals.ops.sampling import face_areas, sample_surface
 
 
-def test_facet_areas_agree_with_the_mesh() -> None:
-    vertices, facets = sphere(2)
-    expected = TriangleMesh(vertices.numpy(), facets.numpy()).facet_areas
-    assert np.allclose(facet_areas(vertices, facets).numpy(), expected)
+def test_face_areas_agree_with_the_mesh() -> None:
+    vertices, faces = sphere(2)
+    expected = TriangleMesh(vertices.numpy(), faces.numpy()).face_areas
+    assert np.allclose(face_areas(vertices, faces).numpy(), expected)
     doubled = torch.stack([vertices, 2 * vertices])
-    assert np.allclose(facet_areas(doubled, facets).numpy(), [expected, 4 * expected])
+    assert np.allclose(face_areas(doubled, faces).numpy(), [expected, 4 * expected])
 
 
-def test_facets_are_hit_in_proportion_to_their_area() -> None:
+def test_faces_are_hit_in_proportion_to_their_area() -> None:
     # Three separate triangles of areas 1 : 2 : 5, told apart by their height.
     vertices = torch.tensor(
         [[x * a, y, float(k)] for k, a in enumerate((1, 2, 5)) for x, y in ((0, 0), (1, 0), (0, 1))]
@@ -42,24 +42,24 @@ def test_points_are_uniform_within_a_triangle() -> None:
 
 
 def test_samples_of_a_sphere_have_its_moments() -> None:
-    vertices, facets = sphere(4)
-    points = sample_surface(vertices, facets, 20_000, generator=generator())
+    vertices, faces = sphere(4)
+    points = sample_surface(vertices, faces, 20_000, generator=generator())
     assert points.norm(dim=1).min() > 0.99
     assert points.mean(dim=0).abs().max() < 0.02
     assert torch.allclose(points.T @ points / len(points), torch.eye(3, dtype=torch.float64) / 3, atol=0.01)
 
 
 def test_the_same_seed_gives_the_same_points() -> None:
-    vertices, facets = sphere(1)
-    first = sample_surface(vertices, facets, 50, generator=generator(3))
-    assert torch.equal(first, sample_surface(vertices, facets, 50, generator=generator(3)))
-    assert not torch.equal(first, sample_surface(vertices, facets, 50, generator=generator(4)))
+    vertices, faces = sphere(1)
+    first = sample_surface(vertices, faces, 50, generator=generator(3))
+    assert torch.equal(first, sample_surface(vertices, faces, 50, generator=generator(3)))
+    assert not torch.equal(first, sample_surface(vertices, faces, 50, generator=generator(4)))
 
 
 def test_each_mesh_of_a_batch_is_sampled() -> None:
-    vertices, facets = sphere(2)
+    vertices, faces = sphere(2)
     batch = torch.stack([vertices, vertices + 10, 3 * vertices])[None]
-    points = sample_surface(batch, facets, 100, generator=generator())
+    points = sample_surface(batch, faces, 100, generator=generator())
     assert points.shape == (1, 3, 100, 3)
     assert points[0, 0].norm(dim=1).max() <= 1 + 1e-9
     assert (points[0, 1] - 10).norm(dim=1).max() <= 1 + 1e-9
@@ -67,10 +67,10 @@ def test_each_mesh_of_a_batch_is_sampled() -> None:
 
 
 def test_gradient_is_the_barycentric_weights() -> None:
-    vertices, facets = sphere(1)
+    vertices, faces = sphere(1)
 
     def sample(x: torch.Tensor) -> torch.Tensor:
-        return sample_surface(x, facets, 6, generator=generator())
+        return sample_surface(x, faces, 6, generator=generator())
 
     moved = sample(vertices + torch.tensor([1.0, 2, 3], dtype=torch.float64))
     assert torch.allclose(moved, sample(vertices) + torch.tensor([1.0, 2, 3], dtype=torch.float64))
@@ -84,21 +84,21 @@ def test_gradient_is_the_barycentric_weights() -> None:
         assert torch.allclose(gradient[:, axis] @ vertices, points[0])  # the weights give the point itself
 
 
-def test_facets_without_area_are_never_hit() -> None:
+def test_faces_without_area_are_never_hit() -> None:
     vertices = torch.tensor([[5.0, 5, 5], [5, 5, 5], [5, 5, 5], [0, 0, 0], [1, 0, 0], [0, 1, 0]])
     points = sample_surface(vertices, torch.tensor([[0, 1, 2], [3, 4, 5]]), 2000, generator=generator())
     assert points.max() <= 1
 
 
 def test_a_surface_without_area_gives_finite_points_and_gradients() -> None:
-    _, facets = sphere(1)
+    _, faces = sphere(1)
     vertices = torch.ones(42, 3, requires_grad=True)
-    points = sample_surface(vertices, facets, 30, generator=generator())
+    points = sample_surface(vertices, faces, 30, generator=generator())
     assert torch.allclose(points, torch.ones(30, 3))
     points.sum().backward()
     assert torch.isfinite(vertices.grad).all()
 
 
 def test_float32_in_float32_out() -> None:
-    facets = torch.tensor([[0, 1, 2]])
-    assert sample_surface(random_points(3, dtype=torch.float32), facets, 4).dtype == torch.float32
+    faces = torch.tensor([[0, 1, 2]])
+    assert sample_surface(random_points(3, dtype=torch.float32), faces, 4).dtype == torch.float32

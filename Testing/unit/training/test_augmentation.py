@@ -17,9 +17,9 @@ STILL = PointWolfSettings(max_rotation_deg=0, max_scale=1, max_shift=0)
 
 def _shapes(count: int = 3, samples: int = 400) -> Tensor:
     """Samples of ellipsoids, zero mean and unit radius."""
-    vertices, facets = sphere(3, dtype=torch.float32)
+    vertices, faces = sphere(3, dtype=torch.float32)
     axes = torch.rand(count, 1, 3, generator=generator(9)) + 0.5
-    points = sample_surface(vertices * axes, facets, samples, generator=generator(8))
+    points = sample_surface(vertices * axes, faces, samples, generator=generator(8))
     points = points - points.mean(dim=1, keepdim=True)
     return points / points.norm(dim=-1).amax(dim=1)[:, None, None]
 
@@ -33,7 +33,7 @@ def test_without_strength_nothing_moves() -> None:
     assert torch.allclose(_draw(points, STILL).apply(points), points, atol=1e-5)
 
 
-def test_the_result_is_standardised() -> None:
+def test_the_result_is_normalised() -> None:
     points = _shapes(20)
     warped = _draw(points).apply(points)
     assert warped.mean(dim=1).abs().max() < 1e-5

@@ -21,7 +21,7 @@ import torch
 
 from dals.cli import main
 from dals.cli.train import _duration, _prior
-from dals.dataset.normalisation import StandardShape
+from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.storage import shape_path, write_index, write_shape
 from dals.errors import DatasetError
 from dals.geometry.mesh import TriangleMesh
@@ -60,7 +60,7 @@ def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ellipsoid(*radii: float) -> TriangleMesh:
     template = icosphere(3)
-    return TriangleMesh(template.vertices * radii, template.facets)
+    return TriangleMesh(template.vertices * radii, template.faces)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def dataset(meshes: list[TriangleMesh], tmp_path_factory: pytest.TempPathFactory
     (folder / "shapes").mkdir()
     names = [f"case{index}" for index in range(4)]
     for name, mesh in zip(names, [*meshes, meshes[0]], strict=True):
-        write_shape(StandardShape(name, mesh, np.zeros(3), 100.0, 1.0), shape_path(folder, name))
+        write_shape(NormalisedShape(name, mesh, np.zeros(3), 100.0, 1.0), shape_path(folder, name))
     write_index(folder, names, {})
     return folder
 
@@ -379,7 +379,7 @@ def test_items_address_shapes_and_their_warps() -> None:
     assert points.std(dim=1).argmax(dim=1).tolist() == [0, 1, 2, 0, 0, 1, 1, 2, 2]
     for index, radii in enumerate([(1.0, 0.4, 0.5), (0.4, 1.0, 0.5), (0.4, 0.5, 1.0)]):
         level = (points[index] / torch.tensor(radii)).norm(dim=1)
-        assert 0.97 < level.min() <= level.max() < 1 + 1e-5  # facets cut corners
+        assert 0.97 < level.min() <= level.max() < 1 + 1e-5  # faces cut corners
     spread = points.std(dim=1)
     assert len({tuple(np.round(row, 4)) for row in spread.tolist()}) == 9  # no two warps are alike
 
@@ -505,8 +505,8 @@ def environment() -> dict[str, str]:
 
 def test_a_sphere_that_was_turned_inside_out_is_mirrored(ellipsoid_prior: ShapePrior) -> None:
     """Thirty minutes of training once ended with a warning and a prior whose surfaces faced inwards."""
-    mesh = TriangleMesh(icosphere(2).vertices, icosphere(2).facets)
-    shapes = [StandardShape(str(k), mesh, np.zeros(3), 100.0, 1.0) for k in range(len(ellipsoid_prior.latents))]
+    mesh = TriangleMesh(icosphere(2).vertices, icosphere(2).faces)
+    shapes = [NormalisedShape(str(k), mesh, np.zeros(3), 100.0, 1.0) for k in range(len(ellipsoid_prior.latents))]
     decoder, latents = ellipsoid_prior.decoder, ellipsoid_prior.latents
 
     class InsideOut(Decoder):
