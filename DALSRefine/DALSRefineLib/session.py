@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dals.geometry.mesh import TriangleMesh
-from dals.observations.observations import PlanarContours, PointCloud, Segmentation
+from dals.model.fit_state import FitState
+from dals.observations import Observation
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.outputs import new_model, show_mesh
 from DALSRefineLib.priors import Organ
-from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
+from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress
 from DALSRefineLib.process.runner import Runner
 
 REPORT_ATTRIBUTE = "DALSRefine.report"
@@ -29,7 +30,7 @@ class Request:
 
     Attributes
     ----------
-    observation : PlanarContours, PointCloud or Segmentation
+    observation : Observation
         RAS mm, world.
     prior : Path
     organ : Organ
@@ -46,7 +47,7 @@ class Request:
         What was noticed in the input, to be told with the result.
     """
 
-    observation: PlanarContours | PointCloud | Segmentation
+    observation: Observation
     prior: Path
     organ: Organ
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Result:
 
     mesh: TriangleMesh
     report: Mapping[str, Any]
-    state: StartState
+    state: FitState
     prior: Path
     warnings: tuple[str, ...]
 

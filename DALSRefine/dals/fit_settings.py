@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
-
-Task = Literal["points", "planes", "segmentation"]
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Settings of a fit; `FitSettings.for_task` gives the defaults of a kind of observation.
+    """Settings of a fit. The defaults of a kind of observation are its `defaults`: `PlanarContours.defaults`.
 
     A fit has up to two stages: one latent that all vertices share, together with the pose
     unless that is known, and one latent per vertex.
@@ -48,9 +45,9 @@ class FitSettings:
     level_shares : tuple of float
         Shares of the local steps on templates from coarse to fine, the last one that of the result, each with
         a quarter of the vertices of the next: there steps are faster and reach further.
-    starts : tuple of float
+    initial_scales : tuple of float
         Factors on the first guess of the scale that are tried where the pose is estimated.
-    retrieved : int
+    initial_shapes : int
         Training shapes that are tried as starts as well, those that agree best.
     rotating : bool
         Whether an estimated pose may rotate.
@@ -58,7 +55,7 @@ class FitSettings:
         Points drawn from the prediction (and at most from the observation) for the Chamfer loss.
     points_per_plane : int
         Points drawn on each plane for the slice Chamfer loss.
-    reach : float
+    robust_scale : float
         Canonical distance beyond which disagreement counts less than its square: that of the mesh's own
         section from the contours in its plane levels off (it may belong to a part that nobody outlined),
         that of a segmentation's boundary and the mesh grows linearly (it may be wrong, but is not to be
@@ -66,10 +63,10 @@ class FitSettings:
     coverage : float
         For segmentations: weight of the distance from the boundary to the mesh; 0 in the paper,
         whose loss looks from the mesh to the boundary only and so lets the mesh shrink.
-    snapping : float
+    projection_distance : float
         For segmentations: canonical distance within which the result is moved onto the boundary at the end; 0 leaves
         it where the latents put it, as in the paper.
-    untangled : bool
+    removing_folds : bool
         Whether tiny folds of the result are smoothed away; not in the paper.
     seed : int
     """
@@ -90,15 +87,15 @@ class FitSettings:
     shared_level: int = 3
     level: int = 4
     level_shares: tuple[float, ...] = (1.0,)
-    starts: tuple[float, ...] = (1.0,)
-    retrieved: int = 0
+    initial_scales: tuple[float, ...] = (1.0,)
+    initial_shapes: int = 0
     rotating: bool = False
     points: int = 2_500
     points_per_plane: int = 1_000
-    reach: float = math.inf
+    robust_scale: float = math.inf
     coverage: float = 0.0
-    snapping: float = 0.0
-    untangled: bool = True
+    projection_distance: float = 0.0
+    removing_folds: bool = True
     seed: int = 0
 
     @property
@@ -119,14 +116,8 @@ class FitSettings:
         return [(self.level - len(shares) + 1 + i, ends[i] - starts[i]) for i in range(len(shares))]
 
     @classmethod
-    def for_task(cls, task: Task) -> FitSettings:
-        """Defaults of this project for points, planes or a segmentation."""
-        return _DEFAULTS[task]
-
-    @classmethod
-    def paper(cls, task: Task) -> FitSettings:
-        """The paper's plain loop: 250 Adam steps at learning rate 1e-3 from the mean latent."""
-        lambda_reg, lambda_dir = _PAPER_WEIGHTS[task]
+    def of_paper(cls, *, lambda_reg: float, lambda_dir: float) -> FitSettings:
+        """The paper's plain loop with the weights of one of its tables: 250 Adam steps at 1e-3 from the mean latent."""
         single = math.isinf(lambda_dir)
         return cls(
             lambda_reg=lambda_reg,
@@ -137,7 +128,7 @@ class FitSettings:
             local_rate=1e-3,
             pose_rate=1e-3,
             decaying=False,
-            untangled=False,
+            removing_folds=False,
             whitened=False,
             shared_level=4,
             points_per_plane=5_000,
@@ -146,40 +137,3 @@ class FitSettings:
     def changed(self, **options: object) -> FitSettings:
         """A copy with the options that are not None."""
         return replace(self, **{k: v for k, v in options.items() if v is not None})  # type: ignore[arg-type]
-
-
-# Found on training livers that a development prior had not seen. The weights of L_dir are far
-# below the paper's because they count in latent units: this project's latents are longer.
-_DEFAULTS: dict[Task, FitSettings] = {
-    "points": FitSettings(lambda_reg=1e-3, lambda_dir=1e-3, lambda_prior=1e-4, evidence_power=1.0, shared_steps=60),
-    "planes": FitSettings(
-        lambda_reg=1e-2,
-        lambda_dir=5e-3,
-        lambda_prior=2e-3,
-        lambda_scale=1e-3,
-        evidence_power=1.5,
-        shared_steps=105,
-        local_steps=40,
-        retrieved=2,
-        reach=0.1,
-    ),
-    "segmentation": FitSettings(
-        lambda_reg=1e-3,
-        lambda_dir=1e-3,
-        lambda_prior=1e-3,
-        shared_steps=40,
-        local_steps=30,
-        level_shares=(0.9, 0.1),
-        points=1_500,
-        reach=0.03,
-        coverage=1.0,
-        snapping=0.03,
-    ),
-}
-
-# lambda_reg and lambda_dir of the paper's tables.
-_PAPER_WEIGHTS: dict[Task, tuple[float, float]] = {
-    "points": (1e-3, 0.2),
-    "planes": (1e-2, 100.0),
-    "segmentation": (0.0, math.inf),
-}

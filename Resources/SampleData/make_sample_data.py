@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from dals.geometry.label_map import LabelMap
     from dals.geometry.mesh import TriangleMesh
-    from dals.observations.observations import Contour
+    from dals.observations import Contour
 
 Array: TypeAlias = NDArray[np.float64]
 Vector: TypeAlias = tuple[float, float, float]
@@ -82,7 +82,7 @@ def _clicked(truth: TriangleMesh, plane: str) -> Contour:
     """The outline of the organ as someone clicks it on a plane off the middle."""
     from dals.demo.synthetic_liver import cut_contour
     from dals.geometry.splines import sample_closed_spline
-    from dals.observations.observations import Contour
+    from dals.observations import Contour
 
     axis, offset = OFFSETS[plane]
     low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)

@@ -24,11 +24,11 @@ import torch
 from benchmarks.speed import synthetic_case
 from dals.dataset.normalisation import canonical
 from dals.demo.synthetic_liver import synthetic_liver
-from dals.fitting import FitSettings, fit
+from dals.fitting import fit
 from dals.geometry.mesh import TriangleMesh
 from dals.model.prior import load_prior
 from dals.model.template import icosphere
-from dals.observations.observations import PointCloud
+from dals.observations import PointCloud, kind_named
 from dals.training import TrainingSettings, train
 from dals.training.augmentation import PointWolfSettings, draw_warps
 
@@ -84,7 +84,7 @@ def _fits(prior_name: str, device: torch.device) -> dict[str, Any]:
     rows = {}
     for name, observation in (("planes", contours), ("points", points)):
         prior = load_prior(prior_name)
-        settings = FitSettings.for_task(name)
+        settings = kind_named(name).defaults
         on_device = prior.to(device)
         fit(on_device, observation, settings=settings)  # warm up
         began = time.monotonic()

@@ -26,10 +26,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Pat
 
 from benchmarks import protocol
 from dals.errors import DalsError
-from dals.fitting import Observation, fit
+from dals.fitting import fit
 from dals.geometry.remeshing import remesh
 from dals.io.atomic import atomic_path
 from dals.model.prior import ShapePrior, load_prior
+from dals.observations import Observation
 
 RESULTS = Path(__file__).resolve().parent / "results"
 TASKS: dict[str, tuple[Callable[[Any], Observation], bool]] = {

@@ -20,7 +20,7 @@ from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.splines import sample_closed_spline
 from dals.model.pose import Pose
-from dals.observations.observations import Contour, PlanarContours, PointCloud
+from dals.observations import Contour, PlanarContours, PointCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVERS = ROOT.parent / "shared" / "data" / "livers"

@@ -25,9 +25,10 @@ from benchmarks import protocol
 from dals.cli import main as dals
 from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.storage import load_dataset
-from dals.fitting import FitSettings, Observation, fit
+from dals.fitting import FitSettings, fit
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
+from dals.observations import Observation, kind_named
 
 EVERY = 8
 
@@ -65,12 +66,12 @@ def main() -> int:
 
 
 def _fits(prior: ShapePrior, shape: NormalisedShape) -> list[float]:
-    points, pose = FitSettings.for_task("points"), protocol.known_pose(shape)
+    points, pose = kind_named("points").defaults, protocol.known_pose(shape)
     single = replace(points, lambda_dir=math.inf, shared_steps=100, level=3)
     tasks: list[tuple[Observation, FitSettings]] = [
         (protocol.points_of(shape), single),
         (protocol.points_of(shape), points),
-        (protocol.central_planes_of(shape), FitSettings.for_task("planes")),
+        (protocol.central_planes_of(shape), kind_named("contours").defaults),
     ]
     return [_chamfer(prior, observation, settings, pose, shape) for observation, settings in tasks]
 

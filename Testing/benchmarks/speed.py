@@ -33,7 +33,7 @@ from dals.io.label_maps import write_label_map
 from dals.io.markups import write_contours
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.template import icosphere
-from dals.observations.observations import Contour, PlanarContours
+from dals.observations import Contour, PlanarContours, kind_named
 
 OFFSETS = (0.06, -0.05, 0.07)
 SPACING_MM = (0.8, 0.8, 5.0)
@@ -50,10 +50,10 @@ def main() -> int:
     prior = load_prior(options.prior)
     truth, contours = synthetic_case()
     rows = {f"cold, {given}": row for given, row in _cold_starts(options.prior, truth, contours).items()}
-    default = FitSettings.for_task("planes")
+    default = kind_named("contours").defaults
     rows["default"] = _measure(prior, contours, truth, default)
     if not options.skip_paper:
-        rows["paper's loop"] = _measure(prior, contours, truth, FitSettings.paper("planes"))
+        rows["paper's loop"] = _measure(prior, contours, truth, kind_named("contours").paper)
     _print(rows, _floor(prior, default))
     return 0
 

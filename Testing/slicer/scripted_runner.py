@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dals.geometry.mesh import TriangleMesh
-from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress, StartState
+from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, FitState, Job, Progress
 
 REPORT = {
     "volume_ml": 113.1,
@@ -57,8 +57,8 @@ def finished(mesh: TriangleMesh, *, warnings=(), **report) -> Finished:
     return Finished(mesh, {**REPORT, **report}, start_state(float(mesh.area)), tuple(warnings))
 
 
-def start_state(scale: float) -> StartState:
-    return StartState(scale, np.zeros(3), np.eye(3), np.zeros(3, dtype=np.float32), None, 3)
+def start_state(scale: float) -> FitState:
+    return FitState(scale, np.zeros(3), np.eye(3), np.zeros(3, dtype=np.float32), None, 3)
 
 
 def progress(mesh: TriangleMesh | None = None, step=1) -> Progress:

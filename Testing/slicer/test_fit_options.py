@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dals.fit_settings import FitSettings
+from dals.observations import kind_named
 from DALSRefineLib.panel.fit_options import (
     CONTOURS,
     FREE,
@@ -21,18 +22,18 @@ from DALSRefineLib.panel.fit_options import (
     default_options,
 )
 
-TASKS = {CONTOURS: "planes", SEGMENTATION: "segmentation", POINTS: "points"}
+TASKS = {CONTOURS: "contours", SEGMENTATION: "segmentation", POINTS: "points"}
 
 
 def settings_of(source, **options) -> FitSettings:
     """What a fit would be made with."""
     changes = changed_settings(replace(default_options(source), **options), source)
-    return FitSettings.for_task(TASKS[source]).changed(**changes)
+    return kind_named(TASKS[source]).defaults.changed(**changes)
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_defaults_change_nothing(source):
-    options, settings = default_options(source), FitSettings.for_task(TASKS[source])
+    options, settings = default_options(source), kind_named(TASKS[source]).defaults
     assert changed_settings(options, source) == {}
     assert options.iterations == settings.shared_steps + settings.local_steps
     assert (options.lambda_reg, options.level, options.seed) == (settings.lambda_reg, settings.level, settings.seed)
@@ -46,7 +47,7 @@ def test_defaults_differ_between_sources():
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("iterations", [5, 7, 50, 333, 5000])
 def test_iterations_are_shared_out_as_by_default(source, iterations):
-    default, settings = FitSettings.for_task(TASKS[source]), settings_of(source, iterations=iterations)
+    default, settings = kind_named(TASKS[source]).defaults, settings_of(source, iterations=iterations)
     assert settings.shared_steps + settings.local_steps == iterations
     share = default.shared_steps / (default.shared_steps + default.local_steps)
     assert settings.shared_steps == pytest.approx(share * iterations, abs=0.51)

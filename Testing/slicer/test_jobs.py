@@ -16,25 +16,25 @@ import pytest
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
 from DALSRefineLib.process.fit_progress import RemainingTime, StepTeller
 from DALSRefineLib.process.jobs import (
     Cancelled,
     Event,
     Failed,
     Finished,
+    FitState,
     Job,
     Observation,
     Progress,
     Started,
-    StartState,
 )
 from DALSRefineLib.process.messages import event_message, event_of, job_message, job_of
 from DALSRefineLib.process.wire import Message, WireError, read_message, write_message
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
 MESH = TriangleMesh(np.random.default_rng(1).normal(size=(4, 3)), np.array([[0, 1, 2], [0, 2, 3]]))
-STATE = StartState(
+STATE = FitState(
     91.5,
     np.array([1.0, -2.0, 3.5]),
     np.eye(3)[[1, 2, 0]],
@@ -80,14 +80,20 @@ def label_map() -> LabelMap:
 
 OBSERVATIONS: dict[str, Observation] = {
     "points": PointCloud(np.random.default_rng(2).normal(size=(20, 3))),
-    "planes": PlanarContours((circle(0, clicked=False), circle(1, clicked=True), circle(2, clicked=False))),
+    "contours": PlanarContours((circle(0, clicked=False), circle(1, clicked=True), circle(2, clicked=False))),
     "segmentation": Segmentation(label_map()),
 }
 
 
 @pytest.mark.parametrize("task", OBSERVATIONS)
 def test_a_job_survives_the_way(task: str) -> None:
-    changes = {"lambda_dir": math.inf, "starts": (0.8, 1.0), "seed": 3, "untangled": False, "rotating": True}
+    changes = {
+        "lambda_dir": math.inf,
+        "initial_scales": (0.8, 1.0),
+        "seed": 3,
+        "removing_folds": False,
+        "rotating": True,
+    }
     job = Job(Path("priors") / "léber.safetensors", OBSERVATIONS[task], changes, "cpu", STATE, True, math.inf)
     message = travelled(job_message(job, 7))
     assert message.fields["job"] == 7
@@ -144,7 +150,7 @@ def test_what_is_no_job_is_refused_with_a_sentence() -> None:
 
 
 def test_a_job_whose_contours_contradict_each_other_says_so() -> None:
-    message = job_message(Job(Path("liver.safetensors"), OBSERVATIONS["planes"]), 1)
+    message = job_message(Job(Path("liver.safetensors"), OBSERVATIONS["contours"]), 1)
     larger = {name: a * (3.0 if name.startswith("contour0") else 1.0) for name, a in message.arrays.items()}
     with pytest.raises(InputError, match="contradict each other"):
         job_of(Message(message.kind, message.fields, larger))

@@ -18,7 +18,7 @@ import torch
 
 from dals.errors import DalsError, FitCancelledError, InputError, PriorError
 from dals.fitting import FitResult as Result
-from dals.fitting import FitSettings, Observation, fit, task_of
+from dals.fitting import fit
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -26,7 +26,7 @@ from dals.geometry.voxelisation import mesh_to_label_map
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.template import icosphere
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
 from DALSRefineLib.process.fitting_job import fit_state
 from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress, Started
 from DALSRefineLib.process.messages import job_message
@@ -72,7 +72,7 @@ def observations(truth: TriangleMesh) -> dict[str, Observation]:
     middle = truth.vertices.mean(axis=0)
     loops = [section_loops(truth, middle + 4.0 * axis, axis)[0] for axis in np.eye(3)]
     contours = PlanarContours(tuple(Contour(loop, None, f"plane {k}") for k, loop in enumerate(loops)))
-    return {"points": PointCloud(truth.vertices), "planes": contours, "segmentation": segmentation_of(truth)}
+    return {"points": PointCloud(truth.vertices), "contours": contours, "segmentation": segmentation_of(truth)}
 
 
 def segmentation_of(mesh: TriangleMesh) -> Segmentation:
@@ -112,7 +112,7 @@ def until(runner: ProcessRunner, kind: type[Event]) -> Event:
 def here(job: Job) -> Result:
     """The same fit in this process."""
     prior = load_prior(job.prior)
-    settings = FitSettings.for_task(task_of(job.observation)).changed(**job.changes)
+    settings = job.observation.defaults.changed(**job.changes)
     start = None if job.start is None else fit_state(job.start, prior)
     return fit(prior, job.observation, settings=settings, start=start)
 
@@ -135,7 +135,7 @@ def has_gone(process_id: int) -> bool:
 # --- results ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", ["points", "planes", "segmentation"])
+@pytest.mark.parametrize("task", ["points", "contours", "segmentation"])
 def test_a_fit_gives_what_it_gives_in_this_process(
     task: str, runner: ProcessRunner, job: Job, observations: dict[str, Observation]
 ) -> None:
@@ -298,7 +298,7 @@ def test_a_prior_that_is_not_there_gives_the_sentence_of_dals(runner: ProcessRun
 def test_input_that_contradicts_itself_gives_the_sentence_of_dals(
     runner: ProcessRunner, job: Job, observations: dict[str, Observation]
 ) -> None:
-    contours = observations["planes"]
+    contours = observations["contours"]
     assert isinstance(contours, PlanarContours)
     first, *others = contours.contours
     middle = first.points.mean(axis=0)

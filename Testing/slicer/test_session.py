@@ -18,7 +18,7 @@ from dals.geometry.mesh import TriangleMesh
 from dals.io.meshes import read_mesh
 from dals.model.prior_files import find_prior
 from dals.model.template import icosphere
-from dals.observations.observations import PointCloud
+from dals.observations import PointCloud
 from DALSRefineLib.priors import organ_of
 from DALSRefineLib.process.jobs import Cancelled, Failed, Finished, Progress
 

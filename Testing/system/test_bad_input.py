@@ -37,7 +37,7 @@ def refused(
     monkeypatch.chdir(folder)
     for name in ("out.stl", "out.nii.gz", "out.json"):
         (folder / name).write_bytes(PRECIOUS)
-    monkeypatch.setattr("dals.fitting.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
+    monkeypatch.setattr("dals.refinement.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
 
     def refuse(*arguments: object, output: object = "out.stl", prior: object = ellipsoid_prior_file) -> str:
         before = contents(tmp_path)
@@ -449,7 +449,7 @@ def test_a_failure_on_the_way_leaves_the_old_output(
     if failure == "disk full":
         monkeypatch.setitem(sys.modules["dals.io.meshes"]._WRITERS, ".stl", fail)
     else:
-        monkeypatch.setattr("dals.fitting.fit", fail)
+        monkeypatch.setattr("dals.refinement.fit", fail)
     arguments = ["refine", "-o", out, "--points", liver.points, "--prior", ellipsoid_prior_file, "--level", "2"]
     status = main([*map(str, arguments), "--quiet", "--device", "cpu"])
     assert status == (130 if failure == "cancelled" else 2)

@@ -15,7 +15,6 @@ from liver_case import FLIP, LIVER_LABEL, LiverCase
 
 from dals.cli import main
 from dals.evaluation.metrics import compare, dice
-from dals.fitting import FitSettings
 from dals.fitting.evidence import weighed
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.voxelisation import mesh_to_label_map
@@ -23,7 +22,7 @@ from dals.io.label_maps import read_label_map, write_label_map
 from dals.io.markups import read_contours
 from dals.io.meshes import read_mesh
 from dals.model.prior import load_prior
-from dals.observations.observations import PlanarContours
+from dals.observations import PlanarContours, kind_named
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,12 @@ def test_the_report_has_what_a_clinician_and_an_engineer_need(from_contours: Run
     assert report["iterations"] > 0
     assert report["seconds"] > 0
     assert report["device"] == "cpu"
-    assert report["task"] == "planes"
+    assert report["task"] == "contours"
     prior = load_prior("liver")
     assert report["prior"] == {"name": "liver", "sha256": prior.digest}
     assert report["settings"]["seed"] == 0
     given = PlanarContours(tuple(contour for path in liver.contours for contour in read_contours(path)))
-    assert report["settings"]["lambda_dir"] == weighed(FitSettings.for_task("planes"), given).lambda_dir
+    assert report["settings"]["lambda_dir"] == weighed(kind_named("contours").defaults, given).lambda_dir
     assert report["version"]
 
 

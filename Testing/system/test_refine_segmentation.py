@@ -98,7 +98,7 @@ def refused(
     files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Refused:
     """Run what must not work, and see that it says so in one line before any fit; returns that line."""
-    monkeypatch.setattr("dals.fitting.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
+    monkeypatch.setattr("dals.refinement.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
 
     def refuse(*arguments: object) -> str:
         given = ["refine", "-o", tmp_path / "out.stl", "--prior", files.prior, *QUICK, *arguments]
@@ -258,7 +258,7 @@ def test_nothing_is_written_when_the_second_fit_fails(
             raise InputError("The second one fails.")
         return fit(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("dals.fitting.fit", once)
+    monkeypatch.setattr("dals.refinement.fit", once)
     organs = ["--segmentation", files.neighbours, "--label", f"4:{files.prior}", "--label", f"2:{files.prior}"]
     outputs = ["-o", tmp_path / "a.stl", "--report", tmp_path / "a.json", "--output-segmentation", tmp_path / "a.nii"]
     assert main(list(map(str, ["refine", *organs, *outputs, *QUICK]))) == 2
@@ -276,7 +276,7 @@ def test_left_and_right_in_one_label(files: Files, tmp_path: Path, capsys: pytes
     assert done.returncode == 0, done.stderr
     assert "left and right in one label" in done.stderr
     assert "on the left (component 1)" in done.stderr
-    assert "--component left or --component right" in done.stderr
+    assert "option component: left or right" in done.stderr
     chosen = ["-o", tmp_path / "right.stl", "--component", "right", "--output-segmentation", tmp_path / "right.nii.gz"]
     assert main(list(map(str, [*run, *chosen]))) == 0
     assert capsys.readouterr().err == ""

@@ -10,6 +10,7 @@ import pytest
 
 from dals import fit_settings
 from dals.fit_settings import FitSettings
+from dals.observations import kind_named
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_no_local_step_is_lost(steps: int) -> None:
 
 def test_only_segmentations_go_from_coarse_to_fine_by_default() -> None:
     several = [
-        task for task in ("points", "planes", "segmentation") if len(FitSettings.for_task(task).level_shares) > 1
+        task for task in ("points", "contours", "segmentation") if len(kind_named(task).defaults.level_shares) > 1
     ]
     assert several == ["segmentation"]
 

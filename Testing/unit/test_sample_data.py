@@ -17,8 +17,8 @@ from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import read_grid, read_label_map
 from dals.io.markups import read_contours
 from dals.io.meshes import read_mesh
+from dals.observations import PlanarContours
 from dals.observations.contours import Contour
-from dals.observations.observations import PlanarContours
 
 FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "SampleData"
 NAME = "SyntheticLiver"

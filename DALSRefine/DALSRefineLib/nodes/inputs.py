@@ -12,8 +12,8 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
+from dals.observations import PlanarContours, PointCloud
 from dals.observations.contours import Contour
-from dals.observations.observations import PlanarContours, PointCloud
 from DALSRefineLib.nodes.label_map_nodes import contours_from_painted_segment, segment_label_map, segmentation_from_node
 from DALSRefineLib.nodes.transforms import array_of, matrix_to_world, points_to_world
 

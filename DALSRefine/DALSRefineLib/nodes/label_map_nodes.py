@@ -16,8 +16,8 @@ from slicer import (
 
 from dals.errors import DalsWarning, InputError
 from dals.geometry.label_map import LabelMap
-from dals.observations.observations import PlanarContours, Segmentation
-from dals.observations.painted_slices import contours_from_sparse_label_map
+from dals.observations import PlanarContours, Segmentation
+from dals.observations.painted_slices import contours_from_painted_slices
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
     geometry_of,
@@ -65,7 +65,7 @@ def contours_from_painted_segment(segmentation_node: Any, segment_id: str) -> Pl
         As `segment_label_map`, and if the segment is painted on no slice or on almost all, or its
         contours are not on at least two planes or contradict each other.
     """
-    return contours_from_sparse_label_map(segment_label_map(segmentation_node, segment_id))
+    return contours_from_painted_slices(segment_label_map(segmentation_node, segment_id))
 
 
 def segment_label_map(segmentation_node: Any, segment_id: str) -> LabelMap:

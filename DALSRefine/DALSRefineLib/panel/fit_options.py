@@ -6,18 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from dals.fit_settings import FitSettings, Task
+from dals.observations import kind_named
 
 CONTOURS, SEGMENTATION, POINTS = "contours", "segmentation", "points"
 SOURCES = (CONTOURS, SEGMENTATION, POINTS)
-"""In the order of the panel's tabs."""
+"""Kinds of observation, in the order of the panel's tabs."""
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PER_VERTEX, ONE_LATENT, FREE = "per vertex", "one latent", "free"
 LATENTS = (PER_VERTEX, ONE_LATENT, FREE)
 """lambda_dir as it is set, infinite, or zero."""
-
-_TASKS: dict[str, Task] = {CONTOURS: "planes", SEGMENTATION: "segmentation", POINTS: "points"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class FitOptions:
 
 def default_options(source: str) -> FitOptions:
     """The defaults for contours, a segmentation or points."""
-    settings = FitSettings.for_task(_TASKS[source])
+    settings = kind_named(source).defaults
     if settings.single_latent:
         latents, lambda_dir = ONE_LATENT, 0.0
     else:
@@ -65,7 +63,7 @@ def default_options(source: str) -> FitOptions:
 
 def changed_settings(options: FitOptions, source: str) -> dict[str, Any]:
     """The fields of `FitSettings` in which options differ from the defaults of their source."""
-    settings, defaults = FitSettings.for_task(_TASKS[source]), default_options(source)
+    settings, defaults = kind_named(source).defaults, default_options(source)
     changes: dict[str, Any] = {}
     if options.iterations != defaults.iterations:
         share = settings.shared_steps / defaults.iterations

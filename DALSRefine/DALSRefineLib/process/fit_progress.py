@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from DALSRefineLib.process.jobs import Progress
 
 if TYPE_CHECKING:
-    from dals.fitting import FitStatus
+    from dals.fitting import FitStep
 
 _LOCAL_COST = 4.0  # of a step with a latent per vertex, in steps with one for all
 _WINDOW = 20
@@ -88,7 +88,7 @@ class StepTeller:
         self.previews = 0
         self.preview_seconds = 0.0
 
-    def __call__(self, status: FitStatus) -> bool:
+    def __call__(self, status: FitStep) -> bool:
         """Tell of a step; False if the fit shall end."""
         if not self._wanted():
             return False

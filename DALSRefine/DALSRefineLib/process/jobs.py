@@ -10,41 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dals.errors import DalsError
-from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.observations.observations import PlanarContours, PointCloud, Segmentation
-
-Observation: TypeAlias = PointCloud | PlanarContours | Segmentation
-
-
-@dataclass(frozen=True, eq=False)
-class StartState:
-    """Where a fit ended, for another one to go on from: `dals.fitting.FitState` without torch.
-
-    Attributes
-    ----------
-    scale : float
-        Millimetres in one canonical unit.
-    translation : (3,) float64
-        Where the canonical origin lies, RAS mm.
-    rotation : (3, 3) float64
-    shared : (d,) float32
-        Latent that all vertices share.
-    local : (V, d) float32 or None
-        What each vertex adds to it.
-    level : int
-        Subdivision level of `local`.
-    """
-
-    scale: float
-    translation: FloatArray
-    rotation: FloatArray
-    shared: NDArray[np.float32]
-    local: NDArray[np.float32] | None
-    level: int
+from dals.geometry.mesh import TriangleMesh
+from dals.model.fit_state import FitState
+from dals.observations import Observation
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +24,12 @@ class Job:
     ----------
     prior : Path
         File of the shape prior.
-    observation : PointCloud, PlanarContours or Segmentation
-        RAS mm.
+    observation : Observation
     changes : mapping
-        Fields of `dals.fitting.FitSettings` that differ from the defaults of the observation's task.
+        Fields of `dals.fitting.FitSettings` that differ from the observation's defaults.
     device : str
         "auto", "cpu", "cuda" or "mps".
-    start : StartState or None
+    start : FitState or None
         End of an earlier fit with the same prior to go on from.
     remesh : bool
         Whether the result's triangles are evened out.
@@ -73,7 +41,7 @@ class Job:
     observation: Observation
     changes: Mapping[str, object] = field(default_factory=dict)
     device: str = "auto"
-    start: StartState | None = None
+    start: FitState | None = None
     remesh: bool = False
     preview_seconds: float = 0.2
 
@@ -122,7 +90,7 @@ class Finished:
     report : dict
         That of `dals.evaluation.report.make_report`, with `remeshed` (bool), `previews` (count and seconds they took)
         and `timings_s` (seconds of loading the prior, of fitting, remeshing and reporting).
-    state : StartState
+    state : FitState
         Where it ended.
     warnings : tuple of str
         What a clinician should look at.
@@ -130,7 +98,7 @@ class Finished:
 
     mesh: TriangleMesh
     report: dict[str, Any]
-    state: StartState
+    state: FitState
     warnings: tuple[str, ...] = ()
 
 

@@ -8,19 +8,17 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.model.fit_state import FitState
+from dals.observations import kind_named
 from DALSRefineLib.process.jobs import (
     Cancelled,
     Event,
     Failed,
     Finished,
     Job,
-    Observation,
     Progress,
     Started,
-    StartState,
 )
 from DALSRefineLib.process.wire import Message, WireError
 
@@ -29,11 +27,12 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 def job_message(job: Job, number: int) -> Message:
     """A job as the message with its number."""
-    task, arrays = _observation_arrays(job.observation)
+    observed, arrays = job.observation.to_arrays()
+    arrays = {f"observation.{name}": array for name, array in arrays.items()}
     fields = {
         "job": number,
         "prior": str(job.prior),
-        "observation": task,
+        "observation": {"kind": job.observation.kind, **observed},
         "changes": dict(job.changes),
         "device": job.device,
         "start": None if job.start is None else _state_fields(job.start),
@@ -102,7 +101,9 @@ def _job_of(message: Message) -> Job:
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in fields["changes"].items()}
     return Job(
         prior=Path(fields["prior"]),
-        observation=_observation_of(fields["observation"], arrays),
+        observation=kind_named(fields["observation"]["kind"]).from_arrays(
+            fields["observation"], _within("observation", arrays)
+        ),
         changes=changes,
         device=fields["device"],
         start=None if fields["start"] is None else _state_of(fields["start"], arrays),
@@ -127,34 +128,6 @@ def _event_of(message: Message) -> Event:
     raise ValueError(f"{message.kind} is no event")
 
 
-def _observation_arrays(observation: Observation) -> tuple[dict[str, Any], Arrays]:
-    if isinstance(observation, PointCloud):
-        return {"kind": "points"}, {"points": observation.points}
-    if isinstance(observation, Segmentation):
-        label_map = observation.label_map
-        arrays = {"mask": label_map.array, "ijk_to_ras": label_map.ijk_to_ras}
-        return {"kind": "segmentation", "name": label_map.name}, arrays
-    contours: Arrays = {}
-    for index, contour in enumerate(observation.contours):
-        contours[f"contour{index}.points"] = contour.points
-        if contour.control_points is not None:
-            contours[f"contour{index}.clicked"] = contour.control_points
-    return {"kind": "planes", "names": [contour.name for contour in observation.contours]}, contours
-
-
-def _observation_of(fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Observation:
-    if fields["kind"] == "points":
-        return PointCloud(arrays["points"])
-    if fields["kind"] == "segmentation":
-        return Segmentation(LabelMap(arrays["mask"], arrays["ijk_to_ras"], fields["name"]))
-    return PlanarContours(
-        tuple(
-            Contour(arrays[f"contour{index}.points"], arrays.get(f"contour{index}.clicked"), name)
-            for index, name in enumerate(fields["names"])
-        )
-    )
-
-
 def _mesh_arrays(mesh: TriangleMesh) -> Arrays:
     return {"mesh.vertices": mesh.vertices, "mesh.faces": mesh.faces}
 
@@ -163,15 +136,18 @@ def _mesh_of(arrays: Mapping[str, NDArray[Any]]) -> TriangleMesh:
     return TriangleMesh(arrays["mesh.vertices"], arrays["mesh.faces"])
 
 
-def _state_fields(state: StartState) -> dict[str, Any]:
-    return {"scale": state.scale, "level": state.level}
+def _within(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """The arrays whose names begin with a prefix, without it."""
+    return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
 
 
-def _state_arrays(state: StartState) -> Arrays:
-    names = ("translation", "rotation", "shared", "local")
-    return {f"state.{name}": value for name in names if (value := getattr(state, name)) is not None}
+def _state_fields(state: FitState) -> dict[str, Any]:
+    return state.to_arrays()[0]
 
 
-def _state_of(fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> StartState:
-    pose = fields["scale"], arrays["state.translation"], arrays["state.rotation"]
-    return StartState(*pose, arrays["state.shared"], arrays.get("state.local"), fields["level"])
+def _state_arrays(state: FitState) -> Arrays:
+    return {f"state.{name}": array for name, array in state.to_arrays()[1].items()}
+
+
+def _state_of(fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FitState:
+    return FitState.from_arrays(fields, _within("state", arrays))

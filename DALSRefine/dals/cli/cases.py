@@ -1,24 +1,26 @@
-"""One case of `dals refine`: what is read, what is written, and the way in between."""
+"""One case of `dals refine`: what is read and what is written."""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dals.cli.segmentations import checked_segmentation
-from dals.errors import InputError
+from dals.errors import DalsWarning, InputError
 from dals.io.atomic import atomic_path, check_writable
 
 if TYPE_CHECKING:
-    from dals.evaluation.confidence import Agreement
-    from dals.fitting import FitResult, FitSettings, FitStatus, Observation, Task
+    from dals.evaluation.confidence import SegmentationConfidence
+    from dals.fit_settings import FitSettings
+    from dals.fitting import OnStep
     from dals.geometry.components import ComponentChoice
     from dals.geometry.label_map import LabelMap
-    from dals.geometry.mesh import TriangleMesh
     from dals.model.prior import ShapePrior
+    from dals.observations import Observation
+    from dals.refinement import Refinement
 
 Kind = Literal["contours", "sparse_segmentation", "segmentation", "points"]
 KINDS: tuple[Kind, ...] = ("contours", "sparse_segmentation", "segmentation", "points")
@@ -93,73 +95,44 @@ def check_outputs(case: Case) -> None:
         check_label_map_writable(case.disagreement)
 
 
-def read_observation(case: Case) -> tuple[Observation, LabelMap | None]:
-    """Read what the user gave, and the grid on which the result can be written, if any."""
-    from dals.io.label_maps import read_grid, read_label_map
-    from dals.io.markups import read_contours
-    from dals.io.points import read_points
-    from dals.observations.observations import PlanarContours, PointCloud
-    from dals.observations.painted_slices import contours_from_sparse_label_map
+def read_observation(case: Case) -> Observation:
+    """Read what the user gave."""
+    import dals
 
-    grid = None if case.reference is None else read_grid(case.reference)
-    if case.kind == "contours":
-        contours = tuple(contour for path in case.sources for contour in read_contours(path))
-        return PlanarContours(contours), grid
-    if case.kind == "points":
-        space: Literal["RAS"] | None = "RAS" if case.space == "RAS" else None
-        return PointCloud(read_points(case.sources[0], space=space)), grid
-    label_map = read_label_map(case.sources[0], label=case.label)
-    grid = grid or label_map.empty_like()
-    if case.kind == "sparse_segmentation":
-        return contours_from_sparse_label_map(label_map), grid
-    return checked_segmentation(label_map, component=case.component, probabilities=case.probabilities), grid
+    source = case.sources[0]
+    readers: dict[Kind, Callable[[], Observation]] = {
+        "contours": lambda: dals.read_contours(*case.sources),
+        "sparse_segmentation": lambda: dals.read_painted_slices(source, label=case.label),
+        "segmentation": lambda: dals.read_segmentation(
+            source, label=case.label, component=case.component, probabilities=case.probabilities
+        ),
+        "points": lambda: dals.read_points(source, space="RAS" if case.space == "RAS" else None),
+    }
+    return readers[case.kind]()
 
 
 def run_case(
     case: Case,
     prior: ShapePrior,
     *,
-    settings: Callable[[Task], FitSettings],
-    on_step: Callable[[FitStatus], bool | None] | None = None,
+    settings: Callable[[Observation], FitSettings],
+    on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Refine one case, write what was asked for and return its report."""
+    from dals.refinement import refine
+
     check_outputs(case)
-    observation, grid = read_observation(case)
-    result, mesh = fitted(observation, prior, settings=settings, on_step=on_step, remeshing=case.remesh)
-    report, judged = reported(result, observation, prior, mesh)
-    if case.disagreement is not None and judged is not None:
-        _write_disagreement(case.disagreement, judged, observation)
-    _write(case, mesh, grid, report)
-    return report
+    observation, grid = read_observation(case), _grid(case)
+    result = refine(observation, prior, settings=settings(observation), remesh=case.remesh, on_step=on_step)
+    warn_of(result)
+    _write(case, result, grid)
+    return result.report
 
 
-def fitted(
-    observation: Observation,
-    prior: ShapePrior,
-    *,
-    settings: Callable[[Task], FitSettings],
-    on_step: Callable[[FitStatus], bool | None] | None = None,
-    remeshing: bool = False,
-) -> tuple[FitResult, TriangleMesh]:
-    """What a fit came to, and its surface as it is written."""
-    from dals.evaluation.report import warn_of_unusual_size
-    from dals.fitting import fit, task_of
-    from dals.geometry.remeshing import remesh
-
-    warn_of_unusual_size(observation, prior)
-    result = fit(prior, observation, settings=settings(task_of(observation)), callback=on_step)
-    return result, remesh(result.mesh) if remeshing else result.mesh
-
-
-def reported(
-    result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh
-) -> tuple[dict[str, Any], Agreement | None]:
-    """The report of a surface as it is written, and how far it agrees with the segmentation if there was one."""
-    from dals.evaluation.confidence import judged
-    from dals.evaluation.report import make_report
-
-    found = judged(result, observation, prior, mesh)
-    return make_report(result, observation, prior, mesh, judged=found), found
+def warn_of(result: Refinement) -> None:
+    """Pass on the warnings of a refinement (`DalsWarning`)."""
+    for sentence in result.warnings:
+        warnings.warn(sentence, DalsWarning, stacklevel=2)
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
@@ -168,27 +141,34 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_disagreement(path: Path, judged: Agreement, observation: Observation) -> None:
-    from dals.evaluation.confidence import ADDED, LACKING, REMOVED, UNUSUAL
-    from dals.io.label_maps import Labelled, write_label_maps
-    from dals.observations.observations import Segmentation
+def _grid(case: Case) -> LabelMap | None:
+    """Where the result is written as a label map: the grid of the reference image, else that of a label map read."""
+    from dals.io.label_maps import read_grid
 
-    assert isinstance(observation, Segmentation)
-    names = {REMOVED: "removed", ADDED: "added", UNUSUAL: "unusual", LACKING: "lacking"}
-    write_label_maps(
-        path,
-        [Labelled(observation.label_map.with_array(judged.map == value), value, name) for value, name in names.items()],
-    )
+    if case.output_segmentation is None:
+        return None
+    return read_grid(case.reference or case.sources[0])
 
 
-def _write(case: Case, mesh: TriangleMesh, grid: LabelMap | None, report: dict[str, Any]) -> None:
+def _write(case: Case, result: Refinement, grid: LabelMap | None) -> None:
     from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.label_maps import write_label_map
     from dals.io.meshes import write_mesh
 
+    if case.disagreement is not None:
+        write_disagreement(case.disagreement, result.confidence)  # type: ignore[arg-type]
     if case.output_segmentation is not None:
         assert grid is not None
-        write_label_map(case.output_segmentation, mesh_to_label_map(mesh, grid))
+        write_label_map(case.output_segmentation, mesh_to_label_map(result.mesh, grid))
     if case.report is not None:
-        write_report(case.report, report)
-    write_mesh(case.output, mesh, space=case.space)  # last: where it is, everything is
+        write_report(case.report, result.report)
+    write_mesh(case.output, result.mesh, space=case.space)  # last: where it is, everything is
+
+
+def write_disagreement(path: Path, confidence: SegmentationConfidence) -> None:
+    """Write where a segmentation and the result, or a typical organ, differ."""
+    from dals.evaluation.confidence import ADDED, LACKING, REMOVED, UNUSUAL
+    from dals.io.label_maps import Labelled, write_label_maps
+
+    names = {REMOVED: "removed", ADDED: "added", UNUSUAL: "unusual", LACKING: "lacking"}
+    write_label_maps(path, [Labelled(confidence.region(value), value, name) for value, name in names.items()])

@@ -13,8 +13,10 @@ from dals.cli.numbers import at_least
 from dals.errors import DalsWarning, OutputError
 
 if TYPE_CHECKING:
+    from dals.fit_settings import FitSettings
     from dals.geometry.label_map import LabelMap
     from dals.geometry.mesh import TriangleMesh
+    from dals.observations import Observation
 
 SUMMARY = "Refine an embedded synthetic case and compare it with the truth."
 _OFFSETS = (0.06, -0.05, 0.07)  # of the planes from the middle, in parts of the extent: nobody hits the centre
@@ -41,8 +43,7 @@ class _DemoCase:
 def run(options: argparse.Namespace) -> int:
     """Make the case, refine it twice, compare, draw."""
     from dals.cli.cases import Case, run_case
-    from dals.cli.progress import Progress
-    from dals.fitting import FitSettings, Task
+    from dals.cli.progress import ProgressBar
     from dals.io.meshes import read_mesh
     from dals.model.prior import load_prior
     from dals.ops.device import choose_device
@@ -52,8 +53,8 @@ def run(options: argparse.Namespace) -> int:
     demo = _make_case(folder, options.seed)
     results: dict[str, tuple[TriangleMesh, dict[str, Any]]] = {}
 
-    def settings(task: Task) -> FitSettings:
-        return FitSettings.for_task(task).changed(seed=options.seed)
+    def settings(observation: Observation) -> FitSettings:
+        return observation.defaults.changed(seed=options.seed)
 
     for kind, sources in (("contours", demo.contours), ("segmentation", [demo.label_map])):
         case = Case(
@@ -62,14 +63,19 @@ def run(options: argparse.Namespace) -> int:
             output=folder / f"from_{kind}.stl",
             report=folder / f"from_{kind}.json",
         )
-        with Progress(f"Refining from {kind}") as progress:
+        with ProgressBar(f"Refining from {kind}") as progress:
 
-            def on_step(status: Any, progress: Progress = progress) -> bool:
+            def on_step(status: Any, progress: ProgressBar = progress) -> bool:
                 if status.step % 10 == 0 or status.step == status.total:
                     progress.update(status.step, status.total, status.stage)
                 return True
 
-            report = run_case(case, prior, settings=settings, on_step=on_step)
+            report = run_case(
+                case,
+                prior,
+                settings=settings,
+                on_step=on_step,
+            )
         results[kind] = (read_mesh(case.output), report)
     _print_table(demo, results)
     _draw(folder / "demo.png", demo, {kind: mesh for kind, (mesh, _) in results.items()})
@@ -95,7 +101,7 @@ def _make_case(folder: Path, seed: int) -> _DemoCase:
     from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.label_maps import write_label_map
     from dals.io.markups import write_contours
-    from dals.observations.observations import Contour
+    from dals.observations import Contour
 
     truth = synthetic_liver()
     low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)

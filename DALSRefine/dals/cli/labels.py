@@ -5,26 +5,25 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from dals.cli.cases import Case, fitted, reported, write_report
+from dals.cli.cases import Case, warn_of, write_report
 from dals.cli.numbers import label_of
-from dals.cli.segmentations import checked_segmentation
 from dals.errors import DalsWarning, InputError, PriorError
 from dals.io.atomic import check_writable
 
 if TYPE_CHECKING:
     import torch
 
-    from dals.fitting import FitSettings, FitStatus, Task
-    from dals.geometry.mesh import FloatArray, TriangleMesh
+    from dals.fit_settings import FitSettings
+    from dals.fitting import OnStep
+    from dals.geometry.mesh import TriangleMesh
     from dals.io.label_maps import Labelled
     from dals.model.prior import ShapePrior
-
-    OnStep: TypeAlias = Callable[[FitStatus], bool | None]
+    from dals.observations import Observation, Segmentation
 
 _COLON = (
     "what follows the first colon of --label is a prior; a segment whose own name has a colon is given by its value"
@@ -32,7 +31,7 @@ _COLON = (
 
 
 @dataclass(frozen=True)
-class Organ:
+class LabelledOrgan:
     """What `--label LABEL:PRIOR` says.
 
     Attributes
@@ -68,7 +67,7 @@ def plain_label(texts: Sequence[str] | None) -> int | str | None:
     return label_of(texts[0]) if texts else None
 
 
-def organs_of(texts: Sequence[str] | None) -> tuple[Organ, ...]:
+def organs_of(texts: Sequence[str] | None) -> tuple[LabelledOrgan, ...]:
     """The labels that come with priors of their own; empty if none does.
 
     Only the first colon divides, so that a prior's path may have a drive letter.
@@ -81,7 +80,7 @@ def organs_of(texts: Sequence[str] | None) -> tuple[Organ, ...]:
     texts = texts or ()
     if not any(map(is_with_prior, texts)):
         return ()
-    organs: list[Organ] = []
+    organs: list[LabelledOrgan] = []
     for text in texts:
         name, _, prior = (part.strip() for part in text.partition(":"))
         label = label_of(name)
@@ -89,16 +88,16 @@ def organs_of(texts: Sequence[str] | None) -> tuple[Organ, ...]:
             raise InputError(f"--label {text} must be a label, a colon and a prior, as every other label: 1:liver.")
         if label in [organ.label for organ in organs]:
             raise InputError(f"The label {label} is named twice; name each organ once.")
-        organs.append(Organ(label, prior))
+        organs.append(LabelledOrgan(label, prior))
     return tuple(organs)
 
 
 def run_labels(
     case: Case,
-    organs: Sequence[Organ],
+    organs: Sequence[LabelledOrgan],
     *,
     device: torch.device,
-    settings: Callable[[Task], FitSettings],
+    settings: Callable[[Observation], FitSettings],
     steps: Callable[[str], AbstractContextManager[OnStep]],
 ) -> dict[Path, dict[str, Any]]:
     """Refine several organs, part them, and write everything once all are done.
@@ -107,10 +106,10 @@ def run_labels(
     ----------
     case : Case
         A full segmentation; its output names the meshes, of which there is one a label.
-    organs : sequence of Organ
+    organs : sequence of LabelledOrgan
     device : torch.device
     settings : callable
-        From a task to the settings of a fit.
+        From an observation to the settings of its fit.
     steps : callable
         From a title to a context whose value is told of each step of a fit.
 
@@ -119,8 +118,8 @@ def run_labels(
     dict
         The report of each mesh that was written.
     """
-    from dals.geometry.separation import separate
     from dals.io.label_maps import read_grid, read_label_maps
+    from dals.refinement import refine_together
 
     paths = output_paths(case.output, organs)
     _check_outputs(case, paths)
@@ -129,24 +128,32 @@ def run_labels(
     grid = labels[0].label_map.empty_like() if case.reference is None else read_grid(case.reference)
     observations = [_observation(organ, label, case) for organ, label in zip(organs, labels, strict=True)]
     priors = _priors(organs, device)
-    fits = []
-    for number, (organ, observation) in enumerate(zip(organs, observations, strict=True), start=1):
-        prior = priors[organ.prior]
-        with steps(f"Label {organ.label}, {number} of {len(organs)}: refining {prior.name} ({device})") as on_step:
-            fits.append(fitted(observation, prior, settings=settings, on_step=on_step, remeshing=case.remesh))
-    meshes = separate([mesh for _, mesh in fits], names=[f"label {organ.label}" for organ in organs])
-    reports = {
-        str(organ.label): {
-            **reported(result, observation, priors[organ.prior], mesh)[0],
-            "gave_way_mm": _largest_shift(before.vertices, mesh.vertices),
-        }
-        for organ, observation, (result, before), mesh in zip(organs, observations, fits, meshes, strict=True)
-    }
+    with ExitStack() as shown:
+
+        def on_step(index: int) -> OnStep:
+            shown.close()  # the one before is done
+            organ = organs[index]
+            name = priors[organ.prior].name
+            title = f"Label {organ.label}, {index + 1} of {len(organs)}: refining {name} ({device})"
+            return shown.enter_context(steps(title))
+
+        results = refine_together(
+            observations,
+            [priors[organ.prior] for organ in organs],
+            names=[f"label {organ.label}" for organ in organs],
+            settings=[settings(observation) for observation in observations],
+            remesh=case.remesh,
+            on_step=on_step,
+        )
+    for result in results:
+        warn_of(result)
+    reports = {str(organ.label): result.report for organ, result in zip(organs, results, strict=True)}
+    meshes = [result.mesh for result in results]
     _write(case, paths, meshes, [label._replace(label_map=grid) for label in labels], reports)
     return dict(zip(paths, reports.values(), strict=True))
 
 
-def output_paths(output: Path, organs: Sequence[Organ]) -> list[Path]:
+def output_paths(output: Path, organs: Sequence[LabelledOrgan]) -> list[Path]:
     """One mesh a label: out_1.stl, out_spleen.stl; different even where upper and lower case are the same."""
     paths: list[Path] = []
     for organ in organs:
@@ -195,24 +202,21 @@ def _distinct(labels: list[Labelled], path: Path) -> list[Labelled]:
     return labels
 
 
-def _observation(organ: Organ, label: Labelled, case: Case) -> Any:
+def _observation(organ: LabelledOrgan, label: Labelled, case: Case) -> Segmentation:
+    from dals.observations import Segmentation
+
     label_map = label.label_map
     named = label_map.with_array(label_map.array, name=f"{label_map.name} (label {organ.label})")
-    return checked_segmentation(named, component=case.component)
+    return Segmentation(named, component=case.component)
 
 
-def _priors(organs: Sequence[Organ], device: torch.device) -> dict[str, ShapePrior]:
+def _priors(organs: Sequence[LabelledOrgan], device: torch.device) -> dict[str, ShapePrior]:
     from dals.model.prior import load_prior
 
     try:
         return {name: load_prior(name).to(device) for name in dict.fromkeys(organ.prior for organ in organs)}
     except PriorError as error:
         raise PriorError(f"{str(error).removesuffix('.')} ({_COLON}).") from error
-
-
-def _largest_shift(before: FloatArray, after: FloatArray) -> float:
-    """How far a mesh gave way to another one, millimetres."""
-    return float(((after - before) ** 2).sum(axis=1).max() ** 0.5)
 
 
 def _write(

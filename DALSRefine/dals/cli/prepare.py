@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from dals.cli.numbers import at_least
-from dals.cli.progress import Progress
+from dals.cli.progress import ProgressBar
 from dals.errors import DatasetError
 
 SUMMARY = "Make normalised training shapes from label maps or meshes."
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     """Prepare and report."""
     from dals.dataset.preparation import prepare
 
-    with Progress("Preparing shapes") as progress:
+    with ProgressBar("Preparing shapes") as progress:
         report = prepare(
             options.inputs,
             options.out,

@@ -22,7 +22,7 @@ class _Display(Protocol):
         """Leave the terminal as it should be."""
 
 
-class Progress:
+class ProgressBar:
     """How far a long piece of work is, on standard error; to be used in a `with` block.
 
     Parameters
@@ -46,7 +46,7 @@ class Progress:
         else:
             self._display = _Lines(title, stream)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(

@@ -15,13 +15,14 @@ from dals.cli.cases import KINDS, Case, run_case
 from dals.cli.devices import add_device_option
 from dals.cli.labels import organs_of, plain_label, run_labels
 from dals.cli.numbers import at_least, component_of
-from dals.cli.progress import Progress
+from dals.cli.progress import ProgressBar
 from dals.errors import InputError
 from dals.evaluation.formatting import volume_text
 
 if TYPE_CHECKING:
-    from dals.fitting import FitSettings
+    from dals.fit_settings import FitSettings
     from dals.model.prior import ShapePrior
+    from dals.observations import Observation
 
 SUMMARY = "Refine contours, a segmentation or points into an organ's surface."
 
@@ -94,7 +95,7 @@ def _refine(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[
 @contextmanager
 def _steps(options: argparse.Namespace, title: str) -> Iterator[Callable[[Any], bool]]:
     """What shows the steps of a fit under a title."""
-    with Progress(title, quiet=options.quiet) as progress:
+    with ProgressBar(title, quiet=options.quiet) as progress:
 
         def on_step(status: Any) -> bool:
             # The loss is asked for rarely: it makes an accelerator wait.
@@ -105,10 +106,8 @@ def _steps(options: argparse.Namespace, title: str) -> Iterator[Callable[[Any], 
         yield on_step
 
 
-def _settings(options: argparse.Namespace, task: Any) -> FitSettings:
-    from dals.fitting import FitSettings
-
-    settings = FitSettings.paper(task) if options.paper else FitSettings.for_task(task)
+def _settings(options: argparse.Namespace, observation: Observation) -> FitSettings:
+    settings = observation.paper if options.paper else observation.defaults
     return settings.changed(seed=options.seed, level=options.level, rotating=options.rotate or None)
 
 

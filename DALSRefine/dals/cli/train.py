@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dals.cli.devices import add_device_option
 from dals.cli.numbers import at_least
-from dals.cli.progress import Progress
+from dals.cli.progress import ProgressBar
 from dals.errors import DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
 
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     settings = _settings(options)
     folder = _training_folder(options.out)
     with _processes(options.device) as (device, first):
-        with Progress(f"Training on {len(shapes)} shapes ({device})", quiet=not first) as progress:
+        with ProgressBar(f"Training on {len(shapes)} shapes ({device})", quiet=not first) as progress:
             report = train(
                 [shape.mesh for shape in shapes],
                 settings=settings,

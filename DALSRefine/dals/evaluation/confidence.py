@@ -1,29 +1,28 @@
-"""Whether a refined surface can be trusted: where prior and segmentation disagree, and by how much."""
+"""Whether a refined surface can be trusted."""
 
 from __future__ import annotations
 
 import functools
-import warnings
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from functools import singledispatch
+from typing import Any, Literal
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
 from numpy.typing import NDArray
 
-from dals.errors import DalsWarning
 from dals.evaluation.metrics import dice
-from dals.fitting import FitResult, Observation
+from dals.fitting import FitResult
 from dals.geometry.label_map import BoolArray, LabelMap, marked_box
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
-from dals.observations.observations import Segmentation
+from dals.observations import Observation, Segmentation
 
-Confidence = Literal["high", "medium", "low"]
+Level = Literal["high", "medium", "low"]
 
 REMOVED, ADDED, UNUSUAL, LACKING = 1, 2, 3, 4
 """Values of the map of disagreement."""
@@ -42,8 +41,27 @@ _DOUBTFUL_SHARE = 0.001
 _RECONSTRUCTION_LEVEL = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Agreement:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Confidence:
+    """How far a result can be trusted.
+
+    Attributes
+    ----------
+    level : "high", "medium" or "low"
+    reasons : tuple of str
+        Why it is not high, one sentence each.
+    """
+
+    level: Level
+    reasons: tuple[str, ...]
+
+    def as_fields(self) -> dict[str, Any]:
+        """For a report: the level under `confidence`, and all else under its own name."""
+        return {"confidence": self.level, "reasons": self.reasons}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SegmentationConfidence(Confidence):
     """What the prior left of a segmentation, and what is unusual about the result.
 
     Attributes
@@ -64,9 +82,8 @@ class Agreement:
         What counts as far there.
     map : (K, J, I) uint8
         Where all this is, on the segmentation's grid: REMOVED, ADDED, UNUSUAL, LACKING (the first that holds) or 0.
-    confidence : "high", "medium" or "low"
-    reasons : tuple of str
-        Why it is not high, one sentence each.
+    grid : LabelMap
+        The segmentation, for its grid.
     """
 
     dice: float
@@ -78,26 +95,43 @@ class Agreement:
     lacking_ml: float
     typical_mm: float
     map: NDArray[np.uint8]
-    confidence: Confidence
-    reasons: tuple[str, ...]
+    grid: LabelMap
+
+    def region(self, value: int) -> LabelMap:
+        """One value of the map by itself."""
+        return self.grid.with_array(self.map == value)
+
+    def as_fields(self) -> dict[str, Any]:
+        """All but the map."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("map", "grid", "level", "reasons")}
+        return {**own, **super().as_fields()}
 
 
-def agreement(
-    result: FitResult, segmentation: Segmentation, prior: ShapePrior, *, mesh: TriangleMesh | None = None
-) -> Agreement:
-    """Compare a result with the segmentation that it was fitted to.
+@singledispatch
+def confidence_in(
+    observation: Observation, result: FitResult, prior: ShapePrior, mesh: TriangleMesh
+) -> Confidence | None:
+    """How far a result can be trusted; None where nothing can be said.
 
     Parameters
     ----------
+    observation : Observation
+        What was fitted.
     result : FitResult
-    segmentation : Segmentation
     prior : ShapePrior
         The fitted one.
-    mesh : TriangleMesh, optional
-        The surface as it is handed over, RAS mm, where it is not `result.mesh`.
+    mesh : TriangleMesh
+        The surface as it is handed over, RAS mm.
     """
-    mesh = result.mesh if mesh is None else mesh
-    whole = segmentation.label_map
+    return None
+
+
+@confidence_in.register
+def segmentation_confidence(
+    observation: Segmentation, result: FitResult, prior: ShapePrior, mesh: TriangleMesh
+) -> SegmentationConfidence:
+    """Compare a result with the segmentation that it was fitted to; parameters as in `confidence_in`."""
+    whole = observation.label_map
     on_grid = [mesh_to_label_map(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
     # All that counts lies in this box, and an organ is a small part of a body scan.
     box = marked_box(functools.reduce(np.logical_or, (one.array for one in (whole, *on_grid))))
@@ -105,7 +139,7 @@ def agreement(
     given, refined, typical = (one.within(box) for one in (whole, *on_grid))
     typical_mm = _TYPICAL * result.state.pose.scale
     regions = disagreement_map(given.array, refined.array)
-    solid = given.with_part(segmentation.solid)
+    solid = given.with_part(observation.solid)
     unusual, lacking = _beyond(solid, typical, typical_mm), _beyond(typical, solid, typical_mm)
     for value, where in ((UNUSUAL, unusual), (LACKING, lacking)):
         regions[where & (regions == 0)] = value
@@ -113,33 +147,23 @@ def agreement(
     everywhere[box] = regions
     voxel_ml = abs(float(np.linalg.det(given.ijk_to_ras[:3, :3]))) / 1e3
     overlap, reconstructed = dice(refined, given), dice(typical, given)
-    found = Agreement(
+    found = SegmentationConfidence(
         dice=overlap,
         prior_dice=reconstructed,
-        largest_displacement_mm=float(surface_distances(mesh.vertices, segmentation.surface).max()),
+        largest_displacement_mm=float(surface_distances(mesh.vertices, observation.surface).max()),
         removed_ml=np.count_nonzero(regions == REMOVED) * voxel_ml,
         added_ml=np.count_nonzero(regions == ADDED) * voxel_ml,
         unusual_ml=np.count_nonzero(unusual) * voxel_ml,
         lacking_ml=np.count_nonzero(lacking) * voxel_ml,
         typical_mm=typical_mm,
         map=everywhere,
-        confidence="high",
+        grid=whole,
+        level="high",
         reasons=(),
     )
     reasons = _reasons(found, given.volume / 1e3, prior.name)
-    return replace(
-        found, confidence="low" if reconstructed < _SAME_ORGAN else "medium" if reasons else "high", reasons=reasons
-    )
-
-
-def judged(result: FitResult, observation: Observation, prior: ShapePrior, mesh: TriangleMesh) -> Agreement | None:
-    """`agreement` with a warning (`DalsWarning`) of each reason; None unless a segmentation was refined."""
-    if not isinstance(observation, Segmentation):
-        return None
-    found = agreement(result, observation, prior, mesh=mesh)
-    for reason in found.reasons:
-        warnings.warn(reason, DalsWarning, stacklevel=2)
-    return found
+    level: Level = "low" if reconstructed < _SAME_ORGAN else "medium" if reasons else "high"
+    return replace(found, level=level, reasons=reasons)
 
 
 def disagreement_map(given: BoolArray, refined: BoolArray) -> NDArray[np.uint8]:
@@ -186,12 +210,12 @@ def _reconstruction(result: FitResult, prior: ShapePrior) -> TriangleMesh:
     """The surface of the shared latent alone, RAS mm."""
     template = icosphere(_RECONSTRUCTION_LEVEL)
     with torch.no_grad():
-        shared = result.state.shared.to(prior.latent_mean.device)
+        shared = torch.from_numpy(result.state.shared).to(prior.latent_mean.device)
         vertices = prior.decoder(shared[None], prior.sphere(template)).cpu().double().numpy()
     return TriangleMesh(result.state.pose.to_patient(vertices), template.faces)
 
 
-def _reasons(found: Agreement, segmented_ml: float, organ: str) -> tuple[str, ...]:
+def _reasons(found: SegmentationConfidence, segmented_ml: float, organ: str) -> tuple[str, ...]:
     reasons = []
     if found.prior_dice < _SAME_ORGAN:
         reasons.append(

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from dals import __version__
-from dals.errors import DalsWarning
-from dals.evaluation.confidence import Agreement
-from dals.fitting import FitResult, Observation, task_of
+from dals.evaluation.confidence import Confidence
+from dals.fitting import FitResult
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.model.prior import ShapePrior
-from dals.observations.observations import PlanarContours, PointCloud, Segmentation
+from dals.observations import Observation, PlanarContours
 
-_JUDGED = (
-    "dice",
-    "prior_dice",
-    "largest_displacement_mm",
-    "removed_ml",
-    "added_ml",
-    "unusual_ml",
-    "lacking_ml",
-    "typical_mm",
-    "confidence",
-    "reasons",
-)
 _USUAL_DEVIATIONS = 4.0
 _MOST_POINTS = 10_000
 _TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen
@@ -42,20 +29,20 @@ def make_report(
     prior: ShapePrior,
     mesh: TriangleMesh,
     *,
-    judged: Agreement | None = None,
+    confidence: Confidence | None = None,
 ) -> dict[str, Any]:
     """Describe a fit as plain values for JSON.
 
     Parameters
     ----------
     result : FitResult
-    observation
-        What it was fitted to.
+    observation : Observation
+        What was fitted.
     prior : ShapePrior
     mesh : TriangleMesh
         The surface as written (perhaps remeshed), RAS mm.
-    judged : Agreement, optional
-        For a segmentation: what `dals.evaluation.confidence.agreement` says of that surface.
+    confidence : Confidence, optional
+        In that surface.
 
     Returns
     -------
@@ -65,24 +52,16 @@ def make_report(
         result and what confidence that deserves.
     """
     pose = result.state.pose
-    beyond: dict[str, Any] = {}
-    if isinstance(observation, Segmentation):
-        given = [("segmentation", _thinned(observation.surface.vertices))]
-        if judged is not None:
-            beyond["agreement"] = {name: _plain(getattr(judged, name)) for name in _JUDGED}
-    elif isinstance(observation, PointCloud):
-        given = [("points", _thinned(observation.points))]
-    else:
-        given = [(contour.name, contour.points) for contour in observation.contours]
-        beyond["stray_mm"] = _stray(observation, mesh)
+    judged = {} if confidence is None else {"agreement": _plain(confidence.as_fields())}
     return {
         "volume_ml": mesh.volume / 1e3,
         "surface_cm2": mesh.area / 1e2,
         "vertices": len(mesh.vertices),
         "facets": len(mesh.faces),
-        "residuals_mm": [_residual(name, points, mesh) for name, points in given],
-        **beyond,
-        "task": task_of(observation),
+        "residuals_mm": [_residual(name, _thinned(points), mesh) for name, points in observation.named_points],
+        **judged,
+        **kind_entries(observation, mesh),
+        "task": observation.kind,
         "task_loss_canonical": result.task_loss,
         "iterations": result.steps,
         "seconds": result.seconds,
@@ -94,27 +73,34 @@ def make_report(
     }
 
 
-def warn_of_unusual_size(observation: Observation, prior: ShapePrior) -> None:
-    """Warn where what the user gave is much larger or smaller than what the prior was trained on.
+@singledispatch
+def kind_entries(observation: Observation, mesh: TriangleMesh) -> dict[str, Any]:
+    """What a report says of one kind of observation only."""
+    return {}
 
-    Contours may miss the organ's ends, so that only gross deviations count.
+
+@kind_entries.register
+def _(observation: PlanarContours, mesh: TriangleMesh) -> dict[str, Any]:
+    return {"stray_mm": _stray(observation, mesh)}
+
+
+def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
+    """A sentence where what the user gave is much larger or smaller than the prior's training shapes, else None.
+
+    Contours may miss the organ's ends, so only gross deviations count.
     """
-    if isinstance(observation, (PointCloud, PlanarContours)):
-        low, high = observation.points.min(axis=0), observation.points.max(axis=0)
-    else:
-        low, high = observation.label_map.marked_bounds
+    low, high = observation.bounds
     radius = 0.5 * float(np.linalg.norm(high - low))
     mean, deviation = prior.log_scale
     usual = np.exp(mean)
     tolerance = max(_USUAL_DEVIATIONS * deviation, _TOO_FAR_SPREAD)
-    if abs(np.log(max(radius, 1e-9)) - mean) > tolerance:
-        hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
-        warnings.warn(
-            f"What was given measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
-            f"organs of about {2 * usual:.0f} mm; {hint}. Check the result with care.",
-            DalsWarning,
-            stacklevel=2,
-        )
+    if abs(np.log(max(radius, 1e-9)) - mean) <= tolerance:
+        return None
+    hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
+    return (
+        f"What was given measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
+        f"organs of about {2 * usual:.0f} mm; {hint}. Check the result with care."
+    )
 
 
 def _residual(name: str, points: FloatArray, mesh: TriangleMesh) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Fitting a prior to what the user gave (Eq. 3)."""
 
-from dals.fit_settings import FitSettings, Task
-from dals.fitting.result import Callback, FitResult, FitState, FitStatus
+from dals.fit_settings import FitSettings
+from dals.fitting.result import FitResult, FitStep, OnStep
 from dals.fitting.solver import fit
-from dals.fitting.tasks import Observation, task_of
+from dals.model.fit_state import FitState
 
-__all__ = ["Callback", "FitResult", "FitSettings", "FitState", "FitStatus", "Observation", "Task", "fit", "task_of"]
+__all__ = ["FitResult", "FitSettings", "FitState", "FitStep", "OnStep", "fit"]

@@ -14,7 +14,7 @@ _SHARPEST = 0.5
 _LEAST = 0.02
 
 
-def boundary_certainty(probabilities: NDArray[np.float32], grid: LabelMap, points: FloatArray) -> NDArray[np.float32]:
+def boundary_confidence(probabilities: NDArray[np.float32], grid: LabelMap, points: FloatArray) -> NDArray[np.float32]:
     """How steeply the probability falls at points of a boundary, relative to a step from 1 to 0 within a voxel.
 
     Where the probability p crosses one half with slope |grad p|, the log-odds a distance d away are about

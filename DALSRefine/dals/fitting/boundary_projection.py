@@ -12,7 +12,7 @@ _ROUNDS = 5
 _SMOOTHING = 0.5
 
 
-def snap(vertices: Tensor, template: Template, field: DistanceField, *, reach: float) -> Tensor:
+def project_to_boundary(vertices: Tensor, template: Template, field: DistanceField, *, within: float) -> Tensor:
     """Move vertices along their normals to a boundary that is near, and leave them where it is far.
 
     A fit of latents ends somewhere within a voxel of a boundary that it agrees with. There the segmentation knows
@@ -28,7 +28,7 @@ def snap(vertices: Tensor, template: Template, field: DistanceField, *, reach: f
         Their connectivity.
     field : DistanceField
         In the same frame and unit.
-    reach : float
+    within : float
         Distance beyond which a vertex stays; nearer, the closer the boundary the more of the way is gone.
 
     Returns
@@ -45,7 +45,7 @@ def snap(vertices: Tensor, template: Template, field: DistanceField, *, reach: f
         places = torch.cat([vertices, (vertices[start] + vertices[end]) / 2])
         outwards = torch.cat([normals, torch.nn.functional.normalize(normals[start] + normals[end], dim=1)])
         distance, gradient = field.signed(places)
-        trust = (1 - (distance / reach) ** 2).clamp_min(0) ** 2
+        trust = (1 - (distance / within) ** 2).clamp_min(0) ** 2
         # A boundary that faces another way is that of another part.
         wanted = -distance * trust * (gradient * outwards).sum(dim=1).clamp(0, 1)
         of_vertex, of_edge = wanted.split([len(vertices), len(start)])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dals.errors import FitCancelledError
 from dals.fitting.adam import Adam, ParameterGroup
-from dals.fitting.result import Callback, FitStatus, Stage
+from dals.fitting.result import FitStep, OnStep, Stage
 from dals.geometry.mesh import TriangleMesh
 from dals.model.pose import Pose
 from dals.model.template import Template
@@ -24,7 +24,7 @@ class Descent:
 
     Attributes
     ----------
-    callback : callable or None
+    on_step : callable or None
         Told of each step.
     decaying : bool
         Whether learning rates fall within a stage.
@@ -34,7 +34,7 @@ class Descent:
         Steps taken.
     """
 
-    callback: Callback | None
+    on_step: OnStep | None
     decaying: bool
     total: int
     done: int = 0
@@ -64,12 +64,12 @@ class Descent:
         task, penalty
             Scalars of those vertices.
         template, pose
-            Faces and frame of the vertices, for the callback.
+            Faces and frame of the vertices, for the on_step.
 
         Raises
         ------
         FitCancelledError
-            If the callback returns False.
+            If the on_step returns False.
         """
         optimiser = Adam(groups)
         for step in range(steps):
@@ -85,14 +85,14 @@ class Descent:
         return _SLOWEST + (1 - _SLOWEST) * 0.5 * (1 + math.cos(math.pi * fraction)) if self.decaying else 1.0
 
     def _tell(self, stage: Stage, loss: Tensor, positions: Tensor, template: Template, pose: Pose) -> None:
-        if self.callback is None:
+        if self.on_step is None:
             return
-        status = FitStatus(
+        step = FitStep(
             stage,
             self.done,
             self.total,
             lambda: float(loss.clamp_min(0).sqrt()) * pose.scale,
             lambda: TriangleMesh(pose.to_patient(positions.cpu().double().numpy()), template.faces),
         )
-        if self.callback(status) is False:
+        if self.on_step(step) is False:
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dals.fitting.tasks import Observation
+from dals.fitting.data_term import organ_bounds
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
-from dals.observations.observations import PlanarContours, PointCloud
+from dals.observations import Observation
 
 
 def first_guess(observation: Observation, mean_shape: FloatArray) -> Pose:
-    """A first similarity transform without rotation.
+    """A first similarity transform without rotation: the mean shape's bounding box is matched with the organ's.
 
-    Points and segmentations show the whole surface: the bounding box of the mean shape is
-    matched with theirs. Contours show it in places only: the box around all of
-    them is matched with the mean shape's; planes that miss the middle make that box too
-    small, which is why fits try several scales.
+    Points and segmentations show the whole surface. Contours show it in places only: planes that miss the middle make
+    their common box too small, so fits try several initialisations.
 
     Parameters
     ----------
-    observation
+    observation : Observation
     mean_shape : (V, 3)
         Vertices of the prior's mean shape, canonical.
     """
-    if isinstance(observation, (PointCloud, PlanarContours)):
-        low, high = observation.points.min(axis=0), observation.points.max(axis=0)
-    else:
-        low, high = observation.solid.marked_bounds
-        # Voxels reach half a spacing beyond their centres, seen along each RAS axis.
-        reach = 0.5 * np.linalg.norm(observation.solid.ijk_to_ras[:3, :3], axis=1)
-        low, high = low - reach, high + reach
+    low, high = organ_bounds(observation)
     shape_low, shape_high = mean_shape.min(axis=0), mean_shape.max(axis=0)
     extent, shape_extent = high - low, shape_high - shape_low
     scale = float(extent @ shape_extent / (shape_extent @ shape_extent))

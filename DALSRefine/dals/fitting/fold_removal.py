@@ -14,7 +14,7 @@ _SMOOTHINGS = 3
 _ROUNDS = 6
 
 
-def untangle(mesh: TriangleMesh) -> TriangleMesh:
+def remove_folds(mesh: TriangleMesh) -> TriangleMesh:
     """Smooth a closed surface where neighbouring faces fold back onto each other.
 
     Only vertices next to a fold move, towards the mean of their neighbours, until no

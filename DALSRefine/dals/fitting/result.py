@@ -6,39 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
-
 from dals.fit_settings import FitSettings
-from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.model.pose import Pose
+from dals.geometry.mesh import TriangleMesh
+from dals.model.fit_state import FitState
 
 Stage = Literal["shared", "local"]
 
 
 @dataclass(frozen=True)
-class FitState:
-    """Where a fit ended; another fit can start from it.
-
-    Attributes
-    ----------
-    pose : Pose
-        Canonical frame to RAS mm.
-    shared : (d,)
-        Latent that all vertices share.
-    local : (V, d) or None
-        What each vertex adds to it.
-    level : int
-        Subdivision level of `local`.
-    """
-
-    pose: Pose
-    shared: Tensor
-    local: Tensor | None
-    level: int
-
-
-@dataclass(frozen=True)
-class FitStatus:
+class FitStep:
     """Told to the caller after each step.
 
     Attributes
@@ -63,7 +39,7 @@ class FitStatus:
         return self._mesh()
 
 
-Callback = Callable[[FitStatus], "bool | None"]
+OnStep = Callable[[FitStep], "bool | None"]
 """Returns False to cancel the fit."""
 
 
@@ -93,7 +69,3 @@ class FitResult:
     seconds: float
     device: str
     settings: FitSettings
-
-    def canonical_vertices(self) -> FloatArray:
-        """The mesh's vertices in the canonical frame of the final pose."""
-        return self.state.pose.to_canonical(self.mesh.vertices)

@@ -8,18 +8,19 @@ import torch
 from torch import Tensor
 
 from dals.fit_settings import FitSettings
+from dals.fitting.data_term import data_term
 from dals.fitting.first_guess import first_guess
-from dals.fitting.tasks import Observation, task_loss
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
+from dals.observations import Observation
 
 _LEVEL = 2
 _POINTS, _POINTS_PER_PLANE = 500, 250
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class Initialisation:
     """Where a fit can start.
 
     Attributes
@@ -37,16 +38,15 @@ class Start:
 @torch.no_grad()
 def retrieve(
     prior: ShapePrior, observation: Observation, settings: FitSettings, count: int, *, generator: torch.Generator
-) -> list[Start]:
-    """The starts whose task loss is least, best first.
+) -> list[Initialisation]:
+    """The training shapes whose task loss is least, best first, as initialisations.
 
     Each shape is judged at its own first guess of the pose, drawn half way to the mean shape.
 
     Parameters
     ----------
     prior : ShapePrior
-    observation : PointCloud, PlanarContours or Segmentation
-        RAS mm.
+    observation : Observation
     settings : FitSettings
     count : int
         How many.
@@ -61,10 +61,10 @@ def retrieve(
     shapes = prior.decoder(halfway[:, None], prior.sphere(template)).cpu().double().numpy()
     frame = first_guess(observation, shapes.mean(axis=0))
     rough = settings.changed(points=_POINTS, points_per_plane=_POINTS_PER_PLANE)
-    task = task_loss(observation, frame, rough, device)  # one frame, so that losses compare
+    task = data_term(observation, frame, rough, device)  # one frame, so that losses compare
     ranked = []
     for index, shape in enumerate(shapes):
         pose = first_guess(observation, shape)
         vertices = torch.as_tensor(frame.to_canonical(pose.to_patient(shape)), dtype=torch.float32, device=device)
         ranked.append((float(task(vertices, faces, generator)), index, pose))
-    return [Start(pose, halfway[index]) for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]]
+    return [Initialisation(pose, halfway[index]) for _, index, pose in sorted(ranked, key=lambda item: item[0])[:count]]

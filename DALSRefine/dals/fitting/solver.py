@@ -10,20 +10,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dals.errors import InputError
 from dals.fit_settings import FitSettings
+from dals.fitting import kinds as _registered  # noqa: F401 (registers the kinds of observation)
 from dals.fitting.adam import ParameterGroup
-from dals.fitting.boundary_projection import snap
+from dals.fitting.data_term import DataTerm, data_term
 from dals.fitting.descent import Descent
 from dals.fitting.evidence import weighed
 from dals.fitting.first_guess import first_guess
-from dals.fitting.fold_removal import untangle
-from dals.fitting.result import Callback, FitResult, FitState, Stage
+from dals.fitting.fold_removal import remove_folds
+from dals.fitting.result import FitResult, OnStep, Stage
 from dals.fitting.retrieval import retrieve
-from dals.fitting.tasks import Observation, SegmentationLoss, TaskLoss, task_loss, task_of
 from dals.geometry.mesh import TriangleMesh
-from dals.model.pose import Pose, PoseCorrection
+from dals.model.fit_state import FitState
+from dals.model.pose import Pose
+from dals.model.pose_correction import PoseCorrection
 from dals.model.prior import ShapePrior
 from dals.model.template import Template, icosphere, uniform_laplacian
+from dals.observations import Observation
 from dals.ops.losses import dirichlet_energy, quality_loss
 
 _STRANGE_SIZE = 5.0  # standard deviations
@@ -36,7 +40,7 @@ def fit(
     settings: FitSettings | None = None,
     pose: Pose | None = None,
     start: FitState | None = None,
-    callback: Callback | None = None,
+    on_step: OnStep | None = None,
 ) -> FitResult:
     """Fit a prior to an observation.
 
@@ -44,26 +48,27 @@ def fit(
     ----------
     prior : ShapePrior
         On the device that shall do the work.
-    observation : PointCloud, PlanarContours or Segmentation
-        RAS mm.
+    observation : Observation
     settings : FitSettings, optional
-        Defaults to those of the observation's task.
+        Defaults to those of the kind of observation.
     pose : Pose, optional
         The true pose where it is known; it is then kept. Otherwise it is guessed from the
         observation and refined with the shape.
     start : FitState, optional
         End of an earlier fit to go on from; its pose is refined further.
-    callback : callable, optional
+    on_step : callable, optional
         Told of each step; returning False cancels.
 
     Raises
     ------
     FitCancelledError
-        If the callback asked for it.
+        If `on_step` asked for it.
+    InputError
+        If `start` is of another prior.
     """
     began = time.monotonic()
-    settings = weighed(settings or FitSettings.for_task(task_of(observation)), observation)
-    solver = _Solver(prior, observation, settings, known=pose, callback=callback)
+    settings = weighed(settings or observation.defaults, observation)
+    solver = _Solver(prior, observation, settings, known=pose, on_step=on_step)
     if start is not None:
         variables = solver.resume(start)
     elif pose is not None:
@@ -84,7 +89,7 @@ class _Variables:
     """What a fit changes, and the frame it is expressed in."""
 
     pose: Pose  # of the frame in which the task loss was set up
-    task: TaskLoss
+    task: DataTerm
     correction: PoseCorrection
     shared: Tensor  # (k,)
     local: Tensor | None = None  # (V, k)
@@ -99,7 +104,7 @@ class _Solver:
         settings: FitSettings,
         *,
         known: Pose | None,
-        callback: Callback | None,
+        on_step: OnStep | None,
     ) -> None:
         self.prior, self.observation, self.settings = prior, observation, settings
         self.known = known
@@ -108,14 +113,14 @@ class _Solver:
         size = len(prior.latent_mean)
         self.basis = prior.latent_basis if settings.whitened else torch.eye(size, device=self.device)
         self.generator = torch.Generator(device=self.device).manual_seed(settings.seed)
-        trials = 1 if known is not None else len(settings.starts) + settings.retrieved
+        trials = 1 if known is not None else len(settings.initial_scales) + settings.initial_shapes
         total = settings.total_steps + (trials - 1) * self._trial_steps()
-        self.descent = Descent(callback, settings.decaying, total)
+        self.descent = Descent(on_step, settings.decaying, total)
 
     def search(self) -> _Variables:
-        """Try several starts for a while and go on with the best.
+        """Try several initialisations for a while and go on with the best.
 
-        Starts are the mean shape at several scales, and the training shapes that agree best
+        They are the mean shape at several scales, and the training shapes that agree best
         with what was given, half way between the mean shape and themselves.
         """
         settings = self.settings
@@ -123,10 +128,10 @@ class _Solver:
         guess = first_guess(self.observation, mean)
         centre = guess.to_patient(mean.mean(axis=0, keepdims=True))[0]
         candidates = []
-        for factor in settings.starts:
+        for factor in settings.initial_scales:
             translation = centre + factor * (guess.translation - centre)  # scale about the organ's middle
             candidates.append(self.variables(Pose(guess.scale * factor, translation)))
-        candidates += self._retrieve(settings.retrieved)
+        candidates += self._retrieve(settings.initial_shapes)
         if len(candidates) == 1:
             self.shared_stage(candidates[0], settings.shared_steps)
             return candidates[0]
@@ -137,22 +142,28 @@ class _Solver:
         return best
 
     def _retrieve(self, count: int) -> list[_Variables]:
-        """Starts half way between the mean shape and the training shapes that agree best."""
-        starts = []
-        for start in retrieve(self.prior, self.observation, self.settings, count, generator=self.generator):
-            variables = self.variables(start.pose)
-            variables.shared = self._coordinates(start.latent - self.prior.latent_mean)
-            starts.append(variables)
-        return starts
+        """Initialisations half way between the mean shape and the training shapes that agree best."""
+        found = []
+        for initial in retrieve(self.prior, self.observation, self.settings, count, generator=self.generator):
+            variables = self.variables(initial.pose)
+            variables.shared = self._coordinates(initial.latent - self.prior.latent_mean)
+            found.append(variables)
+        return found
 
     def resume(self, start: FitState) -> _Variables:
         """Set up from the end of an earlier fit, and bring pose and shared latent up to date."""
         settings = self.settings
         local_steps = settings.total_steps - settings.shared_steps
         variables = self.variables(start.pose)
-        variables.shared = self._coordinates(start.shared.to(self.device) - self.prior.latent_mean)
+        if start.shared.shape != self.prior.latent_mean.shape:
+            raise InputError(
+                "The earlier result was made with another prior; start afresh instead of going on from it."
+            )
+        shared = torch.from_numpy(start.shared).to(self.device)
+        variables.shared = self._coordinates(shared - self.prior.latent_mean)
         if start.local is not None and not settings.single_latent:
-            variables.local, variables.level = self._coordinates(start.local.to(self.device)), start.level
+            local = torch.from_numpy(start.local).to(self.device)
+            variables.local, variables.level = self._coordinates(local), start.level
             self._prolong(variables, settings.level)
             local_steps = settings.local_schedule()[-1][1]
         self.descent.total = self._trial_steps() + local_steps
@@ -242,31 +253,30 @@ class _Solver:
         """Mean latent at a pose."""
         correction = PoseCorrection(rotating=self.settings.rotating and self.known is None, device=self.device)
         shared = torch.zeros(self.basis.shape[1], device=self.device)
-        return _Variables(pose, task_loss(self.observation, pose, self.settings, self.device), correction, shared)
+        return _Variables(pose, data_term(self.observation, pose, self.settings, self.device), correction, shared)
 
     @torch.no_grad()
     def finish(self, variables: _Variables) -> tuple[TriangleMesh, float]:
         """The resulting surface, RAS mm, and its task loss in squares of its own canonical unit."""
         settings, template = self.settings, icosphere(self.settings.level)
         vertices = self._decode(variables, self.prior.sphere(template))
-        if settings.snapping and isinstance(variables.task, SegmentationLoss):
-            vertices = snap(vertices, template, variables.task.field, reach=settings.snapping)
+        vertices = variables.task.project(vertices, template, settings.projection_distance)
         generator = torch.Generator(device=self.device).manual_seed(settings.seed)
         loss = float(variables.task(vertices, torch.as_tensor(template.faces, device=self.device), generator))
         mesh = TriangleMesh(variables.pose.to_patient(vertices.cpu().double().numpy()), template.faces)
-        mesh = untangle(mesh) if settings.untangled else mesh
+        mesh = remove_folds(mesh) if settings.removing_folds else mesh
         return mesh, loss / float(variables.correction.log_scale.detach().exp()) ** 2
 
     def state(self, variables: _Variables) -> FitState:
         """What another fit can start from."""
-        local = None if variables.local is None else (variables.local.detach() @ self.basis.T).cpu()
-        shared = (self.prior.latent_mean + variables.shared.detach() @ self.basis.T).cpu()
+        local = None if variables.local is None else (variables.local.detach() @ self.basis.T).cpu().numpy()
+        shared = (self.prior.latent_mean + variables.shared.detach() @ self.basis.T).cpu().numpy()
         pose = variables.pose if self.known is not None else variables.pose.after(variables.correction.as_pose())
         return FitState(pose, shared, local, variables.level)
 
     @torch.no_grad()
     def _selection_loss(self, variables: _Variables) -> float:
-        """Energy in patient millimetres squared, by which starts are compared."""
+        """Energy in patient millimetres squared, by which initialisations are compared."""
         template = icosphere(self.settings.shared_level)
         vertices = self._decode(variables, self.prior.sphere(template))
         faces = torch.as_tensor(template.faces, device=self.device)

@@ -1,1 +1,12 @@
-"""What the user gave: contours, points or a segmentation, in RAS millimetres."""
+"""What the user gave: contours, points or a segmentation, in RAS millimetres.
+
+A module of this room holds one kind of observation; importing the room registers them all.
+"""
+
+from dals.observations.contours import Contour, Plane
+from dals.observations.observation import Observation, kind_named
+from dals.observations.planar_contours import PlanarContours
+from dals.observations.point_cloud import PointCloud
+from dals.observations.segmentation import Segmentation
+
+__all__ = ["Contour", "Observation", "PlanarContours", "Plane", "PointCloud", "Segmentation", "kind_named"]

@@ -60,7 +60,7 @@ class _Gap(NamedTuple):
         return self.excess > 1.0
 
 
-def check_agreement(groups: Sequence[Sequence[Contour]]) -> None:
+def check_consistency(groups: Sequence[Sequence[Contour]]) -> None:
     """Compare every two planes along the line in which they cross.
 
     A plane may hold several contours (separate sections, holes) and may lack some: a contradiction needs

@@ -16,7 +16,7 @@ from dals.errors import DalsWarning, InputError
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray
 from dals.observations.contours import Contour
-from dals.observations.observations import PlanarContours
+from dals.observations.planar_contours import PlanarContours
 
 MAXIMUM_COVERAGE = 0.7
 """A direction with more than this fraction of its slices painted makes the map a full one."""
@@ -28,7 +28,7 @@ MINIMUM_FRAGMENT_VOXELS = 9
 _AXIS_NAMES = "IJK"
 
 
-def contours_from_sparse_label_map(label_map: LabelMap) -> PlanarContours:
+def contours_from_painted_slices(label_map: LabelMap) -> PlanarContours:
     """Outline the painted slices of a label map.
 
     Slices may be painted along any of the three image axes, also along all three at once. In the slices

@@ -94,7 +94,7 @@ def _pair(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding | None:
         "sides",
         f"The segmentation {label_map.name} holds left and right in one label: {_ml(largest.volume)} on the {side} "
         f"(component 1) and {_ml(second.volume)} on the {other} (component 2); only the larger one, on the {side}, "
-        "is used.",
+        "is used. Choose with the option component: left or right.",
     )
 
 
@@ -115,7 +115,7 @@ def _several(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding:
     return Finding(
         "several",
         f"The segmentation {label_map.name} has {len(parts)} large separate components: {', '.join(listed)}{more}; "
-        "only the largest is used.",
+        "only the largest is used. Choose another one with the option component.",
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dals.errors import DatasetError
 from dals.geometry.mesh import TriangleMesh
 from dals.model.decoder import Decoder
-from dals.model.pose import random_rotations
+from dals.model.pose_correction import random_rotations
 from dals.model.template import icosphere
 from dals.ops.losses import chamfer, latent_norm, quality_loss
 from dals.ops.sampling import sample_surface

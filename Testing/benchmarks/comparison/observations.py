@@ -10,8 +10,8 @@ from dals.dataset.normalisation import NormalisedShape
 from dals.evaluation.metrics import sample_points
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray
+from dals.observations import PlanarContours, PointCloud
 from dals.observations.contours import Contour
-from dals.observations.observations import PlanarContours, PointCloud
 
 PLANE_ORDER: tuple[tuple[int, float], ...] = (
     *((2, 0.0), (1, 0.0), (0, 0.0)),

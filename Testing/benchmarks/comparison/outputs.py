@@ -15,7 +15,7 @@ from benchmarks.comparison.report import COLUMNS, RESOURCES, Row, markdown, prov
 from benchmarks.comparison.runner import Job, key_of, mesh_path
 from dals.dataset.normalisation import NormalisedShape
 from dals.io.meshes import read_mesh
-from dals.observations.observations import PlanarContours
+from dals.observations import PlanarContours
 
 TITLES = {
     "table1": "Livers from 2,500 points",

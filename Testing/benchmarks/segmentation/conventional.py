@@ -17,7 +17,7 @@ from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.voxelisation import label_map_to_mesh
 from dals.geometry.vtk_bridge import mesh_of, polydata_of
-from dals.observations.observations import Segmentation
+from dals.observations import Segmentation
 from dals.ops.distance_field import distance_field
 
 SINC_ITERATIONS = 100

@@ -24,7 +24,7 @@ from benchmarks.segmentation.table import brief, groups_and_methods, markdown, p
 from dals.fitting import fit
 from dals.geometry.voxelisation import label_map_to_mesh
 from dals.model.prior import ShapePrior, load_prior
-from dals.observations.observations import Segmentation
+from dals.observations import Segmentation
 
 NAME = "segmentation-livers"
 VIEW_FROM = (0.4, 1.0, 0.35)

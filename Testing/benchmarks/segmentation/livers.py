@@ -23,7 +23,7 @@ from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.model.prior import ShapePrior
-from dals.observations.observations import Segmentation
+from dals.observations import Segmentation
 
 EVERY = 8
 """Livers of the training split that a development prior leaves out, as in `recipes.py`."""

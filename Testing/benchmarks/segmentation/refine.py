@@ -15,7 +15,7 @@ from dals.evaluation.confidence import agreement
 from dals.fitting import FitSettings, fit
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.model.prior import ShapePrior, load_prior
-from dals.observations.observations import Segmentation
+from dals.observations import Segmentation, kind_named
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Variant:
 
 VARIANTS = {
     # One latent makes the same shape on any template; the coarse one is several times faster to fit.
-    "paper": Variant("the paper's loss, weights and steps", FitSettings.paper("segmentation").changed(shared_level=3)),
-    "defaults": Variant("defaults", FitSettings.for_task("segmentation")),
-    "probabilities": Variant("defaults, with probabilities", FitSettings.for_task("segmentation"), probabilities=True),
+    "paper": Variant("the paper's loss, weights and steps", kind_named("segmentation").paper.changed(shared_level=3)),
+    "defaults": Variant("defaults", kind_named("segmentation").defaults),
+    "probabilities": Variant("defaults, with probabilities", kind_named("segmentation").defaults, probabilities=True),
 }
 """In all of them the pose is found from the raw segmentation: its centre and scale."""
 LARGEST = "largest"

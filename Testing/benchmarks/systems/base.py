@@ -9,7 +9,7 @@ import numpy as np
 
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.model.pose import Pose
-from dals.observations.observations import PlanarContours, PointCloud
+from dals.observations import PlanarContours, PointCloud
 
 Observation: TypeAlias = PointCloud | PlanarContours
 

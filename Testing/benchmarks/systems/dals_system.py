@@ -33,11 +33,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.systems.base import Observation
-from dals.fitting import FitSettings, fit, task_of
+from dals.fitting import FitSettings, fit
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.remeshing import remesh
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
+from dals.observations import kind_named
 
 Changes = tuple[tuple[str, Any], ...]
 
@@ -77,8 +78,8 @@ class DalsSystem:
 
     def settings(self, observation: Observation) -> FitSettings:
         """What a fit of the observation uses."""
-        task = task_of(observation)
-        settings = FitSettings.for_task(task)
+        task = observation.kind
+        settings = kind_named(task).defaults
         if not self.estimates_pose:
             settings = settings.changed(**dict(TUNED[task]))
         if self.single:

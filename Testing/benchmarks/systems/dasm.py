@@ -33,12 +33,12 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from benchmarks.systems.base import Observation, canonical_points, in_patient
-from dals.fitting import FitSettings, task_of
-from dals.fitting.tasks import TaskLoss, task_loss
+from dals.fitting.data_term import DataTerm, data_term
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.geometry.remeshing import remesh
 from dals.model.pose import Pose
 from dals.model.template import icosphere, unique_edges
+from dals.observations import kind_named
 
 FIRST_LEVEL = 2
 
@@ -98,10 +98,10 @@ class DasmSystem:
 
     def fit(self, observation: Observation, *, pose: Pose) -> TriangleMesh:
         """Move the surface towards the observation, RAS mm."""
-        task = task_of(observation)
+        task = observation.kind
         settings = self.settings or (POINTS if task == "points" else PLANES)
-        counts = FitSettings.for_task(task).changed(points=settings.points, points_per_plane=settings.points_per_plane)
-        data = task_loss(observation, pose, counts, torch.device("cpu"))
+        counts = kind_named(task).defaults.changed(points=settings.points, points_per_plane=settings.points_per_plane)
+        data = data_term(observation, pose, counts, torch.device("cpu"))
         every = settings.remesh_every if self.remeshed else None
         return in_patient(evolve(ellipsoid(canonical_points(observation, pose)), data, settings, every), pose)
 
@@ -113,7 +113,7 @@ def ellipsoid(points: FloatArray) -> TriangleMesh:
     return TriangleMesh((low + high) / 2 + np.maximum(high - low, 0.1) / 2 * template.vertices, template.faces)
 
 
-def evolve(mesh: TriangleMesh, data: TaskLoss, settings: DasmSettings, remesh_every: int | None) -> TriangleMesh:
+def evolve(mesh: TriangleMesh, data: DataTerm, settings: DasmSettings, remesh_every: int | None) -> TriangleMesh:
     """Move a canonical icosphere of the first level for all steps.
 
     Where it is remeshed its topology is no icosphere's any more, and what a finer template would be is a smaller
@@ -141,7 +141,7 @@ def evolve(mesh: TriangleMesh, data: TaskLoss, settings: DasmSettings, remesh_ev
     return mesh
 
 
-def _force(mesh: TriangleMesh, data: TaskLoss, generator: torch.Generator) -> FloatArray:
+def _force(mesh: TriangleMesh, data: DataTerm, generator: torch.Generator) -> FloatArray:
     """Gradient of the data term, (V, 3), times the number of vertices: what a vertex feels does not depend on it."""
     vertices = torch.tensor(mesh.vertices, dtype=torch.float32, requires_grad=True)
     data(vertices, torch.as_tensor(mesh.faces), generator).backward()

@@ -15,7 +15,7 @@ from benchmarks.systems.normals import CELL, certain_cells, spacing_of, turned_o
 from benchmarks.systems.outlines import inside, plane_axes
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
-from dals.observations.observations import PointCloud
+from dals.observations import PointCloud
 
 BoolArray = NDArray[np.bool_]
 

@@ -18,7 +18,7 @@ from benchmarks.systems.evidence import evidence_of
 from benchmarks.systems.isosurface import surface_of
 from dals.geometry.mesh import TriangleMesh
 from dals.model.pose import Pose
-from dals.observations.observations import PointCloud
+from dals.observations import PointCloud
 
 
 @dataclass(frozen=True)

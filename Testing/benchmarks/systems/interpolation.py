@@ -22,7 +22,7 @@ from benchmarks.systems.voxel_surface import zero_surface
 from dals.errors import DalsError, InputError
 from dals.geometry.mesh import TriangleMesh
 from dals.model.pose import Pose
-from dals.observations.observations import PlanarContours
+from dals.observations import PlanarContours
 
 PARALLEL_DEG = 5.0
 REACH = 1.1

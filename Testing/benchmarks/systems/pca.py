@@ -21,13 +21,13 @@ from benchmarks.systems.base import Observation, Section, canonical_points, cano
 from dals.dataset.normalisation import NormalisedShape
 from dals.evaluation.metrics import sample_points
 from dals.fitting import FitSettings, fit
-from dals.fitting.tasks import resample_closed
+from dals.fitting.kinds.contours import resample_closed
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.io.atomic import atomic_path
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.template import icosphere
-from dals.observations.observations import PlanarContours, PointCloud
+from dals.observations import PlanarContours, PointCloud, kind_named
 from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
 
 LEVEL = 4
@@ -111,7 +111,7 @@ def correspondences(prior: str, shapes: Sequence[NormalisedShape], folder: Path,
 
 
 def _settings() -> FitSettings:
-    return replace(FitSettings.for_task("points"), points=TRAINING_POINTS, level=LEVEL, evidence_power=0.0)
+    return replace(kind_named("points").defaults, points=TRAINING_POINTS, level=LEVEL, evidence_power=0.0)
 
 
 def _correspond(job: tuple[str, NormalisedShape, Path]) -> None:

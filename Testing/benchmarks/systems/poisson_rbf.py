@@ -37,10 +37,10 @@ from benchmarks.systems.normals import loop_normals, point_normals
 from benchmarks.systems.outlines import is_hole
 from benchmarks.systems.voxel_surface import largest_component, zero_surface
 from dals.errors import DalsError
-from dals.fitting.tasks import resample_closed
+from dals.fitting.kinds.contours import resample_closed
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.model.pose import Pose
-from dals.observations.observations import PlanarContours
+from dals.observations import PlanarContours
 
 EXTENT = 1.1
 """The grid for radial basis functions reaches so far from the origin: an organ in canonical units has radius 1."""

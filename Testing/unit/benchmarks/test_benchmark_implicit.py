@@ -33,7 +33,7 @@ from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import TriangleMesh
 from dals.model.pose import Pose
 from dals.model.template import icosphere
-from dals.observations.observations import Contour, PlanarContours, PointCloud
+from dals.observations import Contour, PlanarContours, PointCloud
 
 POSE = Pose(120.0, np.array([10.0, -20.0, 30.0]))
 AXES = np.array([0.9, 0.7, 0.5])

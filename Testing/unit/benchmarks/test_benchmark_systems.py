@@ -32,15 +32,16 @@ from benchmarks.systems.voxel_surface import zero_surface
 from dals.dataset.normalisation import NormalisedShape, canonical
 from dals.errors import DalsError, InputError
 from dals.evaluation.metrics import compare, sample_points
-from dals.fitting.evidence import independent_planes, weighed
+from dals.fitting.evidence import weighed
+from dals.fitting.kinds.contours import independent_planes
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import TriangleMesh
 from dals.io.meshes import read_mesh
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
+from dals.observations import PlanarContours
 from dals.observations.contours import Contour
-from dals.observations.observations import PlanarContours
 
 SEMI_AXES_MM = np.array([90.0, 70.0, 60.0])
 CENTRE_MM = np.array([20.0, -35.0, 110.0])

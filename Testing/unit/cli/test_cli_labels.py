@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from dals.cli.labels import Organ, organs_of, output_paths, plain_label
+from dals.cli.labels import LabelledOrgan, organs_of, output_paths, plain_label
 from dals.errors import InputError
 
 
 def test_only_the_first_colon_divides() -> None:
     texts = [r"1:C:\priors\spleen.safetensors", "left kidney : kidney", "-3:/a:b/c.safetensors"]
     assert organs_of(texts) == (
-        Organ(1, r"C:\priors\spleen.safetensors"),
-        Organ("left kidney", "kidney"),
-        Organ(-3, "/a:b/c.safetensors"),
+        LabelledOrgan(1, r"C:\priors\spleen.safetensors"),
+        LabelledOrgan("left kidney", "kidney"),
+        LabelledOrgan(-3, "/a:b/c.safetensors"),
     )
 
 
@@ -42,7 +42,7 @@ def test_organs_there_cannot_be(texts: list[str], words: str) -> None:
 
 def test_names_of_files() -> None:
     labels: list[int | str] = [1, "left kidney", "left/kidney", "Left_Kidney", "../..", "größe", -1]
-    paths = output_paths(Path("folder") / "a.b.stl", [Organ(label, "liver") for label in labels])
+    paths = output_paths(Path("folder") / "a.b.stl", [LabelledOrgan(label, "liver") for label in labels])
     assert {path.parent for path in paths} == {Path("folder")}
     assert [path.name for path in paths] == [
         "a.b_1.stl",

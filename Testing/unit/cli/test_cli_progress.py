@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from dals.cli.progress import Progress
+from dals.cli.progress import ProgressBar
 
 SHOW_CURSOR = "\x1b[?25h"
 
@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 def test_a_log_gets_one_line_per_tenth() -> None:
     log = io.StringIO()
-    with Progress("Refining", stream=log) as progress:
+    with ProgressBar("Refining", stream=log) as progress:
         for step in range(251):
             progress.update(step, 250, f"step {step}")
     lines = log.getvalue().splitlines()
@@ -31,7 +31,7 @@ def test_a_log_gets_one_line_per_tenth() -> None:
 
 def test_a_log_skips_the_tenths_that_were_jumped_over() -> None:
     log = io.StringIO()
-    with Progress("Training", stream=log) as progress:
+    with ProgressBar("Training", stream=log) as progress:
         progress.update(1, 2)
         progress.update(1, 2)
         progress.update(2, 2)
@@ -42,7 +42,7 @@ def test_a_terminal_gets_a_bar_that_ends_full(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     terminal = Terminal()
-    with Progress("Refining", stream=terminal) as progress:
+    with ProgressBar("Refining", stream=terminal) as progress:
         for step in range(11):
             progress.update(step, 10, "loss [1/2]")
     assert "100%" in terminal.getvalue()
@@ -52,7 +52,7 @@ def test_a_terminal_gets_a_bar_that_ends_full(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_bar_that_was_never_fed_leaves_no_trace() -> None:
     terminal = Terminal()
-    with Progress("Refining", stream=terminal):
+    with ProgressBar("Refining", stream=terminal):
         pass
     assert terminal.getvalue() == ""
 
@@ -66,14 +66,14 @@ def test_a_bar_lets_go_of_the_terminal_when_the_work_fails(monkeypatch: pytest.M
 
 
 def _work_until_interrupted(terminal: Terminal) -> None:
-    with Progress("Refining", stream=terminal) as progress:
+    with ProgressBar("Refining", stream=terminal) as progress:
         progress.update(1, 10)
         raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
 def test_quiet_is_quiet(stream: io.StringIO) -> None:
-    with Progress("Refining", stream=stream, quiet=True) as progress:
+    with ProgressBar("Refining", stream=stream, quiet=True) as progress:
         progress.update(1, 1)
     assert stream.getvalue() == ""
 
@@ -81,6 +81,6 @@ def test_quiet_is_quiet(stream: io.StringIO) -> None:
 @pytest.mark.parametrize(("done", "total", "shown"), [(5, 0, "0%"), (-1, 4, "0%"), (9, 4, "100%")])
 def test_odd_counts_do_no_harm(done: float, total: float, shown: str) -> None:
     log = io.StringIO()
-    with Progress("Working", stream=log) as progress:
+    with ProgressBar("Working", stream=log) as progress:
         progress.update(done, total)
     assert log.getvalue().split()[1] == shown

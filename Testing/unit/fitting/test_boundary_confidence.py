@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dals.fitting.boundary_confidence import boundary_certainty
+from dals.fitting.boundary_confidence import boundary_confidence
 from dals.geometry.label_map import LabelMap
 
 
@@ -29,11 +29,11 @@ def oblique() -> np.ndarray:
 def test_certainty_is_the_slope_relative_to_a_step(width: float, expected: float, matrix: np.ndarray) -> None:
     probabilities, grid = ramp(width, matrix)
     ijk = np.array([[9.5, 3, 3, 1], [9.5, 2.4, 1.7, 1]])
-    certainty = boundary_certainty(probabilities, grid, (ijk @ matrix.T)[:, :3])
+    certainty = boundary_confidence(probabilities, grid, (ijk @ matrix.T)[:, :3])
     assert certainty == pytest.approx(expected, rel=1e-4)
 
 
 def test_certainty_never_vanishes() -> None:
     probabilities, grid = np.full((4, 4, 4), 0.5, np.float32), LabelMap(np.ones((4, 4, 4)), np.eye(4))
     outside = np.array([[1.0, 1.0, 1.0], [-50.0, 0.0, 0.0]])
-    assert boundary_certainty(probabilities, grid, outside) == pytest.approx(0.02)
+    assert boundary_confidence(probabilities, grid, outside) == pytest.approx(0.02)

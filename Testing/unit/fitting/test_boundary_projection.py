@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dals.fitting.boundary_projection import snap
+from dals.fitting.boundary_projection import project_to_boundary
 from dals.model.template import icosphere
 from dals.ops.distance_field import DistanceField, distance_field
 
@@ -30,7 +30,7 @@ def sphere(radius: float, level: int = 3) -> Tensor:
 @pytest.mark.parametrize("radius", [18.5, 21.5])
 def test_a_near_surface_lands_on_the_boundary_with_its_faces(ball: DistanceField, radius: float) -> None:
     template = icosphere(3)
-    moved = snap(sphere(radius), template, ball, reach=4.0)
+    moved = project_to_boundary(sphere(radius), template, ball, within=4.0)
     edges = moved[torch.as_tensor(template.edges)].mean(dim=1)
     assert abs(moved.norm(dim=1).mean() - RADIUS) < 0.35
     # Half of the chords' sagitta outside, half inside.
@@ -39,9 +39,9 @@ def test_a_near_surface_lands_on_the_boundary_with_its_faces(ball: DistanceField
     assert (torch.nn.functional.cosine_similarity(moved, sphere(radius), dim=1) > 0.999).all()
 
 
-def test_what_is_farther_than_the_reach_stays(ball: DistanceField) -> None:
+def test_what_is_farther_away_stays(ball: DistanceField) -> None:
     start = sphere(25.0)
-    assert torch.equal(snap(start, icosphere(3), ball, reach=4.0), start)
+    assert torch.equal(project_to_boundary(start, icosphere(3), ball, within=4.0), start)
 
 
 def test_one_side_only(ball: DistanceField) -> None:
@@ -49,7 +49,7 @@ def test_one_side_only(ball: DistanceField) -> None:
     start = sphere(21.0)
     bump = start[:, 2] > 17
     start[bump] *= 28 / 21
-    moved = snap(start, icosphere(3), ball, reach=4.0)
+    moved = project_to_boundary(start, icosphere(3), ball, within=4.0)
     inner = start[:, 2] > 26  # the smoothing of the steps reaches a few vertices into the bump
     assert inner.sum() > 5
     assert torch.allclose(moved[inner], start[inner], atol=0.2)
@@ -60,4 +60,4 @@ def test_one_side_only(ball: DistanceField) -> None:
 def test_a_boundary_that_faces_the_other_way_does_not_count(ball: DistanceField) -> None:
     inside_out = DistanceField(-ball.values, ball.origin, ball.spacing)
     start = sphere(21.0)
-    assert torch.equal(snap(start, icosphere(3), inside_out, reach=4.0), start)
+    assert torch.equal(project_to_boundary(start, icosphere(3), inside_out, within=4.0), start)

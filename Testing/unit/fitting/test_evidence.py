@@ -12,14 +12,16 @@ import torch
 from shapes import OBLIQUE
 
 from dals.fit_settings import FitSettings
-from dals.fitting import Observation, fit
-from dals.fitting.evidence import amount, independent_planes, weighed
+from dals.fitting import fit
+from dals.fitting.data_term import evidence
+from dals.fitting.evidence import weighed
+from dals.fitting.kinds.contours import independent_planes
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation, kind_named
 
 X, Y, Z = np.eye(3)
 CENTRE = np.array([10.0, -40.0, 70.0])
@@ -105,7 +107,7 @@ def ball() -> Segmentation:
     ],
 )
 def test_the_amount_of_what_was_observed(observation: Observation, expected: float) -> None:
-    assert amount(observation) == pytest.approx(expected, abs=1e-4)
+    assert evidence(observation) == pytest.approx(expected, abs=1e-4)
     settings = FitSettings(lambda_dir=0.3, lambda_prior=0.2, lambda_scale=0.1, evidence_power=2.0)
     found = weighed(settings, observation)
     for name in ("lambda_dir", "lambda_prior", "lambda_scale"):
@@ -122,7 +124,7 @@ def test_one_latent_and_free_latents_stay_so() -> None:
 
 
 def test_the_papers_weights_do_not_depend_on_the_observation() -> None:
-    assert all(FitSettings.paper(task).evidence_power == 0 for task in ("points", "planes", "segmentation"))
+    assert all(kind_named(task).paper.evidence_power == 0 for task in ("points", "contours", "segmentation"))
 
 
 def test_a_fit_uses_the_weights_and_tells_them(ellipsoid_prior: ShapePrior) -> None:
@@ -132,7 +134,7 @@ def test_a_fit_uses_the_weights_and_tells_them(ellipsoid_prior: ShapePrior) -> N
         shape = ellipsoid_prior.decoder(latent, ellipsoid_prior.sphere(icosphere(3))).double().numpy()
     cloud = PointCloud(pose.to_patient(shape[:500]))
     few = {"shared_steps": 8, "local_steps": 8, "shared_level": 2, "level": 2, "points": 300}
-    base = FitSettings.for_task("points").changed(**few)
+    base = kind_named("points").defaults.changed(**few)
     share = 2_500 / 500
     stated = base.changed(
         evidence_power=0.0, lambda_dir=share * base.lambda_dir, lambda_prior=share * base.lambda_prior

@@ -10,7 +10,7 @@ from shapes import OBLIQUE, affine, sphere, voxel_centres
 from dals.fitting.first_guess import first_guess
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
 
 AXES = np.array([0.9, 0.7, 0.5])
 

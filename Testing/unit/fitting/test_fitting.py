@@ -11,7 +11,7 @@ import torch
 
 from dals.errors import FitCancelledError
 from dals.evaluation.metrics import compare
-from dals.fitting import FitResult, FitSettings, FitState, FitStatus, Observation, Task, fit, task_of
+from dals.fitting import FitResult, FitSettings, FitState, FitStep, fit
 from dals.fitting.evidence import weighed
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.label_map import LabelMap
@@ -20,19 +20,19 @@ from dals.geometry.voxelisation import mesh_to_label_map
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere, uniform_laplacian
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation, kind_named
 from dals.ops.losses import dirichlet_energy
 from dals.ops.sampling import sample_surface
 
 POSE = Pose(90.0, np.array([30.0, -20.0, 45.0]))
 LATENT = torch.tensor([1.0, -0.8, 0.6])
-TASKS: tuple[Task, ...] = ("points", "planes", "segmentation")
+TASKS: tuple[str, ...] = ("points", "contours", "segmentation")
 
 
-def quick(task: Task, **options: object) -> FitSettings:
+def quick(task: str, **options: object) -> FitSettings:
     """Settings of a task, with fewer steps, points and vertices than anyone would want."""
     small = {"shared_steps": 50, "local_steps": 15, "shared_level": 2, "level": 2, "points": 400}
-    return FitSettings.for_task(task).changed(**{**small, "points_per_plane": 200, **options})
+    return kind_named(task).defaults.changed(**{**small, "points_per_plane": 200, **options})
 
 
 def decoded(prior: ShapePrior, latent: torch.Tensor, pose: Pose = POSE, level: int = 4) -> TriangleMesh:
@@ -65,10 +65,10 @@ def segmentation_of(mesh: TriangleMesh) -> Segmentation:
     return Segmentation(mesh_to_label_map(mesh, LabelMap(np.zeros(size[::-1], dtype=bool), matrix, "grid")))
 
 
-def observed(task: Task, mesh: TriangleMesh) -> Observation:
+def observed(task: str, mesh: TriangleMesh) -> Observation:
     if task == "points":
         return points_on(mesh)
-    return contours_of(mesh) if task == "planes" else segmentation_of(mesh)
+    return contours_of(mesh) if task == "contours" else segmentation_of(mesh)
 
 
 def distance(mesh: TriangleMesh, truth: TriangleMesh) -> float:
@@ -89,7 +89,7 @@ def energy(result: FitResult) -> float:
     """Dirichlet energy of the vertices' latents."""
     local = result.state.local
     assert local is not None
-    return float(dirichlet_energy(local, uniform_laplacian(icosphere(result.state.level))))
+    return float(dirichlet_energy(torch.from_numpy(local), uniform_laplacian(icosphere(result.state.level))))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def truth(prior: ShapePrior) -> TriangleMesh:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_known_pose_is_kept(task: Task, prior: ShapePrior, truth: TriangleMesh) -> None:
+def test_a_known_pose_is_kept(task: str, prior: ShapePrior, truth: TriangleMesh) -> None:
     result = fit(prior, observed(task, truth), settings=quick(task), pose=POSE)
     assert result.state.pose.scale == POSE.scale
     assert np.array_equal(result.state.pose.translation, POSE.translation)
@@ -115,7 +115,7 @@ def test_a_known_pose_is_kept(task: Task, prior: ShapePrior, truth: TriangleMesh
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_unknown_pose_is_found(task: Task, prior: ShapePrior) -> None:
+def test_an_unknown_pose_is_found(task: str, prior: ShapePrior) -> None:
     # Far from the origin and larger than the training shapes' mean.
     pose = Pose(125.0, np.array([-210.0, 340.0, -95.0]))
     truth = decoded(prior, LATENT, pose)
@@ -139,29 +139,21 @@ def test_rotation_is_found_where_it_is_allowed(prior: ShapePrior) -> None:
     assert turned < 0.8 * straight
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_canonical_vertices_are_those_of_the_final_pose(task: Task, prior: ShapePrior, truth: TriangleMesh) -> None:
-    result = fit(prior, observed(task, truth), settings=quick(task, shared_steps=10, local_steps=2))
-    np.testing.assert_allclose(result.state.pose.to_patient(result.canonical_vertices()), result.mesh.vertices)
-    sizes = np.linalg.norm(result.canonical_vertices(), axis=1)
-    assert 0.3 < sizes.min() < sizes.max() < 2.0
-
-
 # --- the seed -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_same_seed_gives_the_same_bits(task: Task, prior: ShapePrior, truth: TriangleMesh) -> None:
+def test_the_same_seed_gives_the_same_bits(task: str, prior: ShapePrior, truth: TriangleMesh) -> None:
     settings = quick(task, shared_steps=12, local_steps=4)
     first, second = (fit(prior, observed(task, truth), settings=settings) for _ in range(2))
     assert np.array_equal(first.mesh.vertices, second.mesh.vertices)
     assert first.task_loss == second.task_loss
-    assert torch.equal(first.state.shared, second.state.shared)
+    assert np.array_equal(first.state.shared, second.state.shared)
 
 
-@pytest.mark.parametrize("task", ["points", "planes"])
+@pytest.mark.parametrize("task", ["points", "contours"])
 def test_another_seed_gives_other_bits_and_almost_the_same_shape(
-    task: Task, prior: ShapePrior, truth: TriangleMesh
+    task: str, prior: ShapePrior, truth: TriangleMesh
 ) -> None:
     first, second = (fit(prior, observed(task, truth), settings=quick(task, seed=seed)) for seed in (0, 1))
     assert not np.array_equal(first.mesh.vertices, second.mesh.vertices)
@@ -185,7 +177,9 @@ def test_an_infinite_weight_keeps_one_latent_for_all_vertices(prior: ShapePrior,
     result = fit(prior, points_on(truth), settings=quick("points", lambda_dir=math.inf))
     assert result.state.local is None
     np.testing.assert_allclose(
-        result.mesh.vertices, decoded(prior, result.state.shared, result.state.pose, level=2).vertices, atol=1e-2
+        result.mesh.vertices,
+        decoded(prior, torch.from_numpy(result.state.shared), result.state.pose, level=2).vertices,
+        atol=1e-2,
     )
 
 
@@ -226,10 +220,10 @@ def test_one_decoder_serves_every_level(level: int, prior: ShapePrior, truth: Tr
 
 @pytest.mark.parametrize("known", [True, False], ids=["known pose", "unknown pose"])
 @pytest.mark.parametrize("task", TASKS)
-def test_the_callback_hears_of_every_step(task: Task, known: bool, prior: ShapePrior, truth: TriangleMesh) -> None:
-    told: list[FitStatus] = []
+def test_the_callback_hears_of_every_step(task: str, known: bool, prior: ShapePrior, truth: TriangleMesh) -> None:
+    told: list[FitStep] = []
     settings = quick(task, shared_steps=9, local_steps=3)
-    result = fit(prior, observed(task, truth), settings=settings, pose=POSE if known else None, callback=told.append)
+    result = fit(prior, observed(task, truth), settings=settings, pose=POSE if known else None, on_step=told.append)
     assert [status.step for status in told] == list(range(1, result.steps + 1))
     assert {status.total for status in told} == {result.steps}
     stages = [status.stage for status in told]
@@ -238,26 +232,27 @@ def test_the_callback_hears_of_every_step(task: Task, known: bool, prior: ShapeP
 
 
 def test_a_single_latent_has_no_local_stage(prior: ShapePrior, truth: TriangleMesh) -> None:
-    told: list[FitStatus] = []
+    told: list[FitStep] = []
     settings = quick("segmentation", lambda_dir=math.inf, shared_steps=7)
-    fit(prior, segmentation_of(truth), settings=settings, callback=told.append)
+    fit(prior, segmentation_of(truth), settings=settings, on_step=told.append)
     assert [status.stage for status in told] == ["shared"] * 7
     assert told[-1].total == 7
 
 
 def test_several_starts_are_counted_too(prior: ShapePrior, truth: TriangleMesh) -> None:
-    told: list[FitStatus] = []
-    settings = quick("planes", shared_steps=12, local_steps=3, starts=(0.9, 1.0, 1.2), retrieved=2)
-    result = fit(prior, contours_of(truth), settings=settings, callback=told.append)
+    told: list[FitStep] = []
+    settings = quick("contours", shared_steps=12, local_steps=3, initial_scales=(0.9, 1.0, 1.2), initial_shapes=2)
+    result = fit(prior, contours_of(truth), settings=settings, on_step=told.append)
     assert len(told) == result.steps == told[-1].step == told[-1].total
     assert result.steps > settings.total_steps
 
 
 def test_several_starts_are_no_worse_than_one(prior: ShapePrior, truth: TriangleMesh) -> None:
     observation = contours_of(truth, offsets=(35.0, -25.0, 20.0))
-    settings = quick("planes", shared_steps=45)
+    settings = quick("contours", shared_steps=45)
     one, several = (
-        fit(prior, observation, settings=settings.changed(starts=starts)) for starts in ((0.6,), (0.6, 1.0, 1.3))
+        fit(prior, observation, settings=settings.changed(initial_scales=starts))
+        for starts in ((0.6,), (0.6, 1.0, 1.3))
     )
     assert several.task_loss * several.state.pose.scale**2 < 1.2 * one.task_loss * one.state.pose.scale**2
     assert distance(several.mesh, truth) < 10.0
@@ -269,11 +264,11 @@ def test_the_status_shows_the_surface_in_patient_millimetres(
 ) -> None:
     seen: list[tuple[TriangleMesh, float]] = []
 
-    def watch(status: FitStatus) -> None:
+    def watch(status: FitStep) -> None:
         seen.append((status.mesh(), status.loss_mm()))
 
     settings = quick("points", shared_steps=40, local_steps=5, level=3)
-    result = fit(prior, points_on(truth), settings=settings, pose=POSE if known else None, callback=watch)
+    result = fit(prior, points_on(truth), settings=settings, pose=POSE if known else None, on_step=watch)
     first, last = seen[0][0], seen[-1][0]
     assert len(first.vertices) == 162  # the level of the stage
     assert len(last.vertices) == len(result.mesh.vertices) == 642
@@ -287,21 +282,21 @@ def test_the_status_shows_the_surface_in_patient_millimetres(
 def test_the_callback_can_cancel(at: int, prior: ShapePrior, truth: TriangleMesh) -> None:
     steps = []
 
-    def cancel(status: FitStatus) -> bool:
+    def cancel(status: FitStep) -> bool:
         steps.append(status.step)
         return status.step < at
 
     with pytest.raises(FitCancelledError, match="cancelled"):
-        fit(prior, points_on(truth), settings=quick("points", shared_steps=10, local_steps=10), callback=cancel)
+        fit(prior, points_on(truth), settings=quick("points", shared_steps=10, local_steps=10), on_step=cancel)
     assert steps[-1] == at
 
 
 def test_an_error_in_the_callback_ends_the_fit(prior: ShapePrior, truth: TriangleMesh) -> None:
-    def fail(status: FitStatus) -> None:
+    def fail(status: FitStep) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fit(prior, points_on(truth), settings=quick("points"), callback=fail)
+        fit(prior, points_on(truth), settings=quick("points"), on_step=fail)
 
 
 # --- what is wrong in a segmentation ------------------------------------------------------------
@@ -318,7 +313,7 @@ def test_a_leak_weighs_less_than_in_squared_distances(prior: ShapePrior, truth: 
     def error(given: Segmentation, **options: object) -> float:
         return distance(fit(prior, given, settings=quick("segmentation", local_steps=40, **options)).mesh, truth)
 
-    undamaged, trusting = error(Segmentation(clean)), error(leaking, reach=10.0)
+    undamaged, trusting = error(Segmentation(clean)), error(leaking, robust_scale=10.0)
     assert trusting > undamaged + 0.3
     assert error(leaking) < undamaged + 0.75 * (trusting - undamaged)
 
@@ -366,7 +361,7 @@ def test_a_smooth_field_has_about_a_quarter_of_the_energy_on_the_next_level() ->
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_warm_start_takes_fewer_steps_and_is_no_worse(task: Task, prior: ShapePrior, truth: TriangleMesh) -> None:
+def test_a_warm_start_takes_fewer_steps_and_is_no_worse(task: str, prior: ShapePrior, truth: TriangleMesh) -> None:
     observation = observed(task, truth)
     settings = quick(task)
     cold = fit(prior, observation, settings=settings)
@@ -377,9 +372,9 @@ def test_a_warm_start_takes_fewer_steps_and_is_no_worse(task: Task, prior: Shape
 
 
 def test_a_warm_start_follows_an_edited_contour(prior: ShapePrior, truth: TriangleMesh) -> None:
-    start = fit(prior, contours_of(truth), settings=quick("planes")).state
+    start = fit(prior, contours_of(truth), settings=quick("contours")).state
     moved = TriangleMesh(truth.vertices * 1.05 + np.array([6.0, 0.0, -4.0]), truth.faces)
-    result = fit(prior, contours_of(moved), settings=quick("planes", lambda_dir=math.inf), start=start)
+    result = fit(prior, contours_of(moved), settings=quick("contours", lambda_dir=math.inf), start=start)
     assert distance(result.mesh, moved) < 5.0
 
 
@@ -401,25 +396,25 @@ def test_a_warm_start_does_not_change_the_state_it_came_from(prior: ShapePrior, 
     observation = points_on(truth)
     state = fit(prior, observation, settings=quick("points", shared_steps=15)).state
     copy = FitState(
-        Pose(state.pose.scale, state.pose.translation.copy()), state.shared.clone(), state.local.clone(), state.level
+        Pose(state.pose.scale, state.pose.translation.copy()), state.shared.copy(), state.local.copy(), state.level
     )
     fit(prior, observation, settings=quick("points", shared_steps=15), start=state)
-    assert torch.equal(state.shared, copy.shared)
-    assert torch.equal(state.local, copy.local)
+    assert np.array_equal(state.shared, copy.shared)
+    assert np.array_equal(state.local, copy.local)
     assert state.pose.scale == copy.pose.scale
     assert np.array_equal(state.pose.translation, copy.pose.translation)
 
 
 def test_the_progress_of_a_warm_start_ends_at_the_end(prior: ShapePrior, truth: TriangleMesh) -> None:
     observation = points_on(truth)
-    told: list[FitStatus] = []
+    told: list[FitStep] = []
     state = fit(prior, observation, settings=quick("points", shared_steps=12, local_steps=4)).state
     fit(
         prior,
         observation,
         settings=quick("points", shared_steps=12, local_steps=4),
         start=state,
-        callback=told.append,
+        on_step=told.append,
     )
     assert told[-1].step == told[-1].total
 
@@ -439,48 +434,48 @@ def test_a_result_states_what_made_it(prior: ShapePrior, truth: TriangleMesh) ->
 
 @pytest.mark.parametrize(
     ("task", "lambda_reg", "lambda_dir"),
-    [("points", 1e-3, 0.2), ("planes", 1e-2, 100.0), ("segmentation", 0.0, math.inf)],
+    [("points", 1e-3, 0.2), ("contours", 1e-2, 100.0), ("segmentation", 0.0, math.inf)],
 )
-def test_the_papers_constants(task: Task, lambda_reg: float, lambda_dir: float) -> None:
-    paper = FitSettings.paper(task)
+def test_the_papers_constants(task: str, lambda_reg: float, lambda_dir: float) -> None:
+    paper = kind_named(task).paper
     assert (paper.lambda_reg, paper.lambda_dir, paper.power) == (lambda_reg, lambda_dir, 2)
     assert paper.total_steps == 250
     assert paper.shared_steps == (0 if math.isfinite(lambda_dir) else 250)
     assert (paper.lambda_prior, paper.lambda_scale) == (0.0, 0.0)
-    assert (paper.starts, paper.retrieved) == ((1.0,), 0)
+    assert (paper.initial_scales, paper.initial_shapes) == ((1.0,), 0)
     assert (paper.points, paper.points_per_plane) == (2_500, 5_000)
-    assert math.isinf(paper.reach)
+    assert math.isinf(paper.robust_scale)
     assert paper.level == 4
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_papers_learning_rate(task: Task) -> None:
-    paper = FitSettings.paper(task)
+def test_the_papers_learning_rate(task: str) -> None:
+    paper = kind_named(task).paper
     assert (paper.shared_rate, paper.local_rate, paper.pose_rate) == (1e-3, 1e-3, 1e-3)
     assert not paper.decaying
     assert not paper.whitened  # Adam steps in the latent's own coordinates
 
 
 def test_the_papers_plain_loop_runs(prior: ShapePrior, truth: TriangleMesh) -> None:
-    settings = FitSettings.paper("points").changed(level=2, local_steps=10, points=300)
+    settings = kind_named("points").paper.changed(level=2, local_steps=10, points=300)
     result = fit(prior, points_on(truth), settings=settings, pose=POSE)
     assert result.steps == 10
-    torch.testing.assert_close(result.state.shared, prior.latent_mean)
+    np.testing.assert_allclose(result.state.shared, prior.latent_mean.numpy(), rtol=1e-5, atol=1e-6)
     assert result.state.local is not None
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_default_settings_belong_to_the_task(
-    task: Task, prior: ShapePrior, truth: TriangleMesh, monkeypatch: pytest.MonkeyPatch
+    task: str, prior: ShapePrior, truth: TriangleMesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     observation = observed(task, truth)
-    assert task_of(observation) == task
-    monkeypatch.setattr("dals.fit_settings._DEFAULTS", {task: quick(task, shared_steps=3, local_steps=1)})
-    assert fit(prior, observation).settings == weighed(FitSettings.for_task(task), observation)
+    assert observation.kind == task
+    monkeypatch.setattr(type(observation), "defaults", quick(task, shared_steps=3, local_steps=1))
+    assert fit(prior, observation).settings == weighed(kind_named(task).defaults, observation)
 
 
 def test_changed_keeps_what_is_none_and_refuses_what_is_unknown() -> None:
-    settings = FitSettings.for_task("planes")
+    settings = kind_named("contours").defaults
     assert settings.changed(seed=None, level=None) == settings
     changed = settings.changed(seed=3, level=2, rotating=False)
     assert (changed.seed, changed.level, changed.rotating) == (3, 2, False)

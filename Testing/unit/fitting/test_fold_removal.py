@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dals.evaluation.metrics import self_intersection_percentage
-from dals.fitting.fold_removal import untangle
+from dals.fitting.fold_removal import remove_folds
 from dals.geometry.mesh import TriangleMesh
 from dals.model.template import icosphere
 
@@ -23,13 +23,13 @@ def folded_sphere() -> TriangleMesh:
 
 def test_a_surface_without_folds_stays_as_it_is() -> None:
     mesh = sphere()
-    assert np.array_equal(untangle(mesh).vertices, mesh.vertices)
+    assert np.array_equal(remove_folds(mesh).vertices, mesh.vertices)
 
 
 def test_a_fold_is_smoothed_away_and_the_rest_stays() -> None:
     pytest.importorskip("igl", reason="self-intersections are counted by libigl")
     mesh = folded_sphere()
-    result = untangle(mesh)
+    result = remove_folds(mesh)
     assert self_intersection_percentage(mesh) > 0
     assert self_intersection_percentage(result) == 0
     moved = np.any(result.vertices != mesh.vertices, axis=1)
@@ -43,5 +43,5 @@ def test_a_fold_is_smoothed_away_and_the_rest_stays() -> None:
 def test_the_input_is_left_alone() -> None:
     mesh = folded_sphere()
     before = mesh.vertices.copy()
-    untangle(mesh)
+    remove_folds(mesh)
     assert np.array_equal(mesh.vertices, before)

@@ -8,7 +8,7 @@ from known_shapes import ellipse_contour, grid
 from dals.errors import InputError
 from dals.geometry.splines import sample_closed_spline
 from dals.io.meshes import read_mesh
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
 
 LIVERS = Path(__file__).resolve().parents[4] / "shared" / "data" / "livers"
 needs_livers = pytest.mark.skipif(not LIVERS.is_dir(), reason="the real livers of ../shared/data are not here")

@@ -4,7 +4,7 @@ from known_shapes import grid, inside_ellipsoid
 
 from dals.errors import DalsWarning, InputError
 from dals.geometry.label_map import LabelMap
-from dals.observations.painted_slices import contours_from_sparse_label_map
+from dals.observations.painted_slices import contours_from_painted_slices
 
 RADII = np.array([60.0, 45.0, 35.0])
 CENTRE = np.array([20.0, -30.0, 40.0])
@@ -47,7 +47,7 @@ def _residual(points):
 )
 def test_the_outlines_lie_on_the_organ(parameters, slices):
     full = _organ(**parameters)
-    observation = contours_from_sparse_label_map(_painted(full, slices))
+    observation = contours_from_painted_slices(_painted(full, slices))
     assert len(observation.contours) == sum(map(len, slices.values()))
     half = max(parameters.get("spacing", (1.0,))) / 2
     for contour in observation.contours:
@@ -62,7 +62,7 @@ def test_the_outlines_lie_on_the_organ(parameters, slices):
 def test_the_area_has_no_bias():
     """Marching squares half way between voxels neither shrinks nor grows the section."""
     full = _organ()
-    for contour in contours_from_sparse_label_map(_painted(full, {0: [64], 1: [50], 2: [40]})).contours:
+    for contour in contours_from_painted_slices(_painted(full, {0: [64], 1: [50], 2: [40]})).contours:
         axis = int(np.argmax(np.abs(contour.plane.normal)))
         x, y = np.delete(contour.points - CENTRE, axis, axis=1).T
         area = abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
@@ -74,7 +74,7 @@ def test_the_area_has_no_bias():
 @pytest.mark.parametrize("thickness", [2, 3])
 def test_a_thick_brush_counts_once(thickness):
     sparse = _painted(_organ(), {0: [60], 1: [52], 2: [38]}, thickness)
-    assert len(contours_from_sparse_label_map(sparse).contours) == 3
+    assert len(contours_from_painted_slices(sparse).contours) == 3
 
 
 def test_lines_that_stick_out_of_a_section_are_no_part_of_it():
@@ -82,7 +82,7 @@ def test_lines_that_stick_out_of_a_section_are_no_part_of_it():
     sparse = _painted(full, {0: [60], 2: [38]})
     array = sparse.array.copy()
     array[:, 5:95, 60] |= np.abs(np.arange(80) - 40)[:, None] < 20  # the sagittal section was painted too far
-    observation = contours_from_sparse_label_map(full.with_array(sparse.array | (array & _near_section(full))))
+    observation = contours_from_painted_slices(full.with_array(sparse.array | (array & _near_section(full))))
     axial = observation.contours[-1]
     assert _residual(axial.points).max() < 2.0
 
@@ -99,7 +99,7 @@ def test_specks_are_dropped_aloud():
     array = sparse.array.copy()
     array[38, 3:5, 3:5] = True
     with pytest.warns(DalsWarning, match="1 fragment"):
-        observation = contours_from_sparse_label_map(sparse.with_array(array))
+        observation = contours_from_painted_slices(sparse.with_array(array))
     assert len(observation.contours) == 2
 
 
@@ -108,28 +108,28 @@ def test_separate_sections_and_filled_holes():
     array[20, 10:30, 10:30] = array[20, 10:30, 45:65] = True
     array[20, 18:22, 18:22] = False
     array[5:35, 20, 10:30] = array[5:35, 20, 45:65] = True
-    observation = contours_from_sparse_label_map(LabelMap(array, np.eye(4)))
+    observation = contours_from_painted_slices(LabelMap(array, np.eye(4)))
     assert len(observation.contours) == 4
     assert len(observation.by_plane) == 2
 
 
 def test_a_full_segmentation_is_turned_away():
     with pytest.raises(InputError, match="as a full segmentation"):
-        contours_from_sparse_label_map(_organ())
+        contours_from_painted_slices(_organ())
     with pytest.raises(InputError, match="as a full segmentation"):
-        contours_from_sparse_label_map(_organ(shape_ijk=(130, 100, 16), spacing=(1.0, 1.0, 5.0)))
+        contours_from_painted_slices(_organ(shape_ijk=(130, 100, 16), spacing=(1.0, 1.0, 5.0)))
 
 
 def test_one_slice_is_not_enough():
     with pytest.raises(InputError, match="same plane"):
-        contours_from_sparse_label_map(_painted(_organ(), {2: [38]}))
+        contours_from_painted_slices(_painted(_organ(), {2: [38]}))
 
 
 def test_empty_and_hardly_painted():
     empty = grid((20, 20, 20), (1, 1, 1))
     with pytest.raises(InputError, match="empty"):
-        contours_from_sparse_label_map(empty)
+        contours_from_painted_slices(empty)
     array = empty.array.copy()
     array[5, 5, 5] = True
     with pytest.raises(InputError, match="no slice"):
-        contours_from_sparse_label_map(empty.with_array(array))
+        contours_from_painted_slices(empty.with_array(array))

@@ -1,4 +1,4 @@
-"""Task losses: what was given, seen from the canonical frame."""
+"""str losses: what was given, seen from the canonical frame."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from shapes import OBLIQUE, affine, generator, random_points, sphere, voxel_cent
 from torch import Tensor
 
 from dals.fit_settings import FitSettings
-from dals.fitting.tasks import PointsLoss, SegmentationLoss, SliceLoss, resample_closed, task_loss, task_of
+from dals.fitting.data_term import data_term
+from dals.fitting.kinds.contours import SliceLoss, resample_closed
+from dals.fitting.kinds.points import PointsLoss
+from dals.fitting.kinds.segmentation import SegmentationLoss
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
-from dals.observations.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
 from dals.ops.distance_field import DistanceField
 
 CPU = torch.device("cpu")
@@ -64,28 +67,28 @@ def _sliced(normal: FloatArray, offset: float, targets: FloatArray, count: int =
 
 def test_tasks_of_observations() -> None:
     pose = POSES["straight"]
-    assert task_of(PointCloud(random_points(5).numpy())) == "points"
-    assert task_of(_three_circles(pose)) == "planes"
-    assert task_of(_ball(pose)) == "segmentation"
+    assert PointCloud(random_points(5).numpy()).kind == "points"
+    assert _three_circles(pose).kind == "contours"
+    assert _ball(pose).kind == "segmentation"
 
 
 @pytest.mark.parametrize("pose", POSES.values(), ids=POSES)
-@pytest.mark.parametrize("kind", ["points", "planes", "segmentation"])
+@pytest.mark.parametrize("kind", ["points", "contours", "segmentation"])
 def test_the_right_surface_in_the_right_pose_has_almost_no_loss(kind: str, pose: Pose) -> None:
     vertices, faces = sphere(4, dtype=torch.float32)
     if kind == "points":
         directions = torch.nn.functional.normalize(random_points(3000), dim=1).numpy()
         observation: PointCloud | PlanarContours | Segmentation = PointCloud(pose.to_patient(directions))
     else:
-        observation = _three_circles(pose) if kind == "planes" else _ball(pose)
-    loss = task_loss(observation, pose, SETTINGS, CPU)
+        observation = _three_circles(pose) if kind == "contours" else _ball(pose)
+    loss = data_term(observation, pose, SETTINGS, CPU)
     right = loss(vertices, faces, generator()).item()
-    assert right < {"points": 5e-3, "planes": 2e-4, "segmentation": 5e-4}[kind]
+    assert right < {"points": 5e-3, "contours": 2e-4, "segmentation": 5e-4}[kind]
     for wrong in (1.2 * vertices, 0.8 * vertices, vertices + torch.tensor([0.2, 0, 0])):
         assert loss(wrong, faces, generator()).item() > 3 * right
 
 
-@pytest.mark.parametrize("kind", ["points", "planes", "segmentation"])
+@pytest.mark.parametrize("kind", ["points", "contours", "segmentation"])
 def test_a_turned_pose_sees_a_turned_organ(kind: str) -> None:
     # An ellipsoid in patient axes, looked at from a frame that lies askew: there it must be turned back.
     vertices, faces = _ellipsoid()
@@ -93,7 +96,7 @@ def test_a_turned_pose_sees_a_turned_organ(kind: str) -> None:
     surface = straight.to_patient(vertices.double().numpy())
     if kind == "points":
         observation: PointCloud | PlanarContours | Segmentation = PointCloud(surface)
-    elif kind == "planes":
+    elif kind == "contours":
         axes = np.array([1.0, 0.8, 0.6])
         circles = [_circle(np.eye(3)[k], 0.0) * axes for k in range(3)]
         observation = PlanarContours(tuple(Contour(straight.to_patient(c)) for c in circles))
@@ -103,7 +106,7 @@ def test_a_turned_pose_sees_a_turned_organ(kind: str) -> None:
         inside = np.linalg.norm(local / [1.0, 0.8, 0.6], axis=1) < 1
         observation = Segmentation(ball.with_array(inside.reshape(ball.array.shape)))
     seen = torch.as_tensor(askew.to_canonical(surface), dtype=torch.float32)
-    loss = task_loss(observation, askew, SETTINGS, CPU)
+    loss = data_term(observation, askew, SETTINGS, CPU)
     right, wrong = (loss(v, faces, generator()).item() for v in (seen, vertices))
     assert right < 5e-3
     assert wrong > 3 * right
@@ -218,7 +221,7 @@ def test_coverage_counts_boundary_that_the_mesh_leaves_out() -> None:
     alone = SegmentationLoss(field, boundary, count=50)(triangle, faces, generator())
     covering = SegmentationLoss(field, boundary, count=50, coverage=2.0)
     covered = covering(triangle, faces, generator())
-    forgiving = SegmentationLoss(field, boundary, count=50, coverage=2.0, reach=0.05)
+    forgiving = SegmentationLoss(field, boundary, count=50, coverage=2.0, robust_scale=0.05)
     forgiven = forgiving(triangle, faces, generator())
     assert alone.item() == pytest.approx(0.0, abs=1e-9)
     assert covered.item() == pytest.approx(2.0 * 0.25, rel=1e-2)
@@ -230,7 +233,7 @@ def test_near_distances_are_squared_whatever_the_reach() -> None:
     values = torch.zeros(4, 2, 2, 2)
     values[0] = 0.01
     losses = [
-        SegmentationLoss(DistanceField(values, torch.zeros(3), 1.0), torch.zeros(1, 3), count=10, reach=reach)(
+        SegmentationLoss(DistanceField(values, torch.zeros(3), 1.0), torch.zeros(1, 3), count=10, robust_scale=reach)(
             torch.rand(10, 3, generator=generator()), torch.zeros(1, 3).long(), generator()
         ).item()
         for reach in (1.0, math.inf)
@@ -248,7 +251,7 @@ def test_certainty_weighs_both_directions() -> None:
     field, certainty = DistanceField(ramp, torch.zeros(3), 1.0), torch.tensor([0.2, 0.6])
 
     def loss(coverage: float, weights: torch.Tensor | None) -> float:
-        task = SegmentationLoss(field, boundary, count=4000, certainty=weights, coverage=coverage)
+        task = SegmentationLoss(field, boundary, count=4000, confidence=weights, coverage=coverage)
         return task(vertices, faces, generator()).item()
 
     assert loss(0.0, None) == pytest.approx((1 + 9) / 2)

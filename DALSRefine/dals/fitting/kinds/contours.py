@@ -1,0 +1,131 @@
+"""Contours on planes: the slice Chamfer distance (appendix A)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dals.fit_settings import FitSettings
+from dals.fitting.data_term import DataTerm, as_tensor, data_term, evidence
+from dals.geometry.mesh import FloatArray
+from dals.model.pose import Pose
+from dals.observations import PlanarContours
+from dals.ops.losses import squared_distance
+from dals.ops.nearest import PointIndex, nearest
+from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
+
+REFERENCE_PLANES = 3
+"""What the weights of the defaults are meant for."""
+_ALIKE = 0.1  # two parallel planes so far apart, in parts of the organ's radius, count as five quarters of one
+
+
+class SliceLoss(DataTerm):
+    """Slice Chamfer distance (appendix A): mean over planes of the Chamfer distance in each plane.
+
+    Where a plane misses the mesh, only the contour's distance to the mesh's vertices counts,
+    which pulls the mesh towards the plane.
+
+    Parameters
+    ----------
+    origins, normals : (P, 3)
+    targets : (P, M, 3)
+        Points along the contours of each plane.
+    count : int
+        Points drawn along each cut.
+    robust_scale : float
+        Canonical distance of a cut from the contours beyond which it levels off.
+    """
+
+    def __init__(
+        self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int, robust_scale: float = math.inf
+    ) -> None:
+        self.origins, self.normals, self.targets = origins, normals, targets
+        self.count, self.robust_scale = count, robust_scale
+        self._index = PointIndex(targets)
+
+    def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of a mesh, on freshly drawn samples of its cuts; only these, not the contours, are forgiven."""
+        cuts = cut_mesh(vertices, faces, self.origins, self.normals)
+        met = planes_met(cuts)
+        samples = sample_cuts(vertices, faces, cuts, self.count, generator=generator)
+        anywhere = vertices[torch.arange(self.count, device=vertices.device) % len(vertices)]
+        samples = torch.where(met[:, None, None], samples, anywhere)
+        to_contour = self._forgiving_distance(samples)
+        to_mesh = squared_distance(self.targets, samples, nearest(self.targets, samples))
+        return (to_mesh + torch.where(met, to_contour, 0.0)).mean()
+
+    def _forgiving_distance(self, samples: Tensor) -> Tensor:
+        """Mean squared distance (P,) of samples (P, N, 3) to the contours, levelling off beyond `robust_scale`.
+
+        A section through two parts of an organ of which only one was outlined must not drag
+        the other part away.
+        """
+        index = self._index.nearest(samples)
+        picked = torch.gather(self.targets, -2, index[..., None].expand(*index.shape, 3))
+        return _levelling_off((samples - picked).square().sum(dim=-1), self.robust_scale).mean(dim=-1)
+
+
+def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
+    """`count` points at equal arc length along closed polylines, shared out by length, (count, 3)."""
+    lengths = [_closed_length(loop) for loop in loops]
+    ends = np.round(np.cumsum(lengths) / sum(lengths) * count).astype(int)
+    parts = []
+    for loop, number in zip(loops, np.diff(ends, prepend=0), strict=True):
+        closed = np.concatenate([loop, loop[:1]])
+        travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+        at = (np.arange(number) + 0.5) / max(number, 1) * travelled[-1]
+        parts.append(np.stack([np.interp(at, travelled, closed[:, axis]) for axis in range(3)], axis=1))
+    return np.concatenate(parts)
+
+
+@data_term.register
+def _(observation: PlanarContours, pose: Pose, settings: FitSettings, device: torch.device) -> SliceLoss:
+    origins, normals, targets = [], [], []
+    for group in observation.by_plane:
+        plane = group[0].plane
+        origins.append(pose.to_canonical(np.asarray(plane.origin)[None])[0])
+        normals.append(np.asarray(plane.normal) @ pose.rotation)
+        loops = [pose.to_canonical(contour.points) for contour in group]
+        targets.append(resample_closed(loops, settings.points_per_plane))
+    return SliceLoss(
+        as_tensor(np.stack(origins), device),
+        as_tensor(np.stack(normals), device),
+        as_tensor(np.stack(targets), device),
+        count=settings.points_per_plane,
+        robust_scale=settings.robust_scale,
+    )
+
+
+@evidence.register
+def _(observation: PlanarContours) -> float:
+    return independent_planes(observation) / REFERENCE_PLANES
+
+
+def independent_planes(contours: PlanarContours) -> float:
+    """Effective number of independent planes: 1^T K^-1 1, where K correlates planes by angle and distance.
+
+    Planes at right angles or far apart count in full; twenty slices side by side do not count for twenty.
+    """
+    planes = [group[0].plane for group in contours.by_plane]
+    normals = np.stack([plane.normal for plane in planes])
+    points = contours.points
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = _ALIKE * float(np.linalg.norm(high - low)) / 2
+    offsets = np.concatenate([plane.distances((low + high)[None] / 2) for plane in planes])
+    cosines = normals @ normals.T
+    # A normal may point either way, and with it goes the sign of an offset: both readings count, by the angle between.
+    same, opposite = (np.exp(-0.5 * ((offsets[:, None] - sign * offsets) / reach) ** 2) for sign in (1, -1))
+    correlations = cosines**2 * ((1 + cosines) * same + (1 - cosines) * opposite) / 2
+    return float(np.linalg.solve(correlations + 1e-6 * np.eye(len(planes)), np.ones(len(planes))).sum())
+
+
+def _levelling_off(squared: Tensor, robust_scale: float) -> Tensor:
+    """Squared distances that level off beyond `robust_scale` (Geman and McClure)."""
+    return squared / (1 + squared / robust_scale**2) if math.isfinite(robust_scale) else squared
+
+
+def _closed_length(loop: FloatArray) -> float:
+    return float(np.linalg.norm(loop - np.roll(loop, 1, axis=0), axis=1).sum())

@@ -1,0 +1,51 @@
+"""Where a fit ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dals.model.pose import Pose
+
+
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """Pose and latents at the end of a fit; another fit with the same prior can start from them.
+
+    Attributes
+    ----------
+    pose : Pose
+        Canonical frame to RAS mm.
+    shared : (d,) float32
+        Latent that all vertices share.
+    local : (V, d) float32 or None
+        What each vertex adds to it.
+    level : int
+        Subdivision level of `local`.
+    """
+
+    pose: Pose
+    shared: NDArray[np.float32]
+    local: NDArray[np.float32] | None
+    level: int
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Fields that JSON can hold and arrays, from which `from_arrays` makes the same state."""
+        arrays: dict[str, NDArray[Any]] = {
+            "translation": np.asarray(self.pose.translation),
+            "rotation": self.pose.rotation,
+            "shared": self.shared,
+        }
+        if self.local is not None:
+            arrays["local"] = self.local
+        return {"scale": self.pose.scale, "level": self.level}, arrays
+
+    @classmethod
+    def from_arrays(cls, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FitState:
+        """The state of `to_arrays`."""
+        pose = Pose(fields["scale"], arrays["translation"], arrays["rotation"])
+        return cls(pose, arrays["shared"], arrays.get("local"), fields["level"])

@@ -1,0 +1,54 @@
+"""A pose that is learnt while fitting."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dals.model.pose import Pose
+
+
+class PoseCorrection(torch.nn.Module):
+    """A small similarity transform within the canonical frame, learnt while fitting.
+
+    Parameters are the logarithm of the scale, the translation and a rotation vector, all
+    zero at the start; `rotating` tells whether the rotation may change.
+    """
+
+    def __init__(self, *, rotating: bool, device: torch.device) -> None:
+        super().__init__()
+        self.log_scale = torch.nn.Parameter(torch.zeros((), device=device))
+        self.translation = torch.nn.Parameter(torch.zeros(3, device=device))
+        self.rotation = torch.nn.Parameter(torch.zeros(3, device=device), requires_grad=rotating)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Apply to canonical points (..., 3)."""
+        if self.rotation.requires_grad:
+            points = points @ rotation_matrix(self.rotation).T
+        return points * self.log_scale.exp() + self.translation
+
+    def as_pose(self) -> Pose:
+        """The correction as numbers."""
+        rotation = rotation_matrix(self.rotation.detach()).cpu().double().numpy()
+        translation = self.translation.detach().cpu().double().numpy()
+        return Pose(float(self.log_scale.detach().exp()), translation, rotation)
+
+
+def rotation_matrix(vector: Tensor) -> Tensor:
+    """Rotation (3, 3) about the direction of a vector (3,) by its length in radians."""
+    x, y, z = vector.unbind()
+    zero = torch.zeros_like(x)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
+    return torch.linalg.matrix_exp(skew)
+
+
+def random_rotations(count: int, *, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
+    """Uniformly random rotation matrices (count, 3, 3) from random unit quaternions."""
+    q = torch.nn.functional.normalize(torch.randn(count, 4, generator=generator, device=device), dim=1)
+    w, x, y, z = q.unbind(dim=1)
+    rows = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    return torch.stack(rows, dim=1).view(count, 3, 3)

@@ -1,0 +1,131 @@
+"""Outlines of an organ on several planes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dals.errors import InputError
+from dals.fit_settings import FitSettings
+from dals.geometry.mesh import FloatArray
+from dals.observations.contour_consistency import check_consistency
+from dals.observations.contours import Contour
+from dals.observations.observation import Arrays, Fields, Observation, bounds_of
+
+MINIMUM_DEVIATION_MM = 2.0
+RELATIVE_DEVIATION = 0.03
+SAME_PLANE_ANGLE_DEG = 5.0
+SAME_PLANE_DISTANCE_MM = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class PlanarContours(Observation):
+    """Outlines of one organ on at least two planes.
+
+    Attributes
+    ----------
+    contours : tuple of Contour
+
+    Raises
+    ------
+    InputError
+        If there is none, one is not planar, all lie on the same plane, or two contradict each other.
+    """
+
+    contours: tuple[Contour, ...]
+
+    kind: ClassVar[str] = "contours"
+    defaults: ClassVar[FitSettings] = FitSettings(
+        lambda_reg=1e-2,
+        lambda_dir=5e-3,
+        lambda_prior=2e-3,
+        lambda_scale=1e-3,
+        evidence_power=1.5,
+        shared_steps=105,
+        local_steps=40,
+        initial_shapes=2,
+        robust_scale=0.1,
+    )
+    paper: ClassVar[FitSettings] = FitSettings.of_paper(lambda_reg=1e-2, lambda_dir=100.0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contours", tuple(self.contours))
+        if not self.contours:
+            raise InputError("There is no contour.")
+        for contour in self.contours:
+            _check_planarity(contour)
+        groups = self.by_plane
+        if len(groups) < 2:
+            raise InputError(
+                "All contours lie on the same plane; please draw the organ on at least one more plane that "
+                "crosses it, best on an axial, a coronal and a sagittal one."
+            )
+        check_consistency(groups)
+
+    @cached_property
+    def by_plane(self) -> tuple[tuple[Contour, ...], ...]:
+        """The contours in groups that share a plane (holes and separate sections), in order of appearance."""
+        groups: list[list[Contour]] = []
+        for contour in self.contours:
+            for group in groups:
+                if _same_plane(group[0], contour):
+                    group.append(contour)
+                    break
+            else:
+                groups.append([contour])
+        return tuple(tuple(group) for group in groups)
+
+    @property
+    def points(self) -> FloatArray:
+        """The points of all contours, (N, 3)."""
+        return np.concatenate([contour.points for contour in self.contours])
+
+    @property
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Least and largest coordinates of all contours, each (3,), RAS mm."""
+        return bounds_of(self.points)
+
+    @property
+    def named_points(self) -> list[tuple[str, FloatArray]]:
+        """The points of each contour, under its name."""
+        return [(contour.name, contour.points) for contour in self.contours]
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Names and points of the contours."""
+        arrays = {f"{index}.points": contour.points for index, contour in enumerate(self.contours)}
+        arrays |= {
+            f"{index}.control_points": contour.control_points
+            for index, contour in enumerate(self.contours)
+            if contour.control_points is not None
+        }
+        return {"names": [contour.name for contour in self.contours]}, arrays
+
+    @classmethod
+    def from_arrays(cls, fields: Fields, arrays: Arrays) -> PlanarContours:
+        """The contours of `to_arrays`."""
+        contours = [
+            Contour(arrays[f"{index}.points"], arrays.get(f"{index}.control_points"), name)
+            for index, name in enumerate(fields["names"])
+        ]
+        return cls._unchecked(contours=tuple(contours))
+
+
+def _check_planarity(contour: Contour) -> None:
+    tolerance = max(MINIMUM_DEVIATION_MM, RELATIVE_DEVIATION * contour.extent)
+    deviation = contour.deviation_mm
+    if deviation > tolerance:
+        raise InputError(
+            f"The points of the contour '{contour.name}' lie on no common plane: they deviate by up to "
+            f"{deviation:.1f} mm ({tolerance:.1f} mm are tolerated)."
+        )
+
+
+def _same_plane(a: Contour, b: Contour) -> bool:
+    if a.plane.angle_to(b.plane) > SAME_PLANE_ANGLE_DEG:
+        return False
+    offsets = (a.plane.distances(b.points), b.plane.distances(a.points))
+    return min(float(np.sqrt(np.mean(offset**2))) for offset in offsets) <= SAME_PLANE_DISTANCE_MM
