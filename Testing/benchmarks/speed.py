@@ -22,7 +22,6 @@ sys.path[:0] = [str(ROOT / "DALSRefine")]
 
 import torch
 
-from dals.dataset.normalisation import surface_centroid
 from dals.demo.synthetic_liver import cut_contour, synthetic_liver
 from dals.evaluation.metrics import compare
 from dals.fitting import FitSettings, fit
@@ -108,7 +107,7 @@ def _cold_start(prior: str, given: list[str], folder: Path) -> dict[str, float]:
 
 def _measure(prior: ShapePrior, contours: PlanarContours, truth: Any, settings: FitSettings) -> dict[str, float]:
     result = fit(prior, contours, settings=settings)
-    unit = float(np.linalg.norm(truth.vertices - surface_centroid(truth), axis=1).max())
+    unit = float(np.linalg.norm(truth.vertices - truth.centroid, axis=1).max())
     figures = compare(result.mesh, truth)
     return {
         "fit_s": result.seconds,

@@ -16,7 +16,7 @@ from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonDataModel import vtkPolyData, vtkStaticCellLocator
 from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 
-from dals.dataset.topology_repair import genus_zero_surface, is_sphere, largest_solid_component
+from dals.dataset.topology_repair import genus_zero_surface, largest_solid_component
 from dals.errors import InputError
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -122,7 +122,7 @@ def canonical(mesh: TriangleMesh, *, name: str = "") -> NormalisedShape:
     NormalisedShape
         With all vertices of `mesh` in their order.
     """
-    centre = surface_centroid(mesh)
+    centre = mesh.centroid
     scale = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
     return NormalisedShape(
         name=name,
@@ -131,11 +131,6 @@ def canonical(mesh: TriangleMesh, *, name: str = "") -> NormalisedShape:
         scale_mm=scale,
         volume_ml=mesh.volume / 1000,
     )
-
-
-def surface_centroid(mesh: TriangleMesh) -> FloatArray:
-    """Mean position over the surface, (3,), in the unit of the mesh; the limit of the mean of uniform samples."""
-    return np.asarray(np.average(mesh.corners.mean(axis=1), axis=0, weights=mesh.face_areas))
 
 
 def simplify(mesh: TriangleMesh, *, faces: int = FACES, max_deviation: float = MAX_DEVIATION_MM) -> TriangleMesh:
@@ -162,7 +157,7 @@ def simplify(mesh: TriangleMesh, *, faces: int = FACES, max_deviation: float = M
         decimation.SetTargetReduction(1 - faces / len(start.faces))
         decimation.Update()
         candidate = mesh_of(decimation.GetOutput())
-        if is_sphere(candidate) and _deviation(mesh, decimation.GetOutput()) <= max_deviation:
+        if candidate.is_sphere and _deviation(mesh, decimation.GetOutput()) <= max_deviation:
             return candidate
         # The merging may itself be what deviates; more faces would not cure that.
         faces = faces if start is not mesh else int(1.6 * faces)
@@ -184,7 +179,7 @@ def _without_slivers(mesh: TriangleMesh) -> TriangleMesh:
     faces = cluster[mesh.faces]
     whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
     merged = TriangleMesh(vertices, faces[whole])
-    return merged if is_sphere(merged) else mesh
+    return merged if merged.is_sphere else mesh
 
 
 def _deviation(mesh: TriangleMesh, simplified: vtkPolyData) -> float:

@@ -20,11 +20,10 @@ from scipy.sparse.csgraph import connected_components
 from dals.errors import InputError
 from dals.geometry.isosurface import flying_edges
 from dals.geometry.label_map import BoolArray
-from dals.geometry.mesh import TriangleMesh
+from dals.geometry.mesh import SPHERE_EULER_CHARACTERISTIC, TriangleMesh
 
 FloatVolume = NDArray[np.float32]
 
-SPHERE_EULER_CHARACTERISTIC = 2
 REPAIR_RADII = (1, 2, 3, 4, 5, 6, 8, 10)
 LEVELS = (0.3, 0.6)
 _MAX_CANDIDATES = 80
@@ -125,11 +124,11 @@ def genus_zero_surface(
     surface = isosurface(repaired, smoothing=smoothing)
     budget = max_volume_change * float(mask.sum())
     for radius in REPAIR_RADII:
-        if is_sphere(surface):
+        if surface.is_sphere:
             return surface, repaired
         repaired = _repair_at_radius(repaired, mask, radius, smoothing, budget)
         surface = isosurface(repaired, smoothing=smoothing)
-    if is_sphere(surface):
+    if surface.is_sphere:
         return surface, repaired
     handles = (SPHERE_EULER_CHARACTERISTIC - surface.euler_characteristic) // 2
     noun = "handle" if handles == 1 else "handles"
@@ -137,24 +136,6 @@ def genus_zero_surface(
         f"The shape has {handles} {noun} that cannot be closed without changing its volume "
         f"by more than {100 * max_volume_change:.0f}%."
     )
-
-
-def is_sphere(surface: TriangleMesh) -> bool:
-    """Whether a one-piece surface is closed and without handles, that is of genus 0."""
-    euler, closed = _euler_and_closed(surface)
-    return closed and euler == SPHERE_EULER_CHARACTERISTIC
-
-
-def _euler_and_closed(surface: TriangleMesh) -> tuple[int, bool]:
-    """As the mesh's own properties, in a tenth of the time: one sort of one number per edge."""
-    start, stop = surface.faces.ravel(), np.roll(surface.faces, -1, axis=1).ravel()
-    keys = np.minimum(start, stop) * len(surface.vertices) + np.maximum(start, stop)
-    keys.sort()
-    last_of_run = np.flatnonzero(np.append(keys[1:] != keys[:-1], True)) if len(keys) else np.zeros(0, dtype=np.int64)
-    counts = np.diff(last_of_run, prepend=-1)
-    used = np.zeros(len(surface.vertices), dtype=bool)
-    used[surface.faces.ravel()] = True
-    return int(used.sum()) - len(counts) + len(surface.faces), bool(len(counts) and np.all(counts == 2))
 
 
 def _repair_at_radius(mask: BoolArray, original: BoolArray, radius: int, smoothing: float, budget: float) -> BoolArray:
@@ -216,7 +197,7 @@ def _dilated(mask: BoolArray, radius: int) -> BoolArray:
 
 
 def _local_euler(crop: BoolArray, smoothing: float, level: float) -> int:
-    return _euler_and_closed(flying_edges(_smooth(crop, smoothing), level))[0]
+    return flying_edges(_smooth(crop, smoothing), level).euler_characteristic
 
 
 def _smooth(mask: BoolArray, smoothing: float) -> FloatVolume:

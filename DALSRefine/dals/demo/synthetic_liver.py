@@ -13,16 +13,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonDataModel import vtkImageData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from dals.errors import InputError
 from dals.geometry.cross_sections import section_loops
+from dals.geometry.isosurface import flying_edges
+from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.geometry.vtk_bridge import mesh_of
+from dals.geometry.polylines import resample_loop
 
-BoolArray: TypeAlias = NDArray[np.bool_]
 Vector: TypeAlias = tuple[float, float, float]
 
 
@@ -99,17 +97,8 @@ def synthetic_liver(*, spacing: float = 3.0) -> TriangleMesh:
     """
     axes = [np.arange(-half, half + spacing, spacing) for half in _HALF_EXTENT]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    image = vtkImageData()
-    image.SetDimensions(*grid.shape[:3])
-    image.SetOrigin(*(_PATIENT_OFFSET - _HALF_EXTENT))
-    image.SetSpacing(spacing, spacing, spacing)
-    image.GetPointData().SetScalars(numpy_to_vtk(-_liver_distance(grid / _SCALE).ravel(order="F"), deep=True))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 0.0)
-    contour.ComputeNormalsOff()
-    contour.Update()
-    return mesh_of(contour.GetOutput())
+    inside = -_liver_distance(grid / _SCALE).T
+    return flying_edges(inside, 0.0, origin=_PATIENT_OFFSET - _HALF_EXTENT, spacing=spacing)
 
 
 def _liver_distance(points: FloatArray) -> FloatArray:
@@ -169,7 +158,7 @@ def cut_contour(
     loops = section_loops(mesh, np.asarray(origin, dtype=np.float64), direction)
     if not loops:
         raise InputError("The plane does not meet the organ.")
-    clicks = _at_equal_arc_length(max(loops, key=_loop_area), control_points, rng.random())
+    clicks = resample_loop(max(loops, key=_loop_area), control_points, phase=rng.random())
     shake = rng.normal(scale=tremor_mm, size=clicks.shape)
     return np.asarray(clicks + shake - np.outer(shake @ direction, direction))
 
@@ -178,14 +167,6 @@ def _loop_area(loop: FloatArray) -> float:
     """Area that a flat loop (N, 3) encloses."""
     centred = loop - loop.mean(axis=0)
     return float(np.linalg.norm(np.cross(centred, np.roll(centred, -1, axis=0)).sum(axis=0)) / 2.0)
-
-
-def _at_equal_arc_length(loop: FloatArray, count: int, phase: float) -> FloatArray:
-    """`count` points along a closed loop (N, 3), the first `phase` steps after the loop's first point."""
-    closed = np.concatenate([loop, loop[:1]])
-    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
-    stops = (np.arange(count) + phase) / count * travelled[-1]
-    return np.stack([np.interp(stops, travelled, axis) for axis in closed.T], axis=1)
 
 
 def damaged_mask(mask: ArrayLike, spacing: Sequence[float], *, seed: int = 0) -> BoolArray:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dals.dataset.normalisation import surface_centroid
 from dals.errors import DalsError, InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -121,7 +120,7 @@ def compare(
         mean_distance=float(0.5 * (to_truth.mean() + to_mesh.mean())),
         f_score_1=f_scores[0],
         f_score_2=f_scores[1],
-        quality=mean_quality(mesh),
+        quality=mesh.mean_quality,
         volume_error=100 * (abs(mesh.volume) / abs(truth.volume) - 1) if closed and truth.volume else None,
         self_intersections=self_intersection_percentage(mesh) if self_intersections else None,
         bounding_radius=radius,
@@ -146,19 +145,7 @@ def f_score(to_truth: FloatArray, to_mesh: FloatArray, threshold: float) -> floa
 def bounding_radius(mesh: TriangleMesh) -> float:
     """Largest distance of a used vertex from the area-weighted centroid, in the mesh's unit."""
     used = mesh.vertices[np.unique(mesh.faces)]
-    return float(np.linalg.norm(used - surface_centroid(mesh), axis=1).max())
-
-
-def triangle_quality(mesh: TriangleMesh) -> FloatArray:
-    """4 sqrt(3) A / (a^2 + b^2 + c^2) of every face, (F,): 1 if equilateral, 0 if it has no area."""
-    corners = mesh.corners
-    squares = ((corners - np.roll(corners, 1, axis=1)) ** 2).sum(axis=(1, 2))
-    return np.asarray(4 * np.sqrt(3) * mesh.face_areas / np.maximum(squares, np.finfo(float).tiny))
-
-
-def mean_quality(mesh: TriangleMesh) -> float:
-    """Mean of `triangle_quality`."""
-    return float(triangle_quality(mesh).mean())
+    return float(np.linalg.norm(used - mesh.centroid, axis=1).max())
 
 
 def self_intersection_percentage(mesh: TriangleMesh) -> float:

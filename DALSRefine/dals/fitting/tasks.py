@@ -12,6 +12,7 @@ from torch import Tensor
 from dals.fit_settings import FitSettings, Task
 from dals.fitting.boundary_confidence import boundary_certainty
 from dals.geometry.mesh import FloatArray
+from dals.geometry.polylines import loop_length, resample_loop
 from dals.model.pose import Pose
 from dals.observations.observations import PlanarContours, PointCloud, Segmentation
 from dals.ops.distance_field import DistanceField, distance_field
@@ -176,15 +177,9 @@ class SegmentationLoss:
 
 def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
     """`count` points at equal arc length along closed polylines, shared out by length, (count, 3)."""
-    lengths = [_closed_length(loop) for loop in loops]
+    lengths = [loop_length(loop) for loop in loops]
     ends = np.round(np.cumsum(lengths) / sum(lengths) * count).astype(int)
-    parts = []
-    for loop, number in zip(loops, np.diff(ends, prepend=0), strict=True):
-        closed = np.concatenate([loop, loop[:1]])
-        travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
-        at = (np.arange(number) + 0.5) / max(number, 1) * travelled[-1]
-        parts.append(np.stack([np.interp(at, travelled, closed[:, axis]) for axis in range(3)], axis=1))
-    return np.concatenate(parts)
+    return np.concatenate([resample_loop(*part) for part in zip(loops, np.diff(ends, prepend=0), strict=True)])
 
 
 def _slice_loss(observation: PlanarContours, pose: Pose, settings: FitSettings, device: torch.device) -> SliceLoss:
@@ -246,10 +241,6 @@ def _normals(corners: Tensor) -> Tensor:
     """Unit normals (N, 3) of triangles (N, 3 corners, 3 axes)."""
     a, b, c = corners.unbind(dim=-2)
     return torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a, dim=-1), dim=-1)
-
-
-def _closed_length(loop: FloatArray) -> float:
-    return float(np.linalg.norm(loop - np.roll(loop, 1, axis=0), axis=1).sum())
 
 
 def _tensor(array: FloatArray, device: torch.device) -> Tensor:

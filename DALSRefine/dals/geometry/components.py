@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap, row_ends
 from dals.geometry.mesh import FloatArray
+from dals.geometry.transforms import apply_matrix
 
 ComponentChoice: TypeAlias = Literal["largest", "left", "right"] | int
 """A rank by volume is a whole number, 1 for the largest."""
@@ -107,11 +108,11 @@ class Components:
         mask = self._labels[place] == value
         start = np.array([box.start + inner.start for box, inner in zip(self._box, place, strict=True)][::-1])
         matrix = self._label_map.ijk_to_ras
-        ends = (row_ends(mask) + start) @ matrix[:3, :3].T + matrix[:3, 3]
+        ends = apply_matrix(matrix, row_ends(mask) + start)
         counts = [np.count_nonzero(mask, axis=others) for others in ((0, 1), (0, 2), (1, 2))]  # along i, j and k
         middle = start + [np.arange(len(along)) @ along / along.sum() for along in counts]
         volume = voxel * float(counts[0].sum())
-        return Component(volume, ends.min(axis=0), ends.max(axis=0), matrix[:3, :3] @ middle + matrix[:3, 3])
+        return Component(volume, ends.min(axis=0), ends.max(axis=0), apply_matrix(matrix, middle))
 
 
 def chosen_component(label_map: LabelMap, choice: ComponentChoice | None = None) -> LabelMap:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
+from dals.geometry.transforms import apply_matrix
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
@@ -91,7 +92,7 @@ class LabelMap:
     def marked_bounds(self) -> tuple[FloatArray, FloatArray]:
         """Least and largest coordinates of the marked voxels' centres, each (3,), RAS mm; there must be one."""
         part = self.cropped()
-        centres = row_ends(part.array) @ part.ijk_to_ras[:3, :3].T + part.ijk_to_ras[:3, 3]
+        centres = apply_matrix(part.ijk_to_ras, row_ends(part.array))
         return centres.min(axis=0), centres.max(axis=0)
 
     @property
@@ -114,7 +115,7 @@ class LabelMap:
     def with_part(self, part: LabelMap) -> LabelMap:
         """Only the voxels of a map that was cropped from one on this grid."""
         array = np.zeros(self.array.shape, dtype=np.bool_)
-        first = np.rint(self.ras_to_ijk[:3, :3] @ part.ijk_to_ras[:3, 3] + self.ras_to_ijk[:3, 3]).astype(int)
+        first = np.rint(apply_matrix(self.ras_to_ijk, part.ijk_to_ras[:3, 3])).astype(int)
         box = tuple(slice(low, low + count) for low, count in zip(first[::-1], part.array.shape, strict=True))
         array[box] = part.array
         return self.with_array(array)

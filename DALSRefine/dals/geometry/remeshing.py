@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 
 from dals.errors import DalsError, DalsWarning, InputError
-from dals.evaluation.metrics import mean_quality
 from dals.geometry.mesh import TriangleMesh
 
 ITERATIONS = 5
@@ -55,14 +54,14 @@ def remesh(mesh: TriangleMesh, *, edge_length: float | None = None, iterations: 
         raise DalsError("Remeshing needs gpytoolbox; install it with: pip install dalsrefine[remesh]") from error
     if not np.isfinite(mesh.vertices).all() or not mesh.is_closed:
         raise InputError("Only a closed surface can be remeshed, and this one is not.")
-    length = mean_edge_length(mesh) if edge_length is None else float(edge_length)
+    length = mesh.mean_edge_length if edge_length is None else float(edge_length)
     _check(mesh, length, iterations)
     best: TriangleMesh | None = None
     for share, rounds in _ATTEMPTS:
         result = _botsch(mesh, share * length, rounds * iterations)
-        if result is not None and (best is None or mean_quality(result) > mean_quality(best)):
+        if result is not None and (best is None or result.mean_quality > best.mean_quality):
             best = result
-        if best is not None and mean_quality(best) >= TARGET_QUALITY:
+        if best is not None and best.mean_quality >= TARGET_QUALITY:
             return best
     if best is not None:
         return best
@@ -80,12 +79,6 @@ def _botsch(mesh: TriangleMesh, length: float, iterations: int) -> TriangleMesh 
     result = TriangleMesh(vertices[used], faces.reshape(-1, 3))
     whole = np.isfinite(result.vertices).all() and result.is_closed
     return result if whole and result.euler_characteristic == mesh.euler_characteristic else None
-
-
-def mean_edge_length(mesh: TriangleMesh) -> float:
-    """Mean length of the edges of a closed mesh, in its unit."""
-    corners = mesh.corners
-    return float(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).mean())
 
 
 def _check(mesh: TriangleMesh, length: float, iterations: int) -> None:

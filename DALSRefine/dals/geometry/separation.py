@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy.sparse import csr_matrix
 from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
 
 from dals.errors import InputError
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.neighbours import neighbour_average
 from dals.geometry.surface_distance import signed_distances
 from dals.geometry.vtk_bridge import polydata_of
 
@@ -64,7 +64,7 @@ def _retreat(mesh: TriangleMesh, other: TriangleMesh, gap: float) -> TriangleMes
     corners, faces, moved = mesh.corners, mesh.faces, mesh
     near = faces[np.all((corners.max(axis=1) >= low) & (corners.min(axis=1) <= high), axis=1)]
     shift, held = np.zeros_like(mesh.vertices), np.zeros(len(mesh.vertices))
-    average, edge = _neighbours(mesh)
+    average, edge = neighbour_average(mesh), mesh.mean_edge_length
     for _ in range(_ROUNDS):
         need = _needs(moved, near, (mesh, other), gap)
         if need.max() <= (_DONE if held.any() else _STARTED) * gap:
@@ -109,11 +109,3 @@ def _gradients(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
     distance = vtkImplicitPolyDataDistance()
     distance.SetInput(polydata_of(mesh))
     return np.asarray(np.sign(mesh.volume) * np.array([distance.FunctionGradient(point) for point in points]))
-
-
-def _neighbours(mesh: TriangleMesh) -> tuple[csr_matrix, float]:
-    """Matrix (V, V) that takes the mean over each vertex's neighbours, and the mean length of an edge."""
-    rows, columns = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    adjacency = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=2 * (len(mesh.vertices),))
-    edge = np.linalg.norm(mesh.vertices[rows] - mesh.vertices[columns], axis=1).mean()
-    return csr_matrix(adjacency.multiply(1.0 / np.maximum(adjacency.sum(axis=1), 1.0))), float(edge)

@@ -9,6 +9,7 @@ from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToIm
 from dals.geometry.isosurface import flying_edges
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.transforms import apply_matrix
 from dals.geometry.vtk_bridge import polydata_of
 
 
@@ -33,8 +34,7 @@ def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
     array = np.zeros(grid.array.shape, dtype=np.bool_)
     if len(mesh.faces) == 0:
         return grid.with_array(array)
-    matrix = grid.ras_to_ijk
-    ijk = mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    ijk = apply_matrix(grid.ras_to_ijk, mesh.vertices)
     # Only the box around the mesh is rasterised: an organ is a small part of a body scan.
     used = ijk[mesh.faces.ravel()]
     shape = np.array(array.shape[::-1])
@@ -79,6 +79,6 @@ def label_map_to_mesh(label_map: LabelMap) -> TriangleMesh:
     padded = np.pad(label_map.array, 1).astype(np.uint8)
     surface = flying_edges(padded, 0.5)
     matrix = label_map.ijk_to_ras
-    vertices = (surface.vertices - 1) @ matrix[:3, :3].T + matrix[:3, 3]
+    vertices = apply_matrix(matrix, surface.vertices - 1)
     faces = surface.faces if np.linalg.det(matrix[:3, :3]) > 0 else surface.faces[:, ::-1]
     return TriangleMesh(vertices, faces)

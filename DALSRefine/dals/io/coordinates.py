@@ -61,22 +61,6 @@ def from_ras(points: ArrayLike, space: Space) -> FloatArray:
     return to_ras(points, space)
 
 
-def apply_matrix(matrix: ArrayLike, points: ArrayLike) -> FloatArray:
-    """Map points by a homogeneous matrix.
-
-    Parameters
-    ----------
-    matrix : (4, 4) array_like
-    points : (N, 3) array_like
-
-    Returns
-    -------
-    (N, 3) float64
-    """
-    matrix = np.asarray(matrix, dtype=np.float64)
-    return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3])
-
-
 def checked_space(space: str) -> Space:
     """`space` itself when it is "LPS" or "RAS".
 

@@ -19,7 +19,7 @@ from dals.geometry.label_map import LabelMap
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import swap_lps_ras_matrix
 from dals.io.images import ijk_to_ras, open_image, quiet_itk, read_image
-from dals.io.segments import Segment, segment_metadata, segments_in
+from dals.io.segments import Labelled, Segment, segmentation_metadata, segments_in
 
 __all__ = [
     "LabelMap",
@@ -34,15 +34,6 @@ __all__ = [
 
 WRITABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")
 _LARGEST_VALUE = int(np.iinfo(np.uint16).max)
-_COLOURS = ("0.87 0.51 0.40", "0.56 0.68 0.86", "0.50 0.68 0.50", "0.95 0.84 0.57", "0.72 0.55 0.76")
-
-
-class Labelled(NamedTuple):
-    """One of several organs of a label map: its voxels, its value in the file and its name."""
-
-    label_map: LabelMap
-    value: int
-    name: str
 
 
 def read_label_map(path: str | os.PathLike[str], *, label: int | str | None = None) -> LabelMap:
@@ -173,7 +164,7 @@ def write_label_maps(path: str | os.PathLike[str], labels: Sequence[Labelled]) -
         image.SetSpacing(grid.spacing.tolist())
         image.SetDirection((ijk_to_lps[:3, :3] / grid.spacing).ravel().tolist())
         if path.name.lower().endswith(".seg.nrrd"):
-            for key, text in _metadata(labels).items():
+            for key, text in segmentation_metadata(labels).items():
                 image.SetMetaData(key, text)
         with atomic_path(path) as temporary, quiet_itk():
             sitk.WriteImage(image, str(temporary), useCompression=True)
@@ -181,19 +172,6 @@ def write_label_maps(path: str | os.PathLike[str], labels: Sequence[Labelled]) -
         raise OutputError(
             f"Could not write {path}: the format cannot hold this geometry, or the disk is full."
         ) from error
-
-
-def _metadata(labels: Sequence[Labelled]) -> dict[str, str]:
-    """Header entries that make Slicer open a label map as a segmentation."""
-    entries: dict[str, str] = {}
-    for number, (label_map, value, name) in enumerate(labels):
-        described = segment_metadata(Path(f"{name}.seg.nrrd"), label_map, value) | {
-            "Segment0_ID": f"Segment_{number + 1}",
-            "Segment0_Name": name,
-            "Segment0_Color": _COLOURS[number % len(_COLOURS)],
-        }
-        entries |= {key.replace("Segment0_", f"Segment{number}_"): text for key, text in described.items()}
-    return entries
 
 
 class _File(NamedTuple):

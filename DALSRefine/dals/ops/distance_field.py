@@ -16,6 +16,7 @@ from dals.errors import InputError
 from dals.geometry.isosurface import flying_edges
 from dals.geometry.label_map import marked_box
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.transforms import apply_matrix
 
 _MAX_VOXELS = 2_300_000
 _MARGIN = 0.2  # of the segmentation's extent, on every side
@@ -130,7 +131,7 @@ def _grid_around(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> _Grid:
     if box is None:
         raise InputError("The segmentation is empty; choose a label that is painted somewhere.")
     ends = [(part.start - 0.5, part.stop - 0.5) for part in box[::-1]]
-    corners = np.array(list(product(*ends))) @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
+    corners = apply_matrix(ijk_to_ras, list(product(*ends)))
     extent = np.ptp(corners, axis=0)
     margin = _MARGIN * extent.max()
     size_mm = extent + 2 * margin
@@ -147,7 +148,7 @@ def _signed_distance(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64], grid: 
     boundary is at half the largest share.
     """
     inverse, native = np.linalg.inv(ijk_to_ras), np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    corners = grid.corners @ inverse[:3, :3].T + inverse[:3, 3]
+    corners = apply_matrix(inverse, grid.corners)
     step = np.maximum(grid.spacing / native, 1.0)  # voxels
     first = np.floor(corners.min(axis=0))
     size = np.ceil((corners.max(axis=0) - first) / step).astype(np.int64) + 1
