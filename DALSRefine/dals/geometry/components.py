@@ -72,7 +72,19 @@ class Components:
         return self._label_map.with_array(array)
 
     def chosen(self, choice: ComponentChoice | None) -> LabelMap:
-        """As `chosen_component`."""
+        """The part of the label map that a fit is made to.
+
+        Parameters
+        ----------
+        choice : "largest", "left", "right", int or None
+            None keeps the label map as it is if it has one large component: its small islands are damage of
+            the organ. Otherwise it is the largest component.
+
+        Raises
+        ------
+        InputError
+            If there is no such component.
+        """
         if choice is None and len(self.large) == 1:
             return self._label_map
         return self.mask(self.rank_of("largest" if choice is None else choice))
@@ -115,24 +127,6 @@ class Components:
         return Component(volume, ends.min(axis=0), ends.max(axis=0), apply_matrix(matrix, middle))
 
 
-def chosen_component(label_map: LabelMap, choice: ComponentChoice | None = None) -> LabelMap:
-    """The part of a label map that a fit is made to.
-
-    Parameters
-    ----------
-    label_map : LabelMap
-        Not empty.
-    choice : "largest", "left", "right", int or None
-        None is the largest one; there small islands stay, as they are damage of the organ and not organs.
-
-    Raises
-    ------
-    InputError
-        If there is no such component.
-    """
-    return Components(label_map).chosen(choice)
-
-
 def probabilities_of_component(
     probabilities: NDArray[np.float32], label_map: LabelMap, chosen: LabelMap
 ) -> NDArray[np.float32]:
@@ -144,7 +138,7 @@ def probabilities_of_component(
     label_map : LabelMap
         With all its parts.
     chosen : LabelMap
-        What `chosen_component` made of it.
+        What `Components.chosen` made of it.
 
     Returns
     -------

@@ -80,15 +80,6 @@ class LabelMap:
         )
 
     @property
-    def marked_points(self) -> FloatArray:
-        """Centres of the marked voxels in RAS millimetres, (N, 3)."""
-        if self.is_empty:
-            return np.empty((0, 3))
-        part = self.cropped()
-        ijk = np.argwhere(part.array)[:, ::-1].astype(np.float64)
-        return np.asarray(ijk @ part.ijk_to_ras[:3, :3].T + part.ijk_to_ras[:3, 3])
-
-    @property
     def marked_bounds(self) -> tuple[FloatArray, FloatArray]:
         """Least and largest coordinates of the marked voxels' centres, each (3,), RAS mm; there must be one."""
         part = self.cropped()

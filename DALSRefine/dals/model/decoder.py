@@ -77,11 +77,6 @@ class Decoder(nn.Module):
             x = F.relu(_norm(norm, _linear(layer, x)))
         return positions + _linear(self.output, x.to(positions.dtype))
 
-    def flops(self, vertices: int) -> int:
-        """Floating-point operations of one forward pass with one latent per vertex."""
-        sizes = (self.settings.latent_size + 3, *self.settings.hidden_sizes, 3)
-        return 2 * vertices * sum(n * m for n, m in pairwise(sizes))
-
 
 def _linear(layer: nn.Module, x: Tensor) -> Tensor:
     assert isinstance(layer, nn.Linear)

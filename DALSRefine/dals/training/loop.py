@@ -37,9 +37,7 @@ class TrainingReport:
     ----------
     decoder : Decoder
     latents : (N, d) float32
-        Latents of the unwarped training shapes.
-    variant_latents : (N * variants, d) float32
-        Latents of their warps.
+        Latents of the training shapes, not of their warps.
     progress : Progress
     finished : bool
         False if the time limit ended it first.
@@ -47,7 +45,6 @@ class TrainingReport:
 
     decoder: Decoder
     latents: Tensor
-    variant_latents: Tensor
     progress: Progress
     finished: bool
 
@@ -163,9 +160,7 @@ class _Trainer:
         latents = self.latents.detach().cpu()
         finished = self.progress.epoch >= self.settings.epochs
         self.decoder.eval()
-        return TrainingReport(
-            self.decoder.cpu(), latents[: self.bank.real], latents[self.bank.real :], self.progress, finished
-        )
+        return TrainingReport(self.decoder.cpu(), latents[: self.bank.real], self.progress, finished)
 
     def _epoch(self) -> Tensor | None:
         """One epoch's mean (loss, chamfer, reg, norm), or None if the time ran out within it."""
