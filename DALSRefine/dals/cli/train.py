@@ -17,6 +17,7 @@ from dals.cli.numbers import at_least
 from dals.cli.progress import Progress
 from dals.errors import DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
+from dals.model.prior_files import SIDES
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the hidden layers")
     add_device_option(parser)
     parser.add_argument("--seed", type=at_least(0), metavar="N", help="seed of every random choice")
-    parser.add_argument("--card", type=Path, metavar="FILE", help="JSON whose entries are added to the model card")
+    parser.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE",
+        help="JSON whose entries are added to the model card; side is left, right or both",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -195,6 +201,8 @@ def _read_card(path: Path | None) -> dict[str, Any]:
         raise InputError(f"The card {path} cannot be read as JSON.") from error
     if not isinstance(card, dict):
         raise InputError(f"The card {path} must hold one JSON object.")
+    if card.get("side") not in (None, *SIDES):
+        raise InputError(f"The side on the card {path} must be one of {', '.join(SIDES)}, or null.")
     return card
 
 

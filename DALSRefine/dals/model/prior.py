@@ -21,7 +21,7 @@ from dals.errors import PriorError
 from dals.geometry.mesh import TriangleMesh
 from dals.io.atomic import atomic_path
 from dals.model.decoder import Decoder, DecoderSettings
-from dals.model.prior_files import FORMAT, FORMAT_VERSION, check_format, damaged, find_prior
+from dals.model.prior_files import FORMAT, FORMAT_VERSION, Side, check_format, damaged, find_prior, side_of
 from dals.model.template import Template, icosphere
 
 _MIRRORED = "mirrored"
@@ -68,6 +68,11 @@ class ShapePrior:
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     mirrored: bool = False
+
+    @property
+    def side(self) -> Side | None:
+        """The side of the body that the training shapes are of; None where the card does not say."""
+        return side_of(self.card)
 
     def sphere(self, template: Template) -> Tensor:
         """Template vertices (V, 3) as the decoder wants them, float32."""

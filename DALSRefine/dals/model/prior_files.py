@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from dals.errors import PriorError
 
@@ -15,6 +15,8 @@ FORMAT = "dalsrefine-prior"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 SEARCH_VARIABLE = "DALS_PRIORS"
+Side: TypeAlias = Literal["left", "right", "both"]
+SIDES: tuple[Side, ...] = get_args(Side)
 _LARGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 
 
@@ -34,6 +36,20 @@ class PriorHeader:
     path: Path
     name: str
     card: Mapping[str, Any]
+
+    @property
+    def side(self) -> Side | None:
+        """As `side_of` its card."""
+        return side_of(self.card)
+
+
+def side_of(card: object) -> Side | None:
+    """The side of the body that the training shapes are of: the field `side` of a card.
+
+    None where the card does not say, as for an organ that is no pair.
+    """
+    side = card.get("side") if isinstance(card, Mapping) else None
+    return side if side in SIDES else None
 
 
 def available_priors() -> dict[str, Path]:

@@ -554,10 +554,11 @@ def test_the_command_writes_a_prior_with_its_card(
         (["{dataset}", "x.pt"], "must end in .safetensors"),
         (["{dataset}", "x.safetensors", "--names", "{dataset}/none.txt"], "list of names"),
         (["{dataset}", "x.safetensors", "--card", "{dataset}/none.json"], "cannot be read as JSON"),
+        (["{dataset}", "x.safetensors", "--card", "{dataset}/side.json"], "must be one of left, right, both, or null"),
         (["{dataset}", "{dataset}/notes.txt/x.safetensors"], "notes.txt"),
         (["{dataset}", "{dataset}/folder.safetensors"], "is a folder"),
     ],
-    ids=["no data set", "extension", "no names", "no card", "no folder", "folder"],
+    ids=["no data set", "extension", "no names", "no card", "side", "no folder", "folder"],
 )
 def test_what_cannot_be_trained_is_said_before_the_training(
     options: list[str],
@@ -571,6 +572,7 @@ def test_what_cannot_be_trained_is_said_before_the_training(
     monkeypatch.setattr("dals.training.train", lambda *_, **__: pytest.fail("it trained"))
     (dataset / "folder.safetensors").mkdir(exist_ok=True)
     (dataset / "notes.txt").touch()
+    (dataset / "side.json").write_text('{"side": "upper"}', encoding="utf-8")
     assert main(["train", *(option.format(dataset=dataset) for option in options)]) == 2
     error = capsys.readouterr().err
     assert sentence in error
