@@ -300,7 +300,7 @@ def test_components_there_are_not(component: str, words: str, files: Files, refu
 
 def test_a_side_with_nothing(files: Files, refused: Refused) -> None:
     error = refused("--segmentation", files.organ, "--component", "right")
-    assert "nothing on the right in the segmentation organ.nii.gz" in error
+    assert "The segmentation organ.nii.gz has no component on the right" in error
     assert "only one large component" in error
 
 

@@ -1,4 +1,4 @@
-"""The separate parts of a label map, and choosing one of them."""
+"""Connected components of a label map, and the choice of one of them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from dals.geometry.mesh import FloatArray
 from dals.geometry.transforms import apply_matrix
 
 ComponentChoice: TypeAlias = Literal["largest", "left", "right"] | int
-"""A rank by volume is a whole number, 1 for the largest."""
+"""A whole number is a rank by volume: 1 is the largest component."""
 
 LARGE = 0.1
-"""Share of the largest component's volume from which another one is an organ of its own, and no island."""
+"""From this share of the largest component's volume on, a component counts as an organ; below, as an island."""
 _BESIDE = 0.25
 _NOTICEABLE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """One of the separate parts of a label map.
+    """A connected component of a label map.
 
     Attributes
     ----------
     volume : float
         Cubic millimetres.
     low, high : (3,) float64
-        Least and largest coordinates of its voxels' centres, RAS millimetres.
+        Bounds of its voxel centres, RAS millimetres.
     centre : (3,) float64
         Centre of mass, RAS millimetres.
     """
@@ -45,7 +45,7 @@ class Component:
 
 
 class Components:
-    """The separate parts of a label map, by volume, largest first.
+    """The connected components of a label map, largest first.
 
     Parameters
     ----------
@@ -63,22 +63,22 @@ class Components:
         places = ndimage.find_objects(self._labels)
         large = [value for value in self._order if sizes[value - 1] >= LARGE * sizes.max()]
         self.large = tuple(self._measured(value, places[value - 1], voxel) for value in large)
-        """Those of at least a tenth of the largest one's volume."""
+        """Components with at least `LARGE` of the largest one's volume."""
 
     def mask(self, rank: int) -> LabelMap:
-        """The component of a rank by volume, 1 for the largest, alone."""
+        """The component of this rank alone; 1 is the largest."""
         array = np.zeros_like(self._label_map.array)
         array[self._box] = self._labels == self._order[rank - 1]
         return self._label_map.with_array(array)
 
     def chosen(self, choice: ComponentChoice | None) -> LabelMap:
-        """The part of the label map that a fit is made to.
+        """The component to refine.
 
         Parameters
         ----------
         choice : "largest", "left", "right", int or None
-            None keeps the label map as it is if it has one large component: its small islands are damage of
-            the organ. Otherwise it is the largest component.
+            None takes the largest component if there are several large ones. A label map with one large
+            component comes back as it is: small islands count as damage.
 
         Raises
         ------
@@ -90,9 +90,9 @@ class Components:
         return self.mask(self.rank_of("largest" if choice is None else choice))
 
     def rank_of(self, choice: ComponentChoice) -> int:
-        """The rank by volume of what was chosen.
+        """The rank of a choice.
 
-        Left and right are the patient's, seen from the middle between the outermost large components.
+        Left and right are the patient's. The dividing plane lies midway between the outermost large components.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Components:
             if sign * (part.centre[0] - middle) > _BESIDE * (part.high[0] - part.low[0]):
                 return rank
         reason = "it has only one large component" if len(self.large) == 1 else "its components lie above each other"
-        raise InputError(f"There is nothing on the {choice} in the segmentation {name} by itself: {reason}.")
+        raise InputError(f"The segmentation {name} has no component on the {choice}: {reason}.")
 
     def _measured(self, value: int, place: tuple[slice, ...], voxel: float) -> Component:
         mask = self._labels[place] == value
@@ -130,20 +130,20 @@ class Components:
 def probabilities_of_component(
     probabilities: NDArray[np.float32], label_map: LabelMap, chosen: LabelMap
 ) -> NDArray[np.float32]:
-    """Probabilities with zeros in the parts that were not chosen, and nearer to these than to the chosen one.
+    """Set probabilities to zero in the components that were not chosen, and closer to these than to the chosen one.
 
     Parameters
     ----------
     probabilities : (K, J, I) float32
     label_map : LabelMap
-        With all its parts.
+        With all components.
     chosen : LabelMap
-        What `Components.chosen` made of it.
+        The result of `Components.chosen`.
 
     Returns
     -------
     (K, J, I) float32
-        A copy, unless nothing was left out.
+        A copy, unless no component was dropped.
     """
     dropped = label_map.array & ~chosen.array
     if not dropped.any():

@@ -1,4 +1,4 @@
-"""Even triangles on the same surface, by the method of Botsch and Kobbelt."""
+"""Isotropic remeshing (Botsch and Kobbelt 2004)."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ ITERATIONS = 5
 MAX_FACES = 2_000_000
 TARGET_QUALITY = 0.97
 _ATTEMPTS = ((1.0, 1), (1.0, 2), (0.8, 2), (0.6, 2))
-"""Shares of the edge length and multiples of the iterations to try in turn: more rounds for triangles
-that are very uneven, finer edges to get through narrow places without tearing."""
+"""Attempts in turn, each a factor on the edge length and one on the iterations. More iterations even out bad
+triangles; shorter edges keep narrow places from tearing."""
 
 
 def remesh(mesh: TriangleMesh, *, edge_length: float | None = None, iterations: int = ITERATIONS) -> TriangleMesh:
-    """Split, collapse, flip and smooth edges until all are about equally long.
+    """Split, collapse, flip and smooth edges until they are about equally long.
 
-    New vertices lie on the input surface. Between them the result cuts corners: with the default edge
-    length, thin rims and tips of a liver lose a few millimetres and the volume 0.3%, with half of it
-    about half as much, for four times the faces.
+    New vertices lie on the input surface, but faces between them cut corners. With the default edge length a
+    liver loses a few millimetres at thin rims and tips and 0.3% of its volume. Half the edge length halves
+    the loss and gives four times the faces.
 
     Parameters
     ----------
     mesh : TriangleMesh
         Closed; any unit.
     edge_length : float, optional
-        Length to aim at, in the unit of the mesh; the mean edge length by default, which keeps the
-        number of faces about as it is.
+        Target length, in the unit of the mesh. The default is the mean edge length, which about keeps the
+        number of faces.
     iterations : int
-        Rounds of the method; the paper uses 5. Twice as many are made if the mean triangle quality is
-        still below 0.97.
+        Rounds; the paper uses 5. If the mean triangle quality stays below 0.97, further attempts follow.
 
     Returns
     -------
     TriangleMesh
-        Closed, with the Euler characteristic of the input. The input itself, with a `DalsWarning`, if
-        that cannot be had.
+        Closed, with the Euler characteristic of the input. If every attempt tears the surface, the input
+        itself, with a `DalsWarning`.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def remesh(mesh: TriangleMesh, *, edge_length: float | None = None, iterations: 
 
 
 def _botsch(mesh: TriangleMesh, length: float, iterations: int) -> TriangleMesh | None:
-    """The remeshed surface, without vertices that no face uses; None if it is torn."""
+    """The remeshed surface without unused vertices; None if it is torn."""
     from gpytoolbox import remesh_botsch
 
     vertices, faces = remesh_botsch(mesh.vertices, mesh.faces.astype(np.int32), iterations, length, True)

@@ -1,4 +1,4 @@
-"""The segments that Slicer describes in the header of a .seg.nrrd file."""
+"""Segment descriptions in the header of Slicer's .seg.nrrd files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLOURS = ("0.87 0.51 0.40", "0.56 0.68 0.86", "0.50 0.68 0.50", "0.95 0.84 0.5
 
 
 class Segment(NamedTuple):
-    """One segment: its name and identifier, and where its voxels are."""
+    """One segment: its name and identifier, and the layer and value of its voxels."""
 
     name: str
     identifier: str
@@ -21,7 +21,7 @@ class Segment(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """One of several organs of a label map: its voxels, its value in the file and its name."""
+    """One organ of a label map: its voxels, its value in the file and its name."""
 
     label_map: LabelMap
     value: int
@@ -31,7 +31,7 @@ class Labelled(NamedTuple):
 def segments_in(image: Any) -> tuple[Segment, ...]:
     """The segments of a SimpleITK image, in order; empty if its header describes none.
 
-    Files from before Slicer 4.11 name neither layer nor label value: there each segment is a layer of ones.
+    Files written before Slicer 4.11 state neither layer nor value: each segment is then a layer of ones.
     """
     keys = set(image.GetMetaDataKeys())
     numbers = sorted(int(found[1]) for key in keys if (found := re.fullmatch(r"Segment([0-9]{1,6})_ID", key)))
@@ -74,6 +74,6 @@ def segmentation_metadata(labels: Sequence[Labelled]) -> dict[str, str]:
 
 
 def _extent(label_map: LabelMap) -> str:
-    """First and last voxel along i, j and k: of what is marked, or of the grid if nothing is."""
+    """First and last marked voxel along i, j and k, or those of the grid if the mask is empty."""
     box = marked_box(label_map.array) or tuple(slice(0, count) for count in label_map.array.shape)
     return " ".join(f"{part.start} {part.stop - 1}" for part in reversed(box))

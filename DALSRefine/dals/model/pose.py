@@ -14,16 +14,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pose:
-    """Takes canonical points to millimetres: x_mm = scale R x + translation.
+    """Maps canonical points to millimetres: x_mm = scale R x + translation.
 
     Attributes
     ----------
     scale : float
         Millimetres in one canonical unit.
     translation : (3,)
-        Where the canonical origin lies, RAS mm.
+        Position of the canonical origin, RAS millimetres.
     rotation : (3, 3)
-        Identity unless the patient lies askew.
+        Identity unless the fit may rotate.
     """
 
     scale: float
@@ -31,15 +31,15 @@ class Pose:
     rotation: Array = field(default_factory=lambda: np.eye(3))
 
     def to_patient(self, points: Array) -> Array:
-        """Canonical points (N, 3) in RAS mm."""
+        """Map canonical points (N, 3) to RAS millimetres."""
         return np.asarray(self.scale * points @ self.rotation.T + self.translation)
 
     def to_canonical(self, points: Array) -> Array:
-        """RAS mm points (N, 3) in the canonical frame."""
+        """Map RAS millimetre points (N, 3) to the canonical frame."""
         return np.asarray((points - self.translation) @ self.rotation / self.scale)
 
     def after(self, correction: Pose) -> Pose:
-        """The pose that applies `correction`, a pose within the canonical frame, and then this one."""
+        """The pose that applies `correction`, within the canonical frame, before this one."""
         return Pose(
             self.scale * correction.scale,
             self.to_patient(np.asarray(correction.translation)[None])[0],
@@ -48,10 +48,10 @@ class Pose:
 
 
 class PoseCorrection(torch.nn.Module):
-    """A small similarity transform within the canonical frame, learnt while fitting.
+    """A similarity transform within the canonical frame, optimised during a fit.
 
-    Parameters are the logarithm of the scale, the translation and a rotation vector, all
-    zero at the start; `rotating` tells whether the rotation may change.
+    The parameters are the logarithm of the scale, the translation and a rotation vector, all initially zero.
+    `rotating` says whether the rotation is optimised.
     """
 
     def __init__(self, *, rotating: bool, device: torch.device) -> None:
@@ -61,20 +61,20 @@ class PoseCorrection(torch.nn.Module):
         self.rotation = torch.nn.Parameter(torch.zeros(3, device=device), requires_grad=rotating)
 
     def forward(self, points: Tensor) -> Tensor:
-        """Apply to canonical points (..., 3)."""
+        """Transform canonical points (..., 3)."""
         if self.rotation.requires_grad:
             points = points @ rotation_matrix(self.rotation).T
         return points * self.log_scale.exp() + self.translation
 
     def as_pose(self) -> Pose:
-        """The correction as numbers."""
+        """The present correction as a pose."""
         rotation = rotation_matrix(self.rotation.detach()).cpu().double().numpy()
         translation = self.translation.detach().cpu().double().numpy()
         return Pose(float(self.log_scale.detach().exp()), translation, rotation)
 
 
 def rotation_matrix(vector: Tensor) -> Tensor:
-    """Rotation (3, 3) about the direction of a vector (3,) by its length in radians."""
+    """Rotation matrix (3, 3) of a rotation vector (3,), radians."""
     x, y, z = vector.unbind()
     zero = torch.zeros_like(x)
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
@@ -82,7 +82,7 @@ def rotation_matrix(vector: Tensor) -> Tensor:
 
 
 def random_rotations(count: int, *, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
-    """Uniformly random rotation matrices (count, 3, 3) from random unit quaternions."""
+    """Draw uniform rotation matrices (count, 3, 3) from unit quaternions."""
     q = torch.nn.functional.normalize(torch.randn(count, 4, generator=generator, device=device), dim=1)
     w, x, y, z = q.unbind(dim=1)
     rows = [

@@ -52,9 +52,9 @@ def test_without_a_choice_the_others_go_and_islands_alone_stay() -> None:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_there_is_no_side(side: str) -> None:
-    with pytest.raises(InputError, match=f"nothing on the {side}.*only one large"):
+    with pytest.raises(InputError, match=f"no component on the {side}.*only one large"):
         Components(boxes((10, 10, 5, 9))).chosen(side)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=f"nothing on the {side}.*above each other"):
+    with pytest.raises(InputError, match=f"no component on the {side}.*above each other"):
         Components(boxes((2, 10, 5, 9), (20, 10, 6, 9))).chosen(side)  # type: ignore[arg-type]
 
 

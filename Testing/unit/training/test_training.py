@@ -30,7 +30,7 @@ from dals.model.prior import ShapePrior, load_prior, prior_digest
 from dals.model.template import icosphere
 from dals.training import TrainingReport, TrainingSettings, train
 from dals.training.augmentation import PointWolfSettings
-from dals.training.checkpoint import Progress
+from dals.training.checkpoint import TrainingProgress
 from dals.training.logs import TrainingLog
 from dals.training.loop import EpochStatus, _Trainer
 from dals.training.shapes import ShapeBank, descriptor_latents
@@ -516,7 +516,7 @@ def test_a_sphere_that_was_turned_inside_out_is_mirrored(ellipsoid_prior: ShapeP
     turned.load_state_dict(decoder.state_dict())
     settings = TrainingSettings(decoder=decoder.settings)
     for made, mirrored in ((decoder, False), (turned, True)):
-        report = TrainingReport(made, latents, Progress(learning_rate=1e-3), True)
+        report = TrainingReport(made, latents, TrainingProgress(learning_rate=1e-3), True)
         prior = _prior(Path("ellipsoid.safetensors"), shapes, settings, report, torch.device("cpu"), {})
         assert prior.mirrored is mirrored
         assert prior.digest == prior_digest(prior)
