@@ -2,6 +2,9 @@
 
 Both make an environment of their own in `.venv-dals`, with the exact versions of
 `constraints.txt`, and use it again until those or the project's requirements change.
+
+The script needs nothing but Python. uv and nox would do the same, but have to be installed first, which takes
+an environment of its own; and uv's lock file names the package index of the machine where it was made.
 """
 
 import hashlib
@@ -36,7 +39,7 @@ STYLE_CHECKS = {
     ],
 }
 USAGE = """\
-usage: run.py demo [options of 'dals demo']        refine a made-up liver, write the results to work/demo
+usage: run.py demo [options of 'dals demo']        refine a synthetic liver, write the results to work/demo
        run.py test [--no-lint] [options of pytest]  check style and types, then run the tests
 """
 
