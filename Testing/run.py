@@ -2,6 +2,9 @@
 
 Both make an environment of their own in `.venv-dals`, with the exact versions of
 `constraints.txt`, and use it again until those or the project's requirements change.
+
+The script needs nothing but Python. uv and nox would do the same, but have to be installed first, which takes
+an environment of its own; and uv's lock file names the package index of the machine where it was made.
 """
 
 import hashlib
@@ -27,12 +30,16 @@ DEMO_OUTPUT = ROOT / "work" / "demo"
 EXTRAS: dict[str, list[str]] = {"demo": [], "test": ["lint", "slicer", "test"]}
 BUILD_TOOLS = ["editables", "hatchling"]
 STYLE_CHECKS = {
-    "ruff check": ["ruff", "check", "."],
-    "ruff format": ["ruff", "format", "--check", "."],
-    "mypy": ["mypy"],
+    "ruff check": ["-m", "ruff", "check", "."],
+    "ruff format": ["-m", "ruff", "format", "--check", "."],
+    "mypy": ["-m", "mypy"],
+    "import contracts": [
+        *("-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
+        *("--no-cache", "--no-logo"),
+    ],
 }
 USAGE = """\
-usage: run.py demo [options of 'dals demo']        refine a made-up liver, write the results to work/demo
+usage: run.py demo [options of 'dals demo']        refine a synthetic liver, write the results to work/demo
        run.py test [--no-lint] [options of pytest]  check style and types, then run the tests
 """
 
@@ -61,7 +68,7 @@ def main(arguments: list[str]) -> int:
 def demo(options: list[str]) -> int:
     """Run ``dals demo``; a later ``--output`` among the options wins."""
     DEMO_OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    return run_module("dals", ["demo", "--output", str(DEMO_OUTPUT), *options])
+    return run_python(["-m", "dals", "demo", "--output", str(DEMO_OUTPUT), *options])
 
 
 def test(options: list[str]) -> int:
@@ -70,20 +77,20 @@ def test(options: list[str]) -> int:
     if "--no-lint" in options:
         options = [option for option in options if option != "--no-lint"]
     else:
-        failed = [name for name, (module, *rest) in STYLE_CHECKS.items() if run_module(module, rest) != 0]
+        failed = [name for name, check in STYLE_CHECKS.items() if run_python(check) != 0]
         if failed:
             print(f"\nFailed: {', '.join(failed)}. The tests follow; the exit status will not be 0.\n", flush=True)
-    status = run_module("pytest", options)
+    status = run_python(["-m", "pytest", *options])
     return status or int(bool(failed))
 
 
-def run_module(module: str, options: list[str]) -> int:
-    """Run a module with the environment's Python in the project's folder; returns the exit status."""
+def run_python(arguments: list[str]) -> int:
+    """Run the environment's Python in the project's folder; returns the exit status."""
     variables = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         variables.setdefault(name, str(min(available_cores(), 8)))
     sys.stdout.flush()
-    command = [str(python_of(ENVIRONMENT)), "-m", module, *options]
+    command = [str(python_of(ENVIRONMENT)), *arguments]
     return subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from dals.errors import OutputError, PriorError
 from dals.io.atomic import atomic_path
 from dals.model.prior_files import SUFFIX, PriorHeader, available_priors, read_header
+from DALSRefineLib.i18n import tr as _
 
 Colour = tuple[float, float, float]
 _CATEGORY = "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}"
@@ -122,12 +122,15 @@ def card_lines(header: PriorHeader) -> list[str]:
 
 
 def side_note(header: PriorHeader) -> str:
-    """What a model card says under bias of the side of the body that its shapes are of; empty where that is all one.
+    """What to do with an organ of the other side, where a prior knows one side only; otherwise empty.
 
-    A paired organ's shapes are often of one side only; of contours and points nobody can tell the side.
+    Nothing can tell the side of contours and points, so the user has to.
     """
-    sentences = re.split(r"(?<=[.!?])\s+", str(_mapping(header.card).get("bias", "")))
-    return next((sentence for sentence in sentences if "side of the body" in sentence), "")
+    if header.side == "left":
+        return _("All training shapes are of the left side of the body: mirror a right organ before use.")
+    if header.side == "right":
+        return _("All training shapes are of the right side of the body: mirror a left organ before use.")
+    return ""
 
 
 _TASKS = {"points": "2,500 points", "planes": "3 central planes", "clinician": "3 clicked curves, pose unknown"}

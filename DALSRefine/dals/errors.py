@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DalsError(Exception):
-    """Base of every error that a user can cause or cure.
+    """Base of all errors that a user can cause or cure.
 
     The command line prints the message and exits with status 2; the Slicer module
     shows it in a message box. Anything else that escapes is a bug.
@@ -12,28 +12,28 @@ class DalsError(Exception):
 
 
 class InputError(DalsError):
-    """The observation cannot be used: missing, unreadable, empty or contradictory."""
+    """The input is missing, unreadable, empty or contradictory."""
 
 
 class OutputError(DalsError):
-    """The result cannot be written where it was asked for."""
+    """The result cannot be written."""
 
 
 class PriorError(DalsError):
-    """The prior is unknown, damaged or of a format that this version cannot read."""
+    """The prior is unknown, damaged or of a newer format."""
 
 
 class DeviceError(DalsError):
-    """The compute device asked for is not there or cannot do the work."""
+    """The requested device does not exist or cannot do the computation."""
 
 
 class DatasetError(DalsError):
-    """A training data set is missing, empty or inconsistent."""
+    """The training data set is missing, empty or inconsistent."""
 
 
 class FitCancelledError(DalsError):
-    """The fit was stopped by the caller before it had a result."""
+    """The caller stopped the fit."""
 
 
 class DalsWarning(UserWarning):
-    """Something a clinician should look at, though the work goes on."""
+    """A doubt that a clinician should know of; the computation goes on."""

@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "DALSRefine"), str(ROOT / "Testing")]
 
 import torch
 
-from benchmarks.speed import synthetic_case
+from benchmarks.speed import flops, synthetic_case
 from dals.dataset.normalisation import canonical
 from dals.demo.synthetic_liver import synthetic_liver
 from dals.fitting import fit
@@ -97,7 +97,7 @@ def _fits(prior_name: str, device: torch.device) -> dict[str, Any]:
             "ms_a_step": 1e3 * seconds / ours.steps,
             "cpu_seconds": reference.seconds,
             "distance_from_cpu_mm": {"mean": float(gap.mean()), "maximum": float(gap.max())},
-            "gflop_a_step_at_the_end": 2 * prior.decoder.flops(len(icosphere(settings.level).vertices)) / 1e9,
+            "gflop_a_step_at_the_end": flops(prior.decoder, len(icosphere(settings.level).vertices)) / 1e9,
         }
     return rows
 

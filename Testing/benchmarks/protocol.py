@@ -29,7 +29,7 @@ CACHE = ROOT / "work" / "benchmarks"
 AXES = ("sagittal", "coronal", "axial")
 OFF_CENTRE = 0.08  # of the extent, at most
 CLICKS = 28
-TREMOR_MM = 0.5
+NOISE_MM = 0.5
 
 
 HELD_OUT = {"liver": "livers of msd_test", "hippocampus": "hippocampi of segmenter_test"}
@@ -91,7 +91,7 @@ def clinician_of(shape: NormalisedShape) -> PlanarContours:
             origin,
             np.eye(3)[axis],
             control_points=CLICKS,
-            tremor_mm=TREMOR_MM,
+            noise_mm=NOISE_MM,
             seed=int(rng.integers(1 << 30)),
         )
         contours.append(Contour(sample_closed_spline(clicks), clicks, name))

@@ -1,7 +1,8 @@
-"""Put held-out figures on a shipped prior's card: `python Testing/benchmarks/write_card.py liver`.
+"""Renew the card of a shipped prior: `python Testing/benchmarks/write_card.py liver`.
 
-Takes them from `results/heldout-ORGAN.json`, which `heldout.py` wrote, and writes the card into the
-prior's metadata and beside it as `ORGAN.md`. The weights stay as they are.
+The card is what training has put there, overwritten by `cards/ORGAN.json` (data, licence, bias, side), and the
+held-out figures of `results/heldout-ORGAN.json`, which `heldout.py` writes. It goes into the prior's metadata
+and beside the prior as `ORGAN.md`. Weights and digest stay as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dals.model.prior import ShapePrior, load_prior, save_prior
 
 PRIORS = ROOT / "Resources" / "Priors"
 RESULTS = Path(__file__).resolve().parent / "results"
+CARDS = Path(__file__).resolve().parent / "cards"
 TITLES = {
     "points": "2,500 points, pose known",
     "planes": "3 orthogonal planes through the centre, pose known",
@@ -57,6 +59,7 @@ def main() -> int:
     cases = len({row["case"] for row in rows})
     card = {
         **prior.card,
+        **json.loads((CARDS / f"{organ}.json").read_text(encoding="utf-8")),
         "held_out": {"cases": f"{cases} {HELD_OUT[organ]}, never trained on or tuned to", **held_out},
     }
     save_prior(path, replace(prior, card=card))
@@ -91,6 +94,7 @@ def _text(prior: ShapePrior, held_out: dict[str, dict[str, float]], cases: int) 
             f"- Radius of the training shapes' bounding spheres: {float(prior.scales_mm.min()):.0f} to "
             f"{float(prior.scales_mm.max()):.0f} mm."
         ),
+        *([f"- Side of the body: {prior.side}."] if prior.side else []),
         f"- Bias: {card['bias']}",
         f"- Made by `python Testing/benchmarks/make_prior.py {prior.name}`.",
         "",

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from known_shapes import marked_points
 from scene_nodes import (
     CENTRE,
     LINEAR,
@@ -239,9 +240,9 @@ def test_a_volume_without_a_regular_grid(scene, inputs):
 
 def _is_the_sphere(label_map, centre=CENTRE, *, volume=VOLUME):
     __tracebackhide__ = True
-    np.testing.assert_allclose(label_map.marked_points.mean(axis=0), centre, atol=0.3)
+    np.testing.assert_allclose(marked_points(label_map).mean(axis=0), centre, atol=0.3)
     assert label_map.volume == pytest.approx(volume, rel=0.02)
-    extent = np.linalg.norm(label_map.marked_points - centre, axis=1).max()
+    extent = np.linalg.norm(marked_points(label_map) - centre, axis=1).max()
     assert extent == pytest.approx(RADIUS, abs=max(label_map.spacing))
 
 
@@ -271,7 +272,9 @@ def test_a_segment_that_is_stored_as_a_box_of_its_grid(scene, inputs):
     )
     alone = segmentation_node(scene)  # without a reference geometry the grid is the segment's own
     label_map = inputs.segment_label_map(alone, add_segment(alone, part, offset=(6, 8, 5)))
-    np.testing.assert_allclose(np.sort(label_map.marked_points, axis=0), np.sort(full.marked_points, axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        np.sort(marked_points(label_map), axis=0), np.sort(marked_points(full), axis=0), atol=1e-6
+    )
     assert not label_map.touches_border
 
 

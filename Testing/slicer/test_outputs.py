@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from known_shapes import marked_points
 from scene_nodes import (
     CENTRE,
     LINEAR,
@@ -221,7 +222,7 @@ def test_scalars_of_the_user_are_left_alone(outputs, model):
 
 def _volume_and_centre(inputs, node, segment_id):
     label_map = inputs.segment_label_map(node, segment_id)
-    return label_map.volume, label_map.marked_points.mean(axis=0)
+    return label_map.volume, marked_points(label_map).mean(axis=0)
 
 
 @pytest.mark.parametrize("move", MOVES)
@@ -470,7 +471,7 @@ def test_a_saved_scene_brings_everything_back(scene, inputs, outputs, tmp_path):
     segment_id = segmentation.GetNthSegmentID(0)
     label_map = inputs.segment_label_map(scene.GetFirstNodeByName("result"), segment_id)
     np.testing.assert_allclose(
-        np.sort(label_map.marked_points, axis=0), np.sort(before[2].marked_points, axis=0), atol=1e-3
+        np.sort(marked_points(label_map), axis=0), np.sort(marked_points(before[2]), axis=0), atol=1e-3
     )
     segment = segmentation.GetSegment(segment_id)
     assert segment.GetName() == "liver"
@@ -487,5 +488,5 @@ def test_a_liver_goes_through_all_of_it(scene, inputs, outputs):
     found = inputs.segmentation_from_node(node, segment_id).label_map
     assert found.volume == pytest.approx(liver.volume, rel=0.02)
     model = outputs.new_model(scene, liver, name="liver", colour=RED)
-    distances = signed_distances(found.marked_points, outputs.mesh_of_model(model))
+    distances = signed_distances(marked_points(found), outputs.mesh_of_model(model))
     assert distances.max() < 0.01  # all voxels' centres lie inside

@@ -15,7 +15,7 @@ from command import contents, dals, write_table
 
 from dals.cli import main
 from dals.evaluation.metrics import dice
-from dals.geometry.components import chosen_component
+from dals.geometry.components import Components
 from dals.geometry.label_map import LabelMap
 from dals.geometry.surface_distance import signed_distances
 from dals.geometry.voxelisation import mesh_to_label_map
@@ -282,7 +282,8 @@ def test_left_and_right_in_one_label(files: Files, tmp_path: Path, capsys: pytes
     assert capsys.readouterr().err == ""
     sides = [read_mesh(tmp_path / name).vertices[:, 0].mean() for name in ("any.stl", "right.stl")]
     np.testing.assert_allclose(sides, [-95, 105], atol=10)
-    assert dice(read_label_map(tmp_path / "right.nii.gz"), chosen_component(read_label_map(files.pair), "right")) > 0.85
+    right = Components(read_label_map(files.pair)).chosen("right")
+    assert dice(read_label_map(tmp_path / "right.nii.gz"), right) > 0.85
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_components_there_are_not(component: str, words: str, files: Files, refu
 
 def test_a_side_with_nothing(files: Files, refused: Refused) -> None:
     error = refused("--segmentation", files.organ, "--component", "right")
-    assert "nothing on the right in the segmentation organ.nii.gz" in error
+    assert "The segmentation organ.nii.gz has no component on the right" in error
     assert "only one large component" in error
 
 

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.transforms import apply_matrix
 from dals.observations.contours import Contour
 
 
@@ -39,10 +40,15 @@ def grid(shape_ijk, spacing, *, angles=(0.0, 0.0, 0.0), centre=(20.0, -30.0, 40.
     return LabelMap(np.zeros(tuple(shape_ijk)[::-1], dtype=bool), matrix, "grid")
 
 
+def marked_points(label_map: LabelMap) -> np.ndarray:
+    """Centres of the marked voxels, (N, 3), RAS millimetres."""
+    return apply_matrix(label_map.ijk_to_ras, np.argwhere(label_map.array)[:, ::-1])
+
+
 def inside_ellipsoid(label_map: LabelMap, radii=(60.0, 45.0, 35.0), centre=(20.0, -30.0, 40.0)) -> np.ndarray:
     """Which voxel centres lie inside, (K, J, I) bool."""
     kji = np.indices(label_map.array.shape).reshape(3, -1)
-    ras = kji[::-1].T @ label_map.ijk_to_ras[:3, :3].T + label_map.ijk_to_ras[:3, 3]
+    ras = apply_matrix(label_map.ijk_to_ras, kji[::-1].T)
     return ((((ras - centre) / radii) ** 2).sum(axis=1) < 1).reshape(label_map.array.shape)
 
 

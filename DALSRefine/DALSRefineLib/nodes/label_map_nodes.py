@@ -16,6 +16,7 @@ from slicer import (
 
 from dals.errors import DalsWarning, InputError
 from dals.geometry.label_map import LabelMap
+from dals.geometry.transforms import apply_matrix
 from dals.observations import PlanarContours, Segmentation
 from dals.observations.painted_slices import contours_from_painted_slices
 from DALSRefineLib.nodes.oriented_images import (
@@ -164,8 +165,8 @@ def _warped(local: LabelMap, node: Any) -> LabelMap:
     mask = local.array[slices_of(box)]
     # Slicer's own hardening takes the new extent from the old one's corners alone, and cuts off what bulges.
     edge = np.argwhere(mask & ~ndimage.binary_erosion(mask))[:, ::-1] + box[:, 0]
-    points = points_to_world(node, edge @ local.ijk_to_ras[:3, :3].T + local.ijk_to_ras[:3, 3])
-    ijk = points @ local.ras_to_ijk[:3, :3].T + local.ras_to_ijk[:3, 3]
+    points = points_to_world(node, apply_matrix(local.ijk_to_ras, edge))
+    ijk = apply_matrix(local.ras_to_ijk, points)
     if not np.isfinite(ijk).all() or np.prod(np.ptp(ijk, axis=0) + 3) > _MOST_VOXELS:
         raise InputError(f"The transform takes the segment '{local.name}' too far apart; please check it.")
     space = grown(np.stack([np.floor(ijk.min(axis=0)), np.ceil(ijk.max(axis=0))], axis=1).astype(np.int64))

@@ -11,6 +11,7 @@ from slicer import vtkSegment, vtkSegmentation, vtkSegmentationConverter
 from dals.errors import DalsWarning, InputError, OutputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.transforms import apply_matrix
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.geometry.vtk_bridge import polydata_of
 from DALSRefineLib.nodes.inputs import grid_of_volume
@@ -150,7 +151,7 @@ def _voxels_of(mesh: TriangleMesh, grid: LabelMap) -> Any:
     box = marked_box(label_map.array)
     if box is None:
         raise OutputError("The surface lies outside of the image; no segment can be made of it.")
-    ijk = mesh.vertices @ grid.ras_to_ijk[:3, :3].T + grid.ras_to_ijk[:3, 3]
+    ijk = apply_matrix(grid.ras_to_ijk, mesh.vertices)
     if np.any(ijk.min(axis=0) < -0.5) or np.any(ijk.max(axis=0) > np.array(grid.array.shape[::-1]) - 0.5):
         warnings.warn(
             "The surface reaches beyond the image; the segment is cut off at its border.", DalsWarning, stacklevel=3

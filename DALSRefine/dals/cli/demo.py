@@ -1,4 +1,4 @@
-"""`dals demo`: a made-up liver, refined from its contours and from a damaged label map."""
+"""`dals demo`: refines a synthetic liver from contours and from a damaged label map."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from dals.geometry.mesh import TriangleMesh
     from dals.observations import Observation
 
-SUMMARY = "Refine an embedded synthetic case and compare it with the truth."
-_OFFSETS = (0.06, -0.05, 0.07)  # of the planes from the middle, in parts of the extent: nobody hits the centre
+SUMMARY = "Refine a synthetic liver from contours and from a damaged label map, and compare with the truth."
+_OFFSETS = (0.06, -0.05, 0.07)  # of the planes from the centre, relative to the extent: users miss the centre, too
 _VOXEL_MM = (1.5, 1.5, 3.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--output", type=Path, default=Path("dals-demo"), metavar="FOLDER", help="what is written")
+    parser.add_argument(
+        "--output", type=Path, default=Path("dals-demo"), metavar="FOLDER", help="folder for the results"
+    )
     parser.add_argument("--prior", default="liver", metavar="PRIOR", help="name of a prior, or its file")
     add_device_option(parser)
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
@@ -41,7 +43,7 @@ class _DemoCase:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the case, refine it twice, compare, draw."""
+    """Make the case, refine it twice, compare and render."""
     from dals.cli.cases import Case, run_case
     from dals.cli.progress import ProgressBar
     from dals.io.meshes import read_mesh
@@ -92,7 +94,7 @@ def _folder(path: Path) -> Path:
 
 
 def _make_case(folder: Path, seed: int) -> _DemoCase:
-    """Draw contours on three planes off the middle and damage a label map; write both as a user would have them."""
+    """Write contours on three off-centre planes and a damaged label map, as a user would have them."""
     import numpy as np
 
     from dals.demo.synthetic_liver import cut_contour, damaged_mask, synthetic_liver
@@ -164,5 +166,5 @@ def _draw(path: Path, demo: _DemoCase, meshes: dict[str, TriangleMesh]) -> None:
     ]
     try:
         render_meshes(path, panels, size=(420, 400))
-    except OutputError as error:  # a server without OpenGL still gets its meshes and numbers
+    except OutputError as error:  # without OpenGL there are still meshes and numbers
         warnings.warn(str(error), DalsWarning, stacklevel=2)

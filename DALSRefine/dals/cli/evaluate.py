@@ -1,4 +1,4 @@
-"""`dals evaluate`: how far a surface is from the truth."""
+"""`dals evaluate`: compares a surface with the ground truth."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from typing import Any, Literal
 from dals.cli.numbers import at_least
 from dals.io.atomic import atomic_path
 
-SUMMARY = "Compare a surface with one or more ground truths."
+SUMMARY = "Compare a surface with one or more ground truths: distances, F-scores, triangle quality, volume error."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("mesh", type=Path, metavar="MESH", help="the surface to judge")
-    parser.add_argument("truths", type=Path, nargs="+", metavar="GROUND_TRUTH", help="meshes or label maps")
+    parser.add_argument("mesh", type=Path, metavar="MESH", help="surface to evaluate")
+    parser.add_argument("truths", type=Path, nargs="+", metavar="GROUND_TRUTH", help="mesh or label map")
     parser.add_argument("--label", type=int, metavar="N", help="label in a label map")
-    parser.add_argument("--ras", action="store_true", help="meshes that do not state their axes are RAS, not LPS")
-    parser.add_argument("--samples", type=at_least(1), default=100_000, metavar="N", help="points on each surface")
-    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the sampling")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON as well")
+    parser.add_argument("--ras", action="store_true", help="meshes that name no coordinate system are in RAS, not LPS")
+    parser.add_argument(
+        "--samples", type=at_least(1), default=100_000, metavar="N", help="random points on each surface"
+    )
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the random points")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare and print."""
+    """Compare, print and write the figures."""
     from dals.evaluation.metrics import compare
     from dals.io.meshes import read_mesh
 
@@ -57,7 +59,7 @@ def _truth(path: Path, space: Any, label: int | None) -> Any:
 
 
 def _has_libigl() -> bool:
-    """Self-intersections are counted where the package that finds them is installed."""
+    """Whether libigl is installed, which finds self-intersections."""
     return find_spec("igl") is not None
 
 

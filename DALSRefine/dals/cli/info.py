@@ -1,21 +1,23 @@
-"""`dals info`: what is known of a prior."""
+"""`dals info`: shows the card of a prior."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-SUMMARY = "Show a prior's card, or list the priors that can be used by name."
+SUMMARY = "Show the card of a prior, or list the available priors."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("prior", nargs="?", metavar="PRIOR", help="name of a prior, or its file; none lists them")
-    parser.add_argument("--json", action="store_true", help="the card as JSON")
+    parser.add_argument(
+        "prior", nargs="?", metavar="PRIOR", help="name or file of a prior; without it, list the available ones"
+    )
+    parser.add_argument("--json", action="store_true", help="print the card as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print."""
+    """Print the card, or the list of priors."""
     from dals.model.prior import load_prior
     from dals.model.prior_files import available_priors
 

@@ -1,4 +1,4 @@
-"""Numbers, labels and components on the command line."""
+"""Parsing of numbers, labels and components."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers from `minimum` on."""
+    """A type for argparse: integers from `minimum` on."""
 
     def parse(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
         if number < minimum:
             raise argparse.ArgumentTypeError(f"{text} is less than {minimum}")
         return number
@@ -28,7 +28,7 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
 
 def label_of(text: str | None) -> int | str | None:
-    """What `--label` means: a label value if it is a whole number, else the name of a segment."""
+    """Parse `--label`: a whole number is a label value, anything else the name of a segment."""
     if not text:
         return None
     try:
@@ -38,12 +38,12 @@ def label_of(text: str | None) -> int | str | None:
 
 
 def component_of(text: str | None) -> ComponentChoice | None:
-    """What `--component` means.
+    """Parse `--component`.
 
     Raises
     ------
     InputError
-        If it is neither largest, left or right nor a rank from 1 on.
+        If it is not largest, left, right or a rank from 1 on.
     """
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""`dals prepare`: meshes and label maps to normalised training shapes."""
+"""`dals prepare`: makes normalised training shapes from meshes and label maps."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from dals.cli.numbers import at_least
 from dals.cli.progress import ProgressBar
 from dals.errors import DatasetError
 
-SUMMARY = "Make normalised training shapes from label maps or meshes."
-WHEN_STOPPED = "the next run makes what is missing"
+SUMMARY = "Make a data set of normalised training shapes from label maps or meshes."
+WHEN_STOPPED = "the next run resumes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="label maps, meshes, folders of them or patterns")
-    parser.add_argument("--label", type=int, nargs="+", metavar="N", help="labels whose union is the organ")
-    parser.add_argument("--ras", action="store_true", help="meshes that do not state their axes are RAS, not LPS")
-    parser.add_argument("--mirror", action="store_true", help="flip left and right")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="label map, mesh, folder of them, or pattern")
     parser.add_argument(
-        "--workers", type=at_least(1), metavar="N", help="processes; as many as there are cores by default"
+        "--label", type=int, nargs="+", metavar="N", help="labels whose union is the organ; by default all"
     )
+    parser.add_argument("--ras", action="store_true", help="meshes that name no coordinate system are in RAS, not LPS")
+    parser.add_argument(
+        "--mirror", action="store_true", help="swap left and right, to bring all organs of a pair to one side"
+    )
+    parser.add_argument("--workers", type=at_least(1), metavar="N", help="number of processes; by default one per core")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prepare and report."""
+    """Make the data set and report."""
     from dals.dataset.preparation import prepare
 
     with ProgressBar("Preparing shapes") as progress:

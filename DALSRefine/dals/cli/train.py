@@ -1,4 +1,4 @@
-"""`dals train`: a prior from a data set of normalised shapes."""
+"""`dals train`: trains a prior on a data set of normalised shapes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dals.cli.numbers import at_least
 from dals.cli.progress import ProgressBar
 from dals.errors import DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
+from dals.model.prior_files import SIDES
 
 if TYPE_CHECKING:
     import torch
@@ -24,31 +25,45 @@ if TYPE_CHECKING:
     from dals.dataset.normalisation import NormalisedShape
     from dals.training import TrainingReport, TrainingSettings
 
-SUMMARY = "Train a prior on a data set that `dals prepare` made."
-WHEN_STOPPED = "started again it goes on from its last checkpoint"
+SUMMARY = "Train a prior on a data set made by `dals prepare`."
+WHEN_STOPPED = "the same command resumes from the last checkpoint"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that `dals prepare` made")
-    parser.add_argument("out", type=Path, metavar="OUT", help="the prior, NAME.safetensors; logs go to NAME.training")
-    parser.add_argument("--names", type=Path, metavar="FILE", help="train only on the shapes named here, one a line")
-    parser.add_argument("--recipe", choices=("project", "paper"), default="project", help="defaults of all settings")
-    parser.add_argument("--time-limit", type=_duration, metavar="TIME", help="such as 90s, 40m or 2h, over all starts")
-    parser.add_argument("--processor-time", action="store_true", help="limit the processor time, not that of the clock")
-    parser.add_argument("--epochs", type=at_least(1), metavar="N", help="upper bound on the epochs")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder made by `dals prepare`")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="file of the prior, NAME.safetensors; logs go to NAME.training"
+    )
+    parser.add_argument(
+        "--names",
+        type=Path,
+        metavar="FILE",
+        help="text file with the names of the shapes to train on, one per line; by default all",
+    )
+    parser.add_argument("--recipe", choices=("project", "paper"), default="project", help="default settings")
+    parser.add_argument(
+        "--time-limit", type=_duration, metavar="TIME", help="training time over all runs, such as 90s, 40m or 2h"
+    )
+    parser.add_argument("--processor-time", action="store_true", help="limit CPU time, not wall-clock time")
+    parser.add_argument("--epochs", type=at_least(1), metavar="N", help="maximum number of epochs")
     parser.add_argument("--variants", type=at_least(0), metavar="N", help="warped copies of each shape")
-    parser.add_argument("--batch-size", type=at_least(1), metavar="N", help="shapes a step")
-    parser.add_argument("--points", type=at_least(1), metavar="N", help="points for the Chamfer distance")
+    parser.add_argument("--batch-size", type=at_least(1), metavar="N", help="shapes per step")
+    parser.add_argument("--points", type=at_least(1), metavar="N", help="points per shape for the Chamfer distance")
     parser.add_argument("--learning-rate", type=_rate, metavar="RATE", help="initial learning rate of Adam")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="of the hidden layers")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="precision of the hidden layers")
     add_device_option(parser)
     parser.add_argument("--seed", type=at_least(0), metavar="N", help="seed of every random choice")
-    parser.add_argument("--card", type=Path, metavar="FILE", help="JSON whose entries are added to the model card")
+    parser.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE",
+        help="JSON with entries for the model card; the entry side is left, right or both",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, or go on with an interrupted training, and write the prior."""
+    """Train or resume, and write the prior."""
     from dals.dataset.storage import load_dataset
     from dals.model.prior import save_prior
     from dals.model.prior_files import SUFFIX
@@ -85,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _training_folder(out: Path) -> Path:
-    """Where checkpoint and logs go, made now: hours later it would be too late to find that nothing can be written."""
+    """Make the folder of checkpoint and logs now, to find out before hours of training whether it can be written."""
     folder = out.with_suffix(".training")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,14 +162,14 @@ def _prior(
 
 @contextmanager
 def _processes(name: str) -> Iterator[tuple[torch.device, bool]]:
-    """The device of this process and whether it is the first one; under torchrun, with the others joined."""
+    """Join the other processes under torchrun; yield the device of this process and whether it is the first."""
     import torch
     import torch.distributed as dist
 
     from dals.ops.device import choose_device
 
     device = choose_device(name)
-    torch.set_float32_matmul_precision("high")  # TF32 where the device has it; the processor is not affected
+    torch.set_float32_matmul_precision("high")  # TF32 where available; no effect on the CPU
     if "LOCAL_RANK" not in os.environ:
         yield device, True
         return
@@ -163,8 +178,8 @@ def _processes(name: str) -> Iterator[tuple[torch.device, bool]]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     yield device, dist.get_rank() == 0
-    # Without it, threads of the group that still run when the interpreter ends abort the process now and then.
-    # After an error the others may be waiting for this process: torchrun ends them.
+    # Without this, threads of the group sometimes abort the process when the interpreter exits. It is not reached after
+    # an error, when the others may be waiting: torchrun ends them.
     dist.barrier()
     dist.destroy_process_group()
 
@@ -195,6 +210,8 @@ def _read_card(path: Path | None) -> dict[str, Any]:
         raise InputError(f"The card {path} cannot be read as JSON.") from error
     if not isinstance(card, dict):
         raise InputError(f"The card {path} must hold one JSON object.")
+    if card.get("side") not in (None, *SIDES):
+        raise InputError(f"The side on the card {path} must be one of {', '.join(SIDES)}, or null.")
     return card
 
 

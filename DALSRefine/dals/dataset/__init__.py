@@ -1,1 +1,1 @@
-"""From label maps and meshes to training shapes."""
+"""Training shapes from label maps and meshes."""

@@ -1,7 +1,7 @@
-"""One organ as it was found to one shape that a prior can learn from.
+"""Normalisation of one organ's surface or label map for training.
 
-Whatever comes in, a mesh with holes or a label map with five-millimetre slices, leaves as a
-closed surface of genus 0 in RAS axes, centred and scaled into the unit sphere.
+A mesh with holes or a label map with 5 mm slices becomes a closed surface of genus 0 in RAS axes, centred and scaled
+into the unit sphere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonDataModel import vtkPolyData, vtkStaticCellLocator
 from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 
-from dals.dataset.topology_repair import genus_zero_surface, is_sphere, largest_solid_component
+from dals.dataset.topology_repair import genus_zero_surface, largest_solid_component
 from dals.errors import InputError
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -36,19 +36,18 @@ _DEVIATION_CHECKS = 20_000
 
 @dataclass(frozen=True)
 class NormalisedShape:
-    """A closed genus-0 surface in the canonical frame, and the way back to the patient.
+    """A closed genus-0 surface in the canonical frame, with its place in the patient.
 
     Attributes
     ----------
     name : str
         Unique within its data set.
     mesh : TriangleMesh
-        Canonical: the area-weighted centroid of the surface (the mean of uniform samples of it)
-        is the origin, the vertex farthest from it has norm 1. Axes are RAS.
+        Canonical: the origin is the area-weighted centroid, the farthest vertex has norm 1, the axes are RAS.
     centre_mm : (3,) float64
-        That centroid in patient millimetres, RAS.
+        The centroid in RAS millimetres.
     scale_mm : float
-        Length of the canonical unit; ``mesh.vertices * scale_mm + centre_mm`` are patient millimetres.
+        The canonical unit: ``mesh.vertices * scale_mm + centre_mm`` is in RAS millimetres.
     volume_ml : float
         Enclosed volume.
     """
@@ -66,20 +65,19 @@ class NormalisedShape:
 
 
 def normalise(shape: TriangleMesh | LabelMap, *, name: str = "", mirror: bool = False) -> NormalisedShape:
-    """Turn a surface or a label map into a standard shape.
+    """Turn a surface or a label map into a normalised shape.
 
-    The shape is put on a 1 mm isotropic grid in RAS axes, its largest component is kept, cavities are
-    filled, handles are repaired where they are, and the surface of the smoothed mask is simplified to
-    about 20,000 faces that stay within 0.3 mm of it.
+    The steps: resample to a 1 mm grid in RAS axes, keep the largest component, fill cavities, repair handles
+    locally, extract the surface of the smoothed mask, and simplify it to about 20,000 faces within 0.3 mm.
 
     Parameters
     ----------
     shape : TriangleMesh or LabelMap
-        A surface in patient millimetres, RAS, with or without holes; or a label map.
+        A surface in RAS millimetres, which may have holes, or a label map.
     name : str
         Name of the result.
     mirror : bool
-        Flip the patient's left and right, to bring all organs of a pair to one side.
+        Swap the patient's left and right, to bring all organs of a pair to one side.
 
     Returns
     -------
@@ -88,13 +86,13 @@ def normalise(shape: TriangleMesh | LabelMap, *, name: str = "", mirror: bool = 
     Raises
     ------
     InputError
-        If there is nothing in it, it has no plausible size in millimetres, or its handles cannot be
-        repaired within 3% of its volume.
+        If the shape is empty or has no plausible size in millimetres, or if its handles cannot be repaired
+        within 3% of its volume.
     """
     mask, origin = _mesh_mask(shape) if isinstance(shape, TriangleMesh) else _label_mask(shape)
     solid = largest_solid_component(mask)
     surface, _ = genus_zero_surface(solid, smoothing=SMOOTHING_MM / SPACING_MM, max_volume_change=MAX_VOLUME_CHANGE)
-    # The budget of the repair counts voxels; smoothing may still have eaten a very thin organ.
+    # The budget of the repair counts voxels. Smoothing may still have lost a very thin organ.
     expected, found = float(solid.sum()), surface.volume
     if abs(found / expected - 1) > MAX_VOLUME_CHANGE:
         raise InputError(
@@ -122,7 +120,7 @@ def canonical(mesh: TriangleMesh, *, name: str = "") -> NormalisedShape:
     NormalisedShape
         With all vertices of `mesh` in their order.
     """
-    centre = surface_centroid(mesh)
+    centre = mesh.centroid
     scale = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
     return NormalisedShape(
         name=name,
@@ -133,27 +131,22 @@ def canonical(mesh: TriangleMesh, *, name: str = "") -> NormalisedShape:
     )
 
 
-def surface_centroid(mesh: TriangleMesh) -> FloatArray:
-    """Mean position over the surface, (3,), in the unit of the mesh; the limit of the mean of uniform samples."""
-    return np.asarray(np.average(mesh.corners.mean(axis=1), axis=0, weights=mesh.face_areas))
-
-
 def simplify(mesh: TriangleMesh, *, faces: int = FACES, max_deviation: float = MAX_DEVIATION_MM) -> TriangleMesh:
-    """Fewer faces at the same surface, by quadric edge collapse.
+    """Reduce the number of faces by quadric edge collapse.
 
     Parameters
     ----------
     mesh : TriangleMesh
         Closed, genus 0.
     faces : int
-        Number of faces to aim at; more are kept where the surface would deviate.
+        Target; more are kept if the surface would deviate too far.
     max_deviation : float
-        Largest distance of the vertices of `mesh` to the result (checked at 20,000 of them), in its unit.
+        Largest distance from the vertices of `mesh` to the result, in their unit; checked at 20,000 of them.
 
     Returns
     -------
     TriangleMesh
-        Closed, genus 0; `mesh` itself if it has few faces or cannot be simplified.
+        Closed, genus 0; `mesh` itself if it has few faces already or cannot be simplified.
     """
     start = _without_slivers(mesh)
     while faces < len(start.faces):
@@ -162,19 +155,19 @@ def simplify(mesh: TriangleMesh, *, faces: int = FACES, max_deviation: float = M
         decimation.SetTargetReduction(1 - faces / len(start.faces))
         decimation.Update()
         candidate = mesh_of(decimation.GetOutput())
-        if is_sphere(candidate) and _deviation(mesh, decimation.GetOutput()) <= max_deviation:
+        if candidate.is_sphere and _deviation(mesh, decimation.GetOutput()) <= max_deviation:
             return candidate
-        # The merging may itself be what deviates; more faces would not cure that.
+        # If merging slivers caused the deviation, more faces would not help.
         faces = faces if start is not mesh else int(1.6 * faces)
         start = mesh
     return mesh
 
 
 def _without_slivers(mesh: TriangleMesh) -> TriangleMesh:
-    """The surface with all vertices near one grid point merged, if that leaves it a sphere.
+    """The surface with the vertices around each grid point merged, if it then still has genus 0.
 
-    An isosurface has many slivers around grid points; without them the decimation, which takes
-    most of the time, takes half of it.
+    An isosurface has many slivers around grid points. Without them the decimation, the slowest step, takes half the
+    time.
     """
     _, cluster, counts = np.unique(
         np.round(mesh.vertices / SPACING_MM), axis=0, return_inverse=True, return_counts=True
@@ -184,7 +177,7 @@ def _without_slivers(mesh: TriangleMesh) -> TriangleMesh:
     faces = cluster[mesh.faces]
     whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
     merged = TriangleMesh(vertices, faces[whole])
-    return merged if is_sphere(merged) else mesh
+    return merged if merged.is_sphere else mesh
 
 
 def _deviation(mesh: TriangleMesh, simplified: vtkPolyData) -> float:
@@ -200,7 +193,7 @@ def _deviation(mesh: TriangleMesh, simplified: vtkPolyData) -> float:
 
 
 def _grid(lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Origin (mm, RAS) and size in voxels (x, y, z) of a 1 mm grid around a box, with a margin."""
+    """Origin (RAS millimetres) and size in voxels (x, y, z) of a 1 mm grid around a box, with a margin."""
     extent = float((upper - lower).max())
     if not np.isfinite(extent):
         raise InputError("The shape has coordinates that are not finite numbers.")
@@ -214,9 +207,9 @@ def _grid(lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, NDArray[np.
 
 
 def _mesh_mask(mesh: TriangleMesh) -> tuple[BoolArray, FloatArray]:
-    """Voxels whose centre is inside a surface, (Z, Y, X), and the position of the first (mm, RAS).
+    """Voxels whose centre is inside a surface, (Z, Y, X), and the position of the first, RAS millimetres.
 
-    The stencil joins loose ends slice by slice, which bridges the small holes of meshes as they are found.
+    The stencil joins loose ends slice by slice, which bridges small holes of the mesh.
     """
     if len(mesh.faces) == 0:
         raise InputError("The mesh has no faces.")
@@ -229,10 +222,9 @@ def _mesh_mask(mesh: TriangleMesh) -> tuple[BoolArray, FloatArray]:
 
 
 def _label_mask(label_map: LabelMap) -> tuple[BoolArray, FloatArray]:
-    """A label map of any spacing and direction on the 1 mm RAS grid, (Z, Y, X), and its first position (mm, RAS).
+    """A label map resampled to the 1 mm RAS grid, (Z, Y, X), and the position of its first voxel, RAS millimetres.
 
-    Interpolated between slices is the signed distance to the boundary, not the label, so thick slices
-    give slopes and not steps.
+    It interpolates the signed distance to the boundary, not the label, so that thick slices give slopes, not steps.
     """
     inside = label_map.array
     if not inside.any():
@@ -243,7 +235,7 @@ def _label_mask(label_map: LabelMap) -> tuple[BoolArray, FloatArray]:
     affine = label_map.ijk_to_ras
     distance = _signed_distance(crop, label_map.spacing[::-1])
 
-    # Index order of the array is (k, j, i), that of the affine (i, j, k).
+    # The array is indexed (k, j, i), the affine (i, j, k).
     crop_to_ras = affine[:3, :3][:, ::-1]
     crop_origin = affine[:3, 3] + crop_to_ras @ (first - 2)
     ends = [(1.0, float(n) - 2.0) for n in crop.shape]
@@ -262,7 +254,7 @@ def _label_mask(label_map: LabelMap) -> tuple[BoolArray, FloatArray]:
 
 
 def _signed_distance(inside: BoolArray, spacing: FloatArray) -> NDArray[np.float32]:
-    """Distance to the nearest voxel of the other kind, positive inside; zero half-way between voxels."""
+    """Distance to the nearest voxel of the other label, positive inside."""
     within = ndimage.distance_transform_edt(inside, sampling=spacing)
     without = ndimage.distance_transform_edt(~inside, sampling=spacing)
     return np.asarray(within - without, dtype=np.float32)

@@ -1,6 +1,6 @@
-"""Meshes and label maps as they are found to a data set of standard shapes.
+"""A data set of normalised shapes from meshes and label maps.
 
-Each shape file states its source and settings, so a run that was killed goes on with what is missing.
+Each shape file states its source and settings, so that an interrupted run can resume.
 """
 
 from __future__ import annotations
@@ -18,12 +18,20 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from vtkmodules.vtkCommonCore import vtkSMPTools
 
-from dals.dataset import normalisation as standard
+from dals.dataset.normalisation import (
+    FACES,
+    MAX_DEVIATION_MM,
+    MAX_VOLUME_CHANGE,
+    SMOOTHING_MM,
+    SPACING_MM,
+    normalise,
+)
 from dals.dataset.storage import read_index, read_metadata, shape_path, write_index, write_shape
 from dals.errors import DalsError, DalsWarning, DatasetError, InputError, OutputError
 from dals.geometry.label_map import LabelMap
@@ -33,21 +41,22 @@ from dals.io.input_files import LABEL_SUFFIXES, MESH_SUFFIXES, find_sources, kno
 from dals.io.label_maps import read_label_map
 from dals.io.meshes import read_mesh
 
-Progress = Callable[[int, int, str, "str | None"], None]
+CaseCallback: TypeAlias = Callable[[int, int, str, str | None], None]
+"""Takes the number of cases done, of all, the name of this one, and why it cannot be used, or None."""
 
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What a run of `prepare` did.
+    """The outcome of `prepare`.
 
     Attributes
     ----------
     prepared : tuple of str
         Names of the shapes that this run made.
     skipped : dict of str to str
-        Names of the cases that cannot be used, each with the reason.
+        Names of the unusable cases, and why.
     already_there : tuple of str
-        Names of the shapes that an earlier run made from the same source with the same settings.
+        Names of the shapes that an earlier run made from the same sources with the same settings.
     """
 
     prepared: tuple[str, ...]
@@ -56,7 +65,7 @@ class PreparationReport:
 
     @property
     def usable(self) -> int:
-        """Number of shapes that can be trained on."""
+        """Number of usable shapes."""
         return len(self.prepared) + len(self.already_there)
 
 
@@ -71,17 +80,17 @@ class _Case:
 
     @property
     def settings(self) -> str:
-        """Everything that the shape depends on besides its source, as one comparable text."""
+        """All that the shape depends on besides its source, as one comparable text."""
         return json.dumps(
             {
                 "labels": self.labels,
                 "space": self.space,
                 "mirror": self.mirror,
-                "spacing_mm": standard.SPACING_MM,
-                "smoothing_mm": standard.SMOOTHING_MM,
-                "facets": standard.FACES,
-                "max_deviation_mm": standard.MAX_DEVIATION_MM,
-                "max_volume_change": standard.MAX_VOLUME_CHANGE,
+                "spacing_mm": SPACING_MM,
+                "smoothing_mm": SMOOTHING_MM,
+                "facets": FACES,
+                "max_deviation_mm": MAX_DEVIATION_MM,
+                "max_volume_change": MAX_VOLUME_CHANGE,
             },
             sort_keys=True,
         )
@@ -95,27 +104,26 @@ def prepare(
     space: Space | None = None,
     workers: int | None = None,
     mirror: bool = False,
-    progress: Progress | None = None,
+    progress: CaseCallback | None = None,
 ) -> PreparationReport:
-    """Make a data set of standard shapes from meshes and label maps.
+    """Make a data set of normalised shapes from meshes and label maps.
 
     Parameters
     ----------
     inputs : iterable of str or Path
-        Files, folders (all meshes and label maps directly inside) or glob patterns.
+        Files, folders (for the meshes and label maps directly inside) or glob patterns.
     out : str or Path
-        Folder of the data set. Shapes that it holds from other inputs stay in it.
+        Folder of the data set. It keeps its shapes from other inputs.
     labels : int or sequence of int, optional
         Labels whose union is the organ; all but 0 by default.
     space : {"LPS", "RAS"}, optional
-        Axes of meshes that do not state their own.
+        Coordinate system of meshes that name none.
     workers : int, optional
-        Number of processes; as many as there are cores by default. With 1 all work is done in this process.
+        Number of processes, by default one per core. With 1, this process does all the work.
     mirror : bool
-        Flip left and right; the shapes get ``-mirrored`` after their names.
+        Swap left and right, and append ``-mirrored`` to the names.
     progress : callable, optional
-        Called after each case with the number done, the number of all, the name, and the reason if the
-        case cannot be used (None otherwise).
+        Called after each case.
 
     Returns
     -------
@@ -147,7 +155,7 @@ def prepare(
     prepared = tuple(case.name for case in todo if outcome[case.name] is None)
     skipped = {case.name: str(outcome[case.name]) for case in todo if outcome[case.name] is not None}
     for name in skipped:
-        # What an earlier run made of an older source of this name would pass for the present one.
+        # A shape from an older source of this name would pass for the present one.
         shape_path(target, name).unlink(missing_ok=True)
     _update_index(target, [*prepared, *already_there], skipped)
     return PreparationReport(prepared, skipped, already_there)
@@ -161,7 +169,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _update_index(target: Path, names: Sequence[str], skipped: dict[str, str]) -> None:
-    """List the present cases and those of earlier runs whose shapes are still there."""
+    """List these cases, and those of earlier runs whose shapes still exist."""
     earlier: dict[str, dict[str, str]] = {"shapes": {}, "skipped": {}}
     with contextlib.suppress(DatasetError):
         earlier = read_index(target)
@@ -171,13 +179,13 @@ def _update_index(target: Path, names: Sequence[str], skipped: dict[str, str]) -
 
 
 def _run(cases: Sequence[_Case], workers: int | None) -> Iterator[tuple[str, str | None]]:
-    """Make the shapes; yield name and reason of failure (None if it went well) as each is done."""
+    """Make the shapes; yield each name with the reason of failure, or None, as soon as it is done."""
     count = min(workers or _available_cores(), len(cases))
     if count <= 1:
         for case in cases:
             yield case.name, _make(case)
         return
-    # Spawned, since a fork of a process with threads (torch, VTK, Qt) may never come to life.
+    # Spawned, because a fork of a process with threads (torch, VTK, Qt) may deadlock.
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         names = {pool.submit(_make, case): case.name for case in cases}
         try:
@@ -191,7 +199,7 @@ def _run(cases: Sequence[_Case], workers: int | None) -> Iterator[tuple[str, str
 
 
 def _start_worker() -> None:
-    """Keep a process to one core, leave Ctrl-C to the parent, and end when the parent does, however it ends."""
+    """Use one core, leave Ctrl-C to the parent, and exit when the parent exits for any reason."""
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     vtkSMPTools().Initialize(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -212,18 +220,18 @@ def _available_cores() -> int:
 
 
 def _make(case: _Case) -> str | None:
-    """Make one shape file; the reason if that is not possible."""
+    """Make one shape file; returns why it failed, or None."""
     try:
         digest = _digest(case.source)
-        shape = standard.normalise(_read(case), name=case.name, mirror=case.mirror)
+        shape = normalise(_read(case), name=case.name, mirror=case.mirror)
         about = {"source": case.source.name, "source_sha256": digest, "settings": case.settings}
         write_shape(shape, case.target, metadata=about)
     except OutputError:
-        # A full disk would fail every other case too.
+        # A full disk would fail all other cases, too.
         raise
     except DalsError as error:
         return str(error)
-    except Exception as error:  # one odd file out of hundreds must not cost the run
+    except Exception as error:  # one bad file must not end the run
         return f"Unexpected {type(error).__name__}: {error}"
     return None
 
@@ -240,10 +248,10 @@ def _read(case: _Case) -> TriangleMesh | LabelMap:
 
 
 def _read_labels(source: Path, labels: tuple[int, ...] | None) -> LabelMap:
-    """The union of the labels, of which at least one must be there; of all labels if none are given."""
+    """The union of the given labels, of which at least one must exist, or of all labels."""
     if labels is None:
         with warnings.catch_warnings():
-            # That there are several is what "all" means here.
+            # Several labels are expected here.
             warnings.simplefilter("ignore", DalsWarning)
             return read_label_map(source)
     found: list[LabelMap] = []
@@ -259,7 +267,7 @@ def _read_labels(source: Path, labels: tuple[int, ...] | None) -> LabelMap:
 
 
 def _is_up_to_date(case: _Case) -> bool:
-    """Whether an earlier run made this shape from the same bytes with the same settings."""
+    """Whether this shape exists, made from the same bytes with the same settings."""
     if not case.target.exists():
         return False
     try:

@@ -1,9 +1,9 @@
-"""A folder of standard shapes on disk, as `dals.dataset.preparation` makes it and training reads it.
+"""Data sets of normalised shapes on disk, between `dals.dataset.preparation` and training.
 
 On disk::
 
-    OUT/dataset.json               what there is, what was left out and why
-    OUT/shapes/NAME.safetensors    vertices (V, 3) float32 canonical, faces (F, 3) int32, and the metadata
+    OUT/dataset.json               the shapes, and the cases that were skipped, with the reasons
+    OUT/shapes/NAME.safetensors    "vertices" (V, 3) float32, canonical; "facets" (F, 3) int32; metadata
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ INDEX_NAME = "dataset.json"
 def load_dataset(
     path: str | Path, *, names: Iterable[str] | None = None, exclude: Iterable[str] | None = None
 ) -> list[NormalisedShape]:
-    """Read a data set that `dals.dataset.preparation.prepare` made.
+    """Read a data set made by `dals.dataset.preparation.prepare`.
 
     Parameters
     ----------
     path : str or Path
         Its folder.
     names : iterable of str, optional
-        Only these, in this order; all in alphabetical order by default.
+        Read only these, in this order; by default all, in alphabetical order.
     exclude : iterable of str, optional
-        None of these; names that the data set lacks are no error.
+        Leave these out. Unknown names are no error.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def load_dataset(
     Raises
     ------
     DatasetError
-        If the data set is missing, damaged or of a newer format, lacks one of `names`, or nothing is left.
+        If the data set is missing, damaged, of a newer format or empty, or lacks one of `names`.
     """
     folder = Path(path)
     index = read_index(folder)
@@ -89,7 +89,7 @@ def read_shape(path: str | Path) -> NormalisedShape:
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Metadata of one shape file, without its mesh.
+    """Read the metadata of one shape file, without its mesh.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def write_shape(shape: NormalisedShape, path: str | Path, *, metadata: dict[str, str] | None = None) -> None:
-    """Write one shape file, all or nothing.
+    """Write one shape file, whole or not at all.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def write_shape(shape: NormalisedShape, path: str | Path, *, metadata: dict[str,
     path : str or Path
         A ``.safetensors`` file.
     metadata : dict of str to str, optional
-        To be kept beside what the shape itself states, such as the source.
+        Further entries, such as the source.
 
     Raises
     ------
@@ -140,12 +140,12 @@ def write_shape(shape: NormalisedShape, path: str | Path, *, metadata: dict[str,
 
 
 def shape_path(folder: str | Path, name: str) -> Path:
-    """Where a data set keeps the shape of that name."""
+    """The file of a shape in a data set."""
     return Path(folder) / "shapes" / f"{name}.safetensors"
 
 
 def write_index(folder: str | Path, names: Iterable[str], skipped: dict[str, str]) -> None:
-    """Write the list of a data set: its shapes with their metadata, and the skipped cases with the reasons."""
+    """Write the index of a data set: its shapes with their metadata, and the skipped cases with the reasons."""
     shapes = {name: read_metadata(shape_path(folder, name)) for name in sorted(names)}
     index = {
         "format": INDEX_FORMAT,
@@ -166,7 +166,7 @@ def write_index(folder: str | Path, names: Iterable[str], skipped: dict[str, str
 
 
 def read_index(folder: str | Path) -> dict[str, Any]:
-    """The list that `write_index` wrote: ``shapes`` and ``skipped``, both by name.
+    """Read the index that `write_index` wrote: ``shapes`` and ``skipped``, both by name.
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""From a voxel mask to a closed surface without handles.
+"""Closed surfaces of genus 0 from voxel masks.
 
-Segmentations of real organs have tunnels (a vessel or a hole of one voxel leads right
-through a thin lobe) and bridges (two lobes touch). The template is a sphere, so every
-one of them has to go, and nothing else should: each is filled or cut where it is,
-the rest of the organ is left as it was found.
+Segmentations have tunnels, where a vessel or a hole of one voxel leads through a thin lobe, and bridges, where two
+lobes touch. The template is a sphere, so each of these handles is filled or cut locally; the rest of the organ stays
+as it is.
+
+Known alternatives are slower, under the GPL or AGPL, or no longer maintained.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from scipy.sparse.csgraph import connected_components
 from dals.errors import InputError
 from dals.geometry.isosurface import flying_edges
 from dals.geometry.label_map import BoolArray
-from dals.geometry.mesh import TriangleMesh
+from dals.geometry.mesh import SPHERE_EULER_CHARACTERISTIC, TriangleMesh
 
 FloatVolume = NDArray[np.float32]
 
-SPHERE_EULER_CHARACTERISTIC = 2
 REPAIR_RADII = (1, 2, 3, 4, 5, 6, 8, 10)
 LEVELS = (0.3, 0.6)
 _MAX_CANDIDATES = 80
@@ -34,7 +34,7 @@ _TRUNCATE = 4.0
 
 
 def largest_solid_component(mask: BoolArray) -> BoolArray:
-    """Largest face-connected component of a mask with its enclosed cavities filled.
+    """Largest face-connected component of a mask, with its cavities filled.
 
     Parameters
     ----------
@@ -57,23 +57,23 @@ def largest_solid_component(mask: BoolArray) -> BoolArray:
 
 
 def isosurface(mask: BoolArray, *, smoothing: float = 1.0) -> TriangleMesh:
-    """Closed surface of the largest component of a smoothed mask, at the mask's own volume.
+    """Closed surface of the largest component of a smoothed mask, with the volume of the mask.
 
-    A Gaussian takes the staircase away, but its half-height contour shrinks whatever is
-    curved (by sigma^2 / R at a sphere of radius R). The contour is therefore drawn at the
-    grey value near one half that encloses as much as the mask has.
+    A Gaussian removes the staircase, but its half-height contour shrinks curved parts, a sphere of radius R by
+    sigma^2 / R. The contour is therefore drawn at the grey value near one half that encloses the volume of the
+    mask.
 
     Parameters
     ----------
     mask : (Z, Y, X) bool
-        Must be clear of the border by more than four times `smoothing`.
+        Farther from the border than four times `smoothing`.
     smoothing : float
         Standard deviation of the Gaussian, voxels.
 
     Returns
     -------
     TriangleMesh
-        Vertices in voxel coordinates (x, y, z), faces pointing outwards. Not necessarily of genus 0.
+        In voxel coordinates (x, y, z), faces pointing outwards; of any genus.
     """
     field = _smooth(mask, smoothing)
     volume = float(mask.sum())
@@ -83,7 +83,7 @@ def isosurface(mask: BoolArray, *, smoothing: float = 1.0) -> TriangleMesh:
         excess = surface.volume - volume
         if abs(excess) <= _VOLUME_TOLERANCE * volume:
             break
-        # Small organs curve so much that the estimate is off; the surface itself tells by how far.
+        # The estimate is off for small, strongly curved organs. The surface itself shows by how much.
         level = float(np.clip(level + _slope(smoothing) * excess / surface.area, *LEVELS))
         surface = _largest_piece(flying_edges(field, level))
     return surface
@@ -92,13 +92,12 @@ def isosurface(mask: BoolArray, *, smoothing: float = 1.0) -> TriangleMesh:
 def genus_zero_surface(
     mask: BoolArray, *, smoothing: float = 1.0, max_volume_change: float = 0.03
 ) -> tuple[TriangleMesh, BoolArray]:
-    """Isosurface of a mask after the mildest repair that leaves it without handles.
+    """Isosurface of a mask after the smallest repair that removes its handles.
 
-    For growing radii, the voxels that a morphological closing would add and an opening
-    would take away are split into connected patches. Only patches that remove a handle
-    are used, the smallest first. A handle costs two in the Euler characteristic of the
-    surface, and that number is a sum over neighbourhoods, so a patch is judged on its
-    own surroundings.
+    For growing radii, the voxels that a morphological closing adds or an opening removes are split into connected
+    patches. The smallest patches are tried first, and only those that remove a handle are applied. Each handle
+    lowers the Euler characteristic of the surface by two. This number is a sum over neighbourhoods, so that the
+    surroundings of a patch suffice to judge it.
 
     Parameters
     ----------
@@ -107,29 +106,29 @@ def genus_zero_surface(
     smoothing : float
         Standard deviation of the Gaussian, voxels.
     max_volume_change : float
-        Largest fraction of the voxels that the repair may add or take away altogether.
+        Largest fraction of the voxels that the repair may add and remove in total.
 
     Returns
     -------
     surface : TriangleMesh
         Closed, one piece, Euler characteristic 2; voxel coordinates (x, y, z).
     repaired : (Z, Y, X) bool
-        The mask that the surface was drawn from.
+        The mask of the surface.
 
     Raises
     ------
     InputError
-        If handles remain within `max_volume_change`; the message names how many.
+        If handles remain within `max_volume_change`. The message gives their number.
     """
     repaired = mask
     surface = isosurface(repaired, smoothing=smoothing)
     budget = max_volume_change * float(mask.sum())
     for radius in REPAIR_RADII:
-        if is_sphere(surface):
+        if surface.is_sphere:
             return surface, repaired
         repaired = _repair_at_radius(repaired, mask, radius, smoothing, budget)
         surface = isosurface(repaired, smoothing=smoothing)
-    if is_sphere(surface):
+    if surface.is_sphere:
         return surface, repaired
     handles = (SPHERE_EULER_CHARACTERISTIC - surface.euler_characteristic) // 2
     noun = "handle" if handles == 1 else "handles"
@@ -139,26 +138,8 @@ def genus_zero_surface(
     )
 
 
-def is_sphere(surface: TriangleMesh) -> bool:
-    """Whether a one-piece surface is closed and without handles, that is of genus 0."""
-    euler, closed = _euler_and_closed(surface)
-    return closed and euler == SPHERE_EULER_CHARACTERISTIC
-
-
-def _euler_and_closed(surface: TriangleMesh) -> tuple[int, bool]:
-    """As the mesh's own properties, in a tenth of the time: one sort of one number per edge."""
-    start, stop = surface.faces.ravel(), np.roll(surface.faces, -1, axis=1).ravel()
-    keys = np.minimum(start, stop) * len(surface.vertices) + np.maximum(start, stop)
-    keys.sort()
-    last_of_run = np.flatnonzero(np.append(keys[1:] != keys[:-1], True)) if len(keys) else np.zeros(0, dtype=np.int64)
-    counts = np.diff(last_of_run, prepend=-1)
-    used = np.zeros(len(surface.vertices), dtype=bool)
-    used[surface.faces.ravel()] = True
-    return int(used.sum()) - len(counts) + len(surface.faces), bool(len(counts) and np.all(counts == 2))
-
-
 def _repair_at_radius(mask: BoolArray, original: BoolArray, radius: int, smoothing: float, budget: float) -> BoolArray:
-    """Mask after all patches of one radius that remove a handle and fit the budget."""
+    """Apply all patches of one radius that remove a handle and fit the budget."""
     level = _level_of_equal_volume(_smooth(mask, smoothing), float(mask.sum()), smoothing)
     margin = int(np.ceil(_TRUNCATE * smoothing)) + 2
     for box, patch in _patches(mask, radius, margin):
@@ -167,7 +148,7 @@ def _repair_at_radius(mask: BoolArray, original: BoolArray, radius: int, smoothi
             continue
         trial = mask.copy()
         trial[box] = trial_crop
-        # A cut may have split a piece off, a filling may have closed a cavity in.
+        # A cut may have split off a piece; a filling may have enclosed a cavity.
         trial = largest_solid_component(trial)
         if int((trial ^ original).sum()) <= budget:
             mask = trial
@@ -175,7 +156,7 @@ def _repair_at_radius(mask: BoolArray, original: BoolArray, radius: int, smoothi
 
 
 def _patches(mask: BoolArray, radius: int, margin: int) -> Iterator[tuple[tuple[slice, ...], BoolArray]]:
-    """Connected patches that closing adds or opening removes, the smallest first, each in a box with a margin."""
+    """Connected patches that a closing adds or an opening removes, smallest first, each in a box with a margin."""
     found: list[tuple[int, int, int, tuple[slice, ...]]] = []
     labelled: list[NDArray[np.int32]] = []
     for changed in (~_opened(~mask, radius) & ~mask, mask & ~_opened(mask, radius)):
@@ -184,8 +165,8 @@ def _patches(mask: BoolArray, radius: int, margin: int) -> Iterator[tuple[tuple[
         for label, box in enumerate(ndimage.find_objects(labels), start=1):
             found.append((int(sizes[label]), len(labelled), label, box))
         labelled.append(labels)
-    # A patch that spans a handle is a disc or a plug across it: the largest patches are the likely
-    # ones, crumbs on the surface the many. Keep the likely, use the mildest of them first.
+    # A patch that closes a handle is a disc or plug across it, among the largest. Most others are crumbs on the
+    # surface. Keep the largest, and try the smallest of them first.
     likely = sorted(found)[-_MAX_CANDIDATES:]
     for _, which, label, tight in likely:
         box = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in tight)
@@ -193,14 +174,14 @@ def _patches(mask: BoolArray, radius: int, margin: int) -> Iterator[tuple[tuple[
 
 
 def _opened(mask: BoolArray, radius: int) -> BoolArray:
-    """Opening by about a ball: an erosion is a dilation of the complement."""
+    """Opening by an approximate ball. An erosion is a dilation of the complement."""
     return _dilated(~_dilated(~mask, radius), radius)
 
 
 def _dilated(mask: BoolArray, radius: int) -> BoolArray:
-    """Dilation by about a ball of that radius: steps of one voxel, in turn to the 6 and to the 26 neighbours.
+    """Dilation by an approximate ball: steps of one voxel, alternately to 6 and to 26 neighbours.
 
-    Ten times faster than a structuring element, and exactness is of no use here.
+    Ten times faster than a structuring element; exactness does not matter here.
     """
     for step in range(radius):
         source = mask
@@ -216,7 +197,7 @@ def _dilated(mask: BoolArray, radius: int) -> BoolArray:
 
 
 def _local_euler(crop: BoolArray, smoothing: float, level: float) -> int:
-    return _euler_and_closed(flying_edges(_smooth(crop, smoothing), level))[0]
+    return flying_edges(_smooth(crop, smoothing), level).euler_characteristic
 
 
 def _smooth(mask: BoolArray, smoothing: float) -> FloatVolume:
@@ -225,10 +206,10 @@ def _smooth(mask: BoolArray, smoothing: float) -> FloatVolume:
 
 
 def _level_of_equal_volume(field: FloatVolume, volume: float, smoothing: float) -> float:
-    """Grey value whose contour encloses `volume` voxels, kept near one half.
+    """Grey value whose contour encloses `volume` voxels, within `LEVELS`.
 
-    A voxel near the contour counts by the share of it that is inside, which follows from its grey value and
-    the slope of a smoothed step; counting whole voxels is wrong where many are alike, as along a flat face.
+    A voxel near the contour counts by its fraction inside, estimated from its grey value and the slope of a smoothed
+    step. Counting whole voxels would be wrong where many have one grey value, as along a flat side.
     """
     slope = _slope(smoothing)
     lowest, highest = LEVELS
@@ -244,12 +225,12 @@ def _level_of_equal_volume(field: FloatVolume, volume: float, smoothing: float) 
 
 
 def _slope(smoothing: float) -> float:
-    """Change of grey value per voxel in the middle of a smoothed step."""
+    """Change of grey value per voxel at the centre of a smoothed step."""
     return float(1 / max(np.sqrt(2 * np.pi) * smoothing, 1.0))
 
 
 def _largest_piece(mesh: TriangleMesh) -> TriangleMesh:
-    """The edge-connected piece with most faces, oriented outwards, without unused vertices."""
+    """The connected piece with most faces, pointing outwards, without unused vertices."""
     count = len(mesh.vertices)
     if count == 0:
         raise InputError("Nothing is left of the shape after smoothing: it is thinner than 1 mm.")

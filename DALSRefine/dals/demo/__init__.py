@@ -1,1 +1,1 @@
-"""A made-up liver, and pictures of it."""
+"""A synthetic liver, and rendering."""

@@ -1,4 +1,4 @@
-"""What drawing without a window needs from VTK: a safe probe, silence, pixels, PNG bytes."""
+"""Helpers for off-screen rendering with VTK: a safe probe, silence, pixels, PNG."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _PROBE_SECONDS = 60.0
 
 @cache
 def can_render() -> bool:
-    """Whether this machine can draw off screen (a graphics driver, EGL or OSMesa).
+    """Whether this machine can render off screen, by a graphics driver, EGL or OSMesa.
 
     Notes
     -----
-    Without any of them VTK ends the process with a segmentation fault, so on Linux, where
-    that happens on servers, a child process tries first. It costs about a second, once.
+    Without any of them VTK crashes the process, which happens on Linux servers. There, a child process tries first;
+    it takes about a second, once.
     """
     if sys.platform in ("win32", "darwin"):
         return True
@@ -48,7 +48,7 @@ def can_render() -> bool:
 
 @contextmanager
 def quiet_vtk() -> Iterator[None]:
-    """Keep VTK's log off the terminal: it warns that there is no X server before it takes EGL."""
+    """Silence VTK's log, which warns of a missing X server before it tries EGL."""
     before = vtkLogger.GetCurrentVerbosityCutoff()
     vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
     try:
@@ -58,19 +58,19 @@ def quiet_vtk() -> Iterator[None]:
 
 
 def grab_pixels(window: Any, *, supersampling: int = 1) -> NDArray[np.uint8]:
-    """Rendered window as bytes, averaged over blocks of `supersampling` squared pixels.
+    """Pixels of a rendered window, averaged over square blocks.
 
     Parameters
     ----------
     window : vtkRenderWindow
-        Rendered; width and height are multiples of `supersampling`.
+        Rendered. Width and height are multiples of `supersampling`.
     supersampling : int, optional
-        Side of the blocks.
+        Side of the blocks, pixels.
 
     Returns
     -------
     (H, W, 3) uint8
-        Bottom row first, as VTK keeps images.
+        Bottom row first, as in VTK images.
     """
     grab = vtkWindowToImageFilter()
     grab.SetInput(window)
@@ -85,7 +85,7 @@ def grab_pixels(window: Any, *, supersampling: int = 1) -> NDArray[np.uint8]:
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG file content of (H, W, 3) bytes, bottom row first."""
+    """Encode pixels (H, W, 3), bottom row first, as PNG."""
     height, width, channels = pixels.shape
     image = vtkImageData()
     image.SetDimensions(width, height, 1)

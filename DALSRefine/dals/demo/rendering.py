@@ -1,4 +1,4 @@
-"""Pictures of surfaces and contours, drawn off screen and written as PNG."""
+"""Off-screen rendering of surfaces and contours to PNG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import vtkmodules.vtkRenderingFreeType
-import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  (both register the classes that draw)
+import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  (both register rendering classes)
 from vtkmodules.vtkFiltersCore import vtkPolyDataNormals, vtkTubeFilter
 from vtkmodules.vtkFiltersSources import vtkPolyLineSource
 from vtkmodules.vtkRenderingCore import (
@@ -30,25 +30,25 @@ from dals.io.atomic import atomic_path
 Colour: TypeAlias = tuple[float, float, float]
 
 _SUPERSAMPLING = 2
-_VIEW_FROM = (0.40, 1.0, 0.35)  # anterior, a little right and superior, in RAS
+_VIEW_FROM = (0.40, 1.0, 0.35)  # RAS: anterior, slightly right and superior
 _TITLE_POINTS = 20
 _LEGEND_POINTS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """A mesh to draw.
+    """A mesh to render.
 
     Attributes
     ----------
     mesh : TriangleMesh
-        Millimetres, RAS.
+        RAS millimetres.
     colour : tuple of 3 float
         Red, green, blue in 0 to 1.
     opacity : float
-        1 hides what lies behind, 0 is invisible.
+        0 is invisible, 1 opaque.
     name : str
-        Shown in the panel's legend; empty for none.
+        Entry in the legend of the panel; empty for none.
     """
 
     mesh: TriangleMesh
@@ -59,20 +59,20 @@ class Surface:
 
 @dataclass(frozen=True, kw_only=True)
 class Polyline:
-    """A contour to draw as a tube.
+    """A contour to render as a tube.
 
     Attributes
     ----------
     points : (N, 3) float64
-        Millimetres, RAS, in order.
+        In order, RAS millimetres.
     closed : bool
-        Whether the last point is joined to the first.
+        Whether a segment joins the last point to the first.
     radius : float
         Of the tube, millimetres.
     colour : tuple of 3 float
         Red, green, blue in 0 to 1.
     name : str
-        Shown in the panel's legend; empty for none.
+        Entry in the legend of the panel; empty for none.
     """
 
     points: FloatArray
@@ -84,7 +84,7 @@ class Polyline:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One view of the picture: a title above surfaces and polylines."""
+    """One view with a title, surfaces and polylines."""
 
     title: str = ""
     surfaces: Sequence[Surface] = ()
@@ -98,29 +98,29 @@ def render_meshes(
     size: tuple[int, int] = (560, 520),
     view_from: tuple[float, float, float] = _VIEW_FROM,
 ) -> None:
-    """Draw panels side by side, all through the same camera, and write them as one PNG.
+    """Render panels side by side with one camera and write them as one PNG.
 
     Parameters
     ----------
     path : path-like
-        The PNG; replaced in one step, so that it is never there half written.
+        The PNG file, written whole or not at all.
     panels : sequence of Panel
         From left to right.
     size : (int, int), optional
         Width and height of one panel, pixels.
     view_from : (float, float, float), optional
-        Direction from the scene to the camera, RAS; superior is up. The default looks from
-        anterior, right and superior, so that the patient's right is on the left.
+        Direction from the scene to the camera, RAS; superior is up. By default the camera is anterior, so that
+        the patient's right is on the left.
 
     Raises
     ------
     OutputError
-        If this machine has no off-screen OpenGL, or the file cannot be written.
+        If off-screen OpenGL is not available, or the file cannot be written.
     """
     if not panels:
         raise ValueError("a picture needs at least one panel")
     if not can_render():
-        raise OutputError("The picture cannot be drawn: this machine offers no off-screen OpenGL (EGL or OSMesa).")
+        raise OutputError("The picture cannot be rendered: this machine has no off-screen OpenGL (EGL or OSMesa).")
     with quiet_vtk():
         window = _build_window(panels, size, _common_camera(panels, size, view_from))
         window.Render()
@@ -133,7 +133,7 @@ def render_meshes(
 def _build_window(panels: Sequence[Panel], size: tuple[int, int], camera: Any) -> Any:
     window = vtkRenderWindow()
     window.SetOffScreenRendering(True)
-    window.SetMultiSamples(0)  # depth peeling wants none; supersampling smooths the edges instead
+    window.SetMultiSamples(0)  # required by depth peeling; supersampling smooths the edges instead
     window.SetAlphaBitPlanes(True)
     window.SetSize(size[0] * len(panels) * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
     for index, panel in enumerate(panels):
@@ -214,7 +214,7 @@ def _text(content: str, position: tuple[float, float], points: int, colour: Colo
 
 
 def _common_camera(panels: Sequence[Panel], size: tuple[int, int], view_from: tuple[float, float, float]) -> Any:
-    """Parallel projection onto the bounding box of everything drawn in any panel."""
+    """A parallel camera that shows the bounding box of the contents of all panels."""
     points = [surface.mesh.vertices for panel in panels for surface in panel.surfaces]
     points += [np.asarray(polyline.points) for panel in panels for polyline in panel.polylines]
     cloud = np.concatenate([p for p in points if len(p)] or [np.zeros((1, 3))])

@@ -1,7 +1,7 @@
-"""A made-up liver with its contours and a damaged label map, for the demo and the tests.
+"""A synthetic liver, contours of it and a damaged label map, for the demo and the tests.
 
-The shape is a formula: ellipsoids merged and hollowed out smoothly. No patient and no
-training shape went into it, so that a prior can be tried on it honestly.
+The shape is a formula: a smooth union of ellipsoids minus others. It derives from no patient and no training shape, so
+that it tests a prior fairly.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
-from vtkmodules.util.numpy_support import numpy_to_vtk
-from vtkmodules.vtkCommonDataModel import vtkImageData
-from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
 from dals.errors import InputError
 from dals.geometry.cross_sections import section_loops
+from dals.geometry.isosurface import flying_edges
+from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.geometry.vtk_bridge import mesh_of
+from dals.geometry.polylines import resample_loop
 
-BoolArray: TypeAlias = NDArray[np.bool_]
 Vector: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class _Ellipsoid:
-    """Centre and radii in millimetres, RAS about the organ's middle; turned about z, then y, in degrees."""
+    """Centre and radii in millimetres, RAS, relative to the organ's centre; rotated about z, then y, in degrees."""
 
     centre: Vector
     radii: Vector
@@ -36,7 +34,7 @@ class _Ellipsoid:
     roll: float = 0.0
 
     def distance(self, points: FloatArray) -> FloatArray:
-        """First-order signed distance of (..., 3) points, negative inside."""
+        """First-order signed distance (...) of points (..., 3), negative inside."""
         yaw, roll = np.radians([self.yaw, self.roll])
         about_z = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
         about_y = np.array([[np.cos(roll), 0, np.sin(roll)], [0, 1, 0], [-np.sin(roll), 0, np.cos(roll)]])
@@ -54,7 +52,7 @@ _ADDED = (
     _Ellipsoid((-64, 40, 24), (56, 26, 32), yaw=-8, roll=6),  # left lobe
     _Ellipsoid((-12, -14, 14), (17, 17, 26)),  # caudate
 )
-_HOLLOWED = (
+_SUBTRACTED = (
     _Ellipsoid((-66, -36, -58), (84, 74, 78)),  # stomach
     _Ellipsoid((14, -20, -104), (52, 96, 62), roll=-24),  # colon and duodenum
     _Ellipsoid((20, -66, -74), (34, 34, 52), roll=-12),  # right kidney
@@ -64,9 +62,9 @@ _HOLLOWED = (
     _Ellipsoid((-28, 76, -14), (6, 26, 26)),  # falciform notch
     _Ellipsoid((-46, 40, 112), (72, 62, 62)),  # heart
 )
-_MERGE_MM = 20.0
-_HOLLOW_MM = 6.0
-_WAVES = (  # wave vector (rad/mm) and phase: a surface that is not quite smooth
+_UNION_MM = 20.0
+_SUBTRACTION_MM = 6.0
+_WAVES = (  # wave vector (rad/mm) and phase of the surface's ripples
     ((0.157, 0.066, 0.041), 0.3),
     ((-0.053, 0.148, 0.091), 1.7),
     ((0.072, -0.060, 0.173), 4.1),
@@ -85,47 +83,38 @@ _BLOB_GAP_MM = 3.0
 
 
 def synthetic_liver(*, spacing: float = 3.0) -> TriangleMesh:
-    """Closed genus-0 surface that could pass for a smooth liver; always the same.
+    """A closed genus-0 surface like a smooth liver; always the same.
 
     Parameters
     ----------
     spacing : float, optional
-        Of the grid that the isosurface is taken from, millimetres.
+        Grid spacing of the isosurface, millimetres.
 
     Returns
     -------
     TriangleMesh
-        Patient millimetres, RAS: the big lobe on the patient's right (+x), the dome superior (+z).
+        RAS millimetres: the large lobe is on the patient's right (+x), the dome is superior (+z).
     """
     axes = [np.arange(-half, half + spacing, spacing) for half in _HALF_EXTENT]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    image = vtkImageData()
-    image.SetDimensions(*grid.shape[:3])
-    image.SetOrigin(*(_PATIENT_OFFSET - _HALF_EXTENT))
-    image.SetSpacing(spacing, spacing, spacing)
-    image.GetPointData().SetScalars(numpy_to_vtk(-_liver_distance(grid / _SCALE).ravel(order="F"), deep=True))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 0.0)
-    contour.ComputeNormalsOff()
-    contour.Update()
-    return mesh_of(contour.GetOutput())
+    inside = -_liver_distance(grid / _SCALE).T
+    return flying_edges(inside, 0.0, origin=_PATIENT_OFFSET - _HALF_EXTENT, spacing=spacing)
 
 
 def _liver_distance(points: FloatArray) -> FloatArray:
-    """Distance-like field of the liver about its own middle, negative inside; (..., 3) to (...)."""
+    """Approximate signed distance (...) at points (..., 3) relative to the liver's centre, negative inside."""
     field = _RIGHT_LOBE.distance(points)
     for part in _ADDED:
-        field = _smooth_minimum(field, part.distance(points), _MERGE_MM)
-    for part in _HOLLOWED:
-        field = -_smooth_minimum(-field, part.distance(points), _HOLLOW_MM)
+        field = _smooth_minimum(field, part.distance(points), _UNION_MM)
+    for part in _SUBTRACTED:
+        field = -_smooth_minimum(-field, part.distance(points), _SUBTRACTION_MM)
     for wave, phase in _WAVES:
         field = field + _WAVE_MM * np.sin(points @ np.array(wave) + phase)
     return field
 
 
 def _smooth_minimum(a: FloatArray, b: FloatArray, width: float) -> FloatArray:
-    """Minimum whose crease is rounded where the two differ by less than `width`."""
+    """Minimum with a crease that is rounded where the two differ by less than `width`."""
     blend = np.clip(0.5 + 0.5 * (b - a) / width, 0.0, 1.0)
     return np.asarray(b + (a - b) * blend - width * blend * (1.0 - blend))
 
@@ -136,28 +125,28 @@ def cut_contour(
     normal: ArrayLike,
     *,
     control_points: int = 28,
-    tremor_mm: float = 0.5,
+    noise_mm: float = 0.5,
     seed: int = 0,
 ) -> FloatArray:
-    """Points that a clinician would click along the outline of an organ in one plane.
+    """Control points as a clinician would place them along the contour of an organ in one plane.
 
     Parameters
     ----------
     mesh : TriangleMesh
-        The organ, closed; millimetres, RAS.
+        The organ, closed, RAS millimetres.
     origin, normal : (3,) array_like
         The plane.
     control_points : int, optional
-        Number of clicks, at equal arc length from a random start.
-    tremor_mm : float, optional
-        Standard deviation of the clicks along each of the two directions of the plane, millimetres.
+        Their number, at equal arc length from a random first point.
+    noise_mm : float, optional
+        Standard deviation of the noise along both axes of the plane, millimetres.
     seed : int, optional
-        Of the start and the tremor.
+        Of the first point and the noise.
 
     Returns
     -------
     (control_points, 3) float64
-        In order along the section's largest loop, millimetres, RAS, on the plane.
+        In order along the largest loop of the cross-section, on the plane, RAS millimetres.
 
     Raises
     ------
@@ -169,47 +158,38 @@ def cut_contour(
     loops = section_loops(mesh, np.asarray(origin, dtype=np.float64), direction)
     if not loops:
         raise InputError("The plane does not meet the organ.")
-    clicks = _at_equal_arc_length(max(loops, key=_loop_area), control_points, rng.random())
-    shake = rng.normal(scale=tremor_mm, size=clicks.shape)
-    return np.asarray(clicks + shake - np.outer(shake @ direction, direction))
+    points = resample_loop(max(loops, key=_loop_area), control_points, phase=rng.random())
+    noise = rng.normal(scale=noise_mm, size=points.shape)
+    return np.asarray(points + noise - np.outer(noise @ direction, direction))
 
 
 def _loop_area(loop: FloatArray) -> float:
-    """Area that a flat loop (N, 3) encloses."""
+    """Area enclosed by a planar loop (N, 3)."""
     centred = loop - loop.mean(axis=0)
     return float(np.linalg.norm(np.cross(centred, np.roll(centred, -1, axis=0)).sum(axis=0)) / 2.0)
 
 
-def _at_equal_arc_length(loop: FloatArray, count: int, phase: float) -> FloatArray:
-    """`count` points along a closed loop (N, 3), the first `phase` steps after the loop's first point."""
-    closed = np.concatenate([loop, loop[:1]])
-    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
-    stops = (np.arange(count) + phase) / count * travelled[-1]
-    return np.stack([np.interp(stops, travelled, axis) for axis in closed.T], axis=1)
-
-
 def damaged_mask(mask: ArrayLike, spacing: Sequence[float], *, seed: int = 0) -> BoolArray:
-    """A label map as a network might have left it: see Notes.
+    """Damage a label map as a segmentation network might.
 
     Parameters
     ----------
     mask : (I, J, K) array_like
-        The true organ: non-zero inside. Not empty.
+        The organ: non-zero inside, not empty.
     spacing : sequence of 3 float
-        Millimetres between voxels along each axis of `mask`.
+        Voxel size along each axis of `mask`, millimetres.
     seed : int, optional
-        Of everything that is drawn.
+        Of all random choices.
 
     Returns
     -------
     (I, J, K) bool
-        A copy with one corner missing, one leak bulging out, holes inside and islands outside.
+        With a missing corner, a leak, holes inside and islands outside.
 
     Notes
     -----
-    The corner is 8% of the volume beyond a wavy cut; the leak a ball of 20 to 26 mm radius about
-    a point of the boundary; holes and islands are up to four balls each of 5 to 9 mm, as many as
-    there is room for at least 3 mm from the boundary.
+    The corner is 8% of the volume, beyond a wavy cut. The leak is a ball of 20 to 26 mm radius about a boundary point.
+    Holes and islands are up to four balls each, of 5 to 9 mm radius and at least 3 mm from the boundary.
     """
     truth = np.asarray(mask) != 0
     if truth.ndim != 3 or not truth.any():
@@ -226,7 +206,7 @@ def damaged_mask(mask: ArrayLike, spacing: Sequence[float], *, seed: int = 0) ->
 
 
 def _corner(truth: BoolArray, spacing: FloatArray, rng: np.random.Generator) -> BoolArray:
-    """The part of the organ furthest along a random direction, cut off along a wave."""
+    """The part of the organ farthest along a random direction, beyond a wavy cut."""
     inside = np.argwhere(truth) * spacing
     direction, across = rng.normal(size=(2, 3))
     direction /= np.linalg.norm(direction)
@@ -239,7 +219,7 @@ def _corner(truth: BoolArray, spacing: FloatArray, rng: np.random.Generator) -> 
 
 
 def _blobs(room: FloatArray, spacing: FloatArray, rng: np.random.Generator) -> BoolArray:
-    """Balls where the distance `room` (I, J, K) to the boundary leaves space for them, within 40 mm of it."""
+    """Balls that fit where the distance to the boundary is `room` (I, J, K), within 40 mm of it."""
     blobs = np.zeros(room.shape, dtype=np.bool_)
     for radius in rng.uniform(*_BLOB_RADIUS_MM, size=_BLOB_COUNT):
         centres = np.argwhere((room > radius + _BLOB_GAP_MM) & (room < 40.0))

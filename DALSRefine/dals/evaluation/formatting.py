@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formatting of numbers."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ _LARGE = 100.0
 
 
 def volume_text(millilitres: float) -> str:
-    """A volume with three digits where it is small and without decimals where it is large: "3.21", "1523"."""
+    """A volume with three significant digits, or without decimals from 100 on: "3.21", "1523"."""
     return f"{millilitres:.0f}" if abs(millilitres) >= _LARGE else f"{millilitres:.3g}"

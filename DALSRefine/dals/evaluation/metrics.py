@@ -1,7 +1,7 @@
-"""How far a surface is from the truth, and how good its triangles are, with the definitions of the paper.
+"""Distance of a surface from the ground truth, and quality of its triangles, as defined in the paper.
 
-Distances are between uniform random samples of both surfaces, 100,000 each, as in the paper. They are
-therefore never zero: two samplings of one liver in canonical units have a Chamfer distance of 0.4e-4.
+Distances are between 100,000 uniform random samples of each surface, as in the paper. They are therefore never zero:
+two samplings of one liver in canonical units have a Chamfer distance of 0.4e-4.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dals.dataset.normalisation import surface_centroid
 from dals.errors import DalsError, InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -22,28 +21,27 @@ F_SCORE_PERCENTAGES = (1.0, 2.0)
 
 @dataclass(frozen=True)
 class SurfaceMetrics:
-    """Agreement of a mesh with the true surface, in the unit that both were given in.
+    """Agreement of a mesh with the true surface, in their unit.
 
     Attributes
     ----------
     chamfer : float
-        Mean squared distance from mesh to truth plus that from truth to mesh; unit squared.
+        Mean squared distance from mesh to truth plus that from truth to mesh, in the square of the unit.
     hausdorff : float
-        Largest of all distances in both directions.
+        Largest distance in either direction.
     mean_distance : float
-        Average of the two directed mean distances.
+        Mean of the mean distances in both directions.
     f_score_1, f_score_2 : float
-        Percent. Harmonic mean of precision (samples of the mesh nearer to the truth than 1% or 2% of the
-        diameter of the truth's bounding sphere) and recall (the same from the truth to the mesh).
+        Percent. Harmonic mean of precision (share of mesh samples closer to the truth than 1% or 2% of the
+        diameter of the truth's bounding sphere) and recall (the same from truth to mesh).
     quality : float
-        Mean over the mesh's faces of 4 sqrt(3) A / (a^2 + b^2 + c^2); 1 if all are equilateral.
+        Mean of 4 sqrt(3) A / (a^2 + b^2 + c^2) over the faces; 1 if all are equilateral.
     volume_error : float or None
-        Percent, positive if the mesh holds more than the truth; None unless both are closed.
+        Percent, positive if the mesh is larger than the truth; None unless both are closed.
     self_intersections : float or None
-        Percent: pairs of intersecting faces that share no vertex, over faces; None if not asked for.
+        Percent: pairs of intersecting faces that share no vertex, per face; None if not requested.
     bounding_radius : float
-        Radius of the truth's bounding sphere around its area-weighted centroid: the length of the
-        canonical unit.
+        Radius of the truth's bounding sphere about its area-weighted centroid: the canonical unit.
     """
 
     chamfer: float
@@ -58,11 +56,11 @@ class SurfaceMetrics:
 
     @property
     def canonical(self) -> SurfaceMetrics:
-        """The same in canonical units, in which the truth's bounding sphere has radius 1."""
+        """The metrics in canonical units, in which the truth's bounding sphere has radius 1."""
         return self.scaled(1 / self.bounding_radius)
 
     def scaled(self, factor: float) -> SurfaceMetrics:
-        """The same for both surfaces enlarged by a factor; percentages and quality stay."""
+        """The metrics if both surfaces were scaled by a factor. Percentages and quality do not change."""
         return replace(
             self,
             chamfer=self.chamfer * factor**2,
@@ -80,7 +78,7 @@ def compare(
     seed: int = 0,
     self_intersections: bool = True,
 ) -> SurfaceMetrics:
-    """Measure a mesh against the true surface.
+    """Compare a mesh with the true surface.
 
     Parameters
     ----------
@@ -89,9 +87,9 @@ def compare(
     samples : int
         Random points on each surface.
     seed : int
-        For the random points; the same seed gives the same figures.
+        Of the random points. The same seed gives the same figures.
     self_intersections : bool
-        Whether to count them; needs libigl.
+        Whether to count self-intersections, which needs libigl.
 
     Returns
     -------
@@ -101,15 +99,15 @@ def compare(
     Raises
     ------
     InputError
-        If one of the meshes has no area or is not finite.
+        If a mesh has no area or coordinates that are not finite.
     DalsError
-        If libigl is asked for and not installed.
+        If libigl is needed and not installed.
     """
     for role, surface in (("mesh", mesh), ("true surface", truth)):
         if len(surface.faces) == 0 or not np.isfinite(surface.vertices).all() or not surface.area > 0:
             raise InputError(f"The {role} has no area or coordinates that are not finite numbers.")
     rng = np.random.default_rng(seed)
-    # The two draws differ, so that a mesh compared with itself shows the floor and not zero.
+    # Two independent draws: a mesh compared with itself shows the sampling error, not zero.
     ours, theirs = sample_points(mesh, samples, rng), sample_points(truth, samples, rng)
     to_truth, to_mesh = _distances(ours, theirs), _distances(theirs, ours)
     radius = bounding_radius(truth)
@@ -121,7 +119,7 @@ def compare(
         mean_distance=float(0.5 * (to_truth.mean() + to_mesh.mean())),
         f_score_1=f_scores[0],
         f_score_2=f_scores[1],
-        quality=mean_quality(mesh),
+        quality=mesh.mean_quality,
         volume_error=100 * (abs(mesh.volume) / abs(truth.volume) - 1) if closed and truth.volume else None,
         self_intersections=self_intersection_percentage(mesh) if self_intersections else None,
         bounding_radius=radius,
@@ -129,7 +127,7 @@ def compare(
 
 
 def sample_points(mesh: TriangleMesh, count: int, rng: np.random.Generator) -> FloatArray:
-    """Draw points uniformly from a surface, (count, 3), in its unit."""
+    """Draw points (count, 3) uniformly from a surface."""
     areas = mesh.face_areas
     faces = rng.choice(len(areas), size=count, p=areas / areas.sum())
     root, split = np.sqrt(rng.random(count)), rng.random(count)
@@ -138,31 +136,19 @@ def sample_points(mesh: TriangleMesh, count: int, rng: np.random.Generator) -> F
 
 
 def f_score(to_truth: FloatArray, to_mesh: FloatArray, threshold: float) -> float:
-    """Harmonic mean, in percent, of the shares of both sets of distances that are below a threshold."""
+    """Harmonic mean, in percent, of the shares of both sets of distances below a threshold."""
     precision, recall = 100 * float((to_truth < threshold).mean()), 100 * float((to_mesh < threshold).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def bounding_radius(mesh: TriangleMesh) -> float:
-    """Largest distance of a used vertex from the area-weighted centroid, in the mesh's unit."""
+    """Largest distance of a vertex with faces from the area-weighted centroid."""
     used = mesh.vertices[np.unique(mesh.faces)]
-    return float(np.linalg.norm(used - surface_centroid(mesh), axis=1).max())
-
-
-def triangle_quality(mesh: TriangleMesh) -> FloatArray:
-    """4 sqrt(3) A / (a^2 + b^2 + c^2) of every face, (F,): 1 if equilateral, 0 if it has no area."""
-    corners = mesh.corners
-    squares = ((corners - np.roll(corners, 1, axis=1)) ** 2).sum(axis=(1, 2))
-    return np.asarray(4 * np.sqrt(3) * mesh.face_areas / np.maximum(squares, np.finfo(float).tiny))
-
-
-def mean_quality(mesh: TriangleMesh) -> float:
-    """Mean of `triangle_quality`."""
-    return float(triangle_quality(mesh).mean())
+    return float(np.linalg.norm(used - mesh.centroid, axis=1).max())
 
 
 def self_intersection_percentage(mesh: TriangleMesh) -> float:
-    """Pairs of intersecting faces that share no vertex, over faces, in percent.
+    """Pairs of intersecting faces that share no vertex, per face, in percent.
 
     Raises
     ------
@@ -184,7 +170,7 @@ def self_intersection_percentage(mesh: TriangleMesh) -> float:
 
 
 def dice(first: LabelMap, second: LabelMap) -> float:
-    """Overlap of two label maps on one grid: twice the common voxels over the sum of both; 1 if both are empty.
+    """Dice coefficient of two label maps on one grid; 1 if both are empty.
 
     Raises
     ------
@@ -198,6 +184,6 @@ def dice(first: LabelMap, second: LabelMap) -> float:
 
 
 def _distances(points: FloatArray, references: FloatArray) -> FloatArray:
-    """Distance of each point to the nearest reference."""
+    """Distance (N,) of points (N, 3) from the nearest of references (M, 3)."""
     distances, _ = cKDTree(references).query(points)
     return np.asarray(distances)

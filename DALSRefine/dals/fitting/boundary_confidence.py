@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
+from dals.geometry.transforms import apply_matrix
 
 _SHARPEST = 0.5
 """Slope a voxel of a step from 0 to 1, by central differences."""
@@ -36,7 +37,7 @@ def boundary_confidence(probabilities: NDArray[np.float32], grid: LabelMap, poin
         Greater than 0, at most 1.
     """
     matrix = grid.ras_to_ijk
-    ijk = points @ matrix[:3, :3].T + matrix[:3, 3]
+    ijk = apply_matrix(matrix, points)
     squared = np.zeros(len(points))
     for axis in range(3):
         slope = ndimage.convolve1d(probabilities, [0.5, 0.0, -0.5], axis=axis, mode="nearest")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.neighbours import neighbour_average
 
 _FOLDED = -0.5  # cosine between the normals of neighbouring faces below which they are folded onto each other
 _RINGS = 1
@@ -31,7 +32,7 @@ def remove_folds(mesh: TriangleMesh) -> TriangleMesh:
     TriangleMesh
     """
     pairs = _neighbouring_faces(mesh.faces)
-    average = _neighbour_average(mesh.faces, len(mesh.vertices))
+    average = neighbour_average(mesh)
     vertices = mesh.vertices.copy()
     for _ in range(_ROUNDS):
         moving = _near_folds(vertices, mesh.faces, pairs, average)
@@ -63,13 +64,3 @@ def _neighbouring_faces(faces: IntArray) -> IntArray:
     edges, owner = edges[order], owner[order]
     same = (edges[1:] == edges[:-1]).all(axis=1)
     return np.stack([owner[:-1][same], owner[1:][same]], axis=1)
-
-
-def _neighbour_average(faces: IntArray, count: int) -> csr_matrix:
-    """Sparse (V, V) matrix that takes the mean over each vertex's neighbours."""
-    rows = np.concatenate([faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()])
-    columns = np.concatenate([faces[:, [1, 2, 0]].ravel(), faces[:, [0, 1, 2]].ravel()])
-    adjacency = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
-    adjacency.data[:] = 1.0
-    degree = np.asarray(adjacency.sum(axis=1)).ravel()
-    return csr_matrix(adjacency.multiply(1.0 / degree[:, None]))

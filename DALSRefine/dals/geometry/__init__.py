@@ -1,1 +1,1 @@
-"""Meshes and label maps: shapes without torch."""
+"""Meshes, label maps and curves, without torch."""

@@ -1,4 +1,4 @@
-"""The separate parts of a label map, and choosing one of them."""
+"""Connected components of a label map, and the choice of one of them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from scipy.spatial import cKDTree
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap, row_ends
 from dals.geometry.mesh import FloatArray
+from dals.geometry.transforms import apply_matrix
 
 ComponentChoice: TypeAlias = Literal["largest", "left", "right"] | int
-"""A rank by volume is a whole number, 1 for the largest."""
+"""A whole number is a rank by volume: 1 is the largest component."""
 
 LARGE = 0.1
-"""Share of the largest component's volume from which another one is an organ of its own, and no island."""
+"""From this share of the largest component's volume on, a component counts as an organ; below, as an island."""
 _BESIDE = 0.25
 _NOTICEABLE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """One of the separate parts of a label map.
+    """A connected component of a label map.
 
     Attributes
     ----------
     volume : float
         Cubic millimetres.
     low, high : (3,) float64
-        Least and largest coordinates of its voxels' centres, RAS millimetres.
+        Bounds of its voxel centres, RAS millimetres.
     centre : (3,) float64
         Centre of mass, RAS millimetres.
     """
@@ -44,7 +45,7 @@ class Component:
 
 
 class Components:
-    """The separate parts of a label map, by volume, largest first.
+    """The connected components of a label map, largest first.
 
     Parameters
     ----------
@@ -62,24 +63,36 @@ class Components:
         places = ndimage.find_objects(self._labels)
         large = [value for value in self._order if sizes[value - 1] >= LARGE * sizes.max()]
         self.large = tuple(self._measured(value, places[value - 1], voxel) for value in large)
-        """Those of at least a tenth of the largest one's volume."""
+        """Components with at least `LARGE` of the largest one's volume."""
 
     def mask(self, rank: int) -> LabelMap:
-        """The component of a rank by volume, 1 for the largest, alone."""
+        """The component of this rank alone; 1 is the largest."""
         array = np.zeros_like(self._label_map.array)
         array[self._box] = self._labels == self._order[rank - 1]
         return self._label_map.with_array(array)
 
     def chosen(self, choice: ComponentChoice | None) -> LabelMap:
-        """As `chosen_component`."""
+        """The component to refine.
+
+        Parameters
+        ----------
+        choice : "largest", "left", "right", int or None
+            None takes the largest component if there are several large ones. A label map with one large
+            component comes back as it is: small islands count as damage.
+
+        Raises
+        ------
+        InputError
+            If there is no such component.
+        """
         if choice is None and len(self.large) == 1:
             return self._label_map
         return self.mask(self.rank_of("largest" if choice is None else choice))
 
     def rank_of(self, choice: ComponentChoice) -> int:
-        """The rank by volume of what was chosen.
+        """The rank of a choice.
 
-        Left and right are the patient's, seen from the middle between the outermost large components.
+        Left and right are the patient's. The dividing plane lies midway between the outermost large components.
 
         Raises
         ------
@@ -101,54 +114,36 @@ class Components:
             if sign * (part.centre[0] - middle) > _BESIDE * (part.high[0] - part.low[0]):
                 return rank
         reason = "it has only one large component" if len(self.large) == 1 else "its components lie above each other"
-        raise InputError(f"There is nothing on the {choice} in the segmentation {name} by itself: {reason}.")
+        raise InputError(f"The segmentation {name} has no component on the {choice}: {reason}.")
 
     def _measured(self, value: int, place: tuple[slice, ...], voxel: float) -> Component:
         mask = self._labels[place] == value
         start = np.array([box.start + inner.start for box, inner in zip(self._box, place, strict=True)][::-1])
         matrix = self._label_map.ijk_to_ras
-        ends = (row_ends(mask) + start) @ matrix[:3, :3].T + matrix[:3, 3]
+        ends = apply_matrix(matrix, row_ends(mask) + start)
         counts = [np.count_nonzero(mask, axis=others) for others in ((0, 1), (0, 2), (1, 2))]  # along i, j and k
         middle = start + [np.arange(len(along)) @ along / along.sum() for along in counts]
         volume = voxel * float(counts[0].sum())
-        return Component(volume, ends.min(axis=0), ends.max(axis=0), matrix[:3, :3] @ middle + matrix[:3, 3])
-
-
-def chosen_component(label_map: LabelMap, choice: ComponentChoice | None = None) -> LabelMap:
-    """The part of a label map that a fit is made to.
-
-    Parameters
-    ----------
-    label_map : LabelMap
-        Not empty.
-    choice : "largest", "left", "right", int or None
-        None is the largest one; there small islands stay, as they are damage of the organ and not organs.
-
-    Raises
-    ------
-    InputError
-        If there is no such component.
-    """
-    return Components(label_map).chosen(choice)
+        return Component(volume, ends.min(axis=0), ends.max(axis=0), apply_matrix(matrix, middle))
 
 
 def probabilities_of_component(
     probabilities: NDArray[np.float32], label_map: LabelMap, chosen: LabelMap
 ) -> NDArray[np.float32]:
-    """Probabilities with zeros in the parts that were not chosen, and nearer to these than to the chosen one.
+    """Set probabilities to zero in the components that were not chosen, and closer to these than to the chosen one.
 
     Parameters
     ----------
     probabilities : (K, J, I) float32
     label_map : LabelMap
-        With all its parts.
+        With all components.
     chosen : LabelMap
-        What `chosen_component` made of it.
+        The result of `Components.chosen`.
 
     Returns
     -------
     (K, J, I) float32
-        A copy, unless nothing was left out.
+        A copy, unless no component was dropped.
     """
     dropped = label_map.array & ~chosen.array
     if not dropped.any():

@@ -1,4 +1,4 @@
-"""The outlines of a mesh in a plane, for drawing, for tests and for synthetic clicks."""
+"""Cross-sections of a mesh with a plane."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dals.geometry.vtk_bridge import points_of, polydata_of
 
 
 def section_loops(mesh: TriangleMesh, origin: FloatArray, normal: FloatArray) -> list[FloatArray]:
-    """Closed loops of a mesh in a plane.
+    """Closed loops in which a plane cuts a mesh.
 
     Parameters
     ----------

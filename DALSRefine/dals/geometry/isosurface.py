@@ -1,11 +1,11 @@
-"""The surface at which a field on voxels has a value."""
+"""The surface on which a field of voxels has one value."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
@@ -14,7 +14,9 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.vtk_bridge import mesh_of
 
 
-def flying_edges(field: NDArray[Any], level: float) -> TriangleMesh:
+def flying_edges(
+    field: NDArray[Any], level: float, *, origin: ArrayLike = (0.0, 0.0, 0.0), spacing: float = 1.0
+) -> TriangleMesh:
     """Where the trilinear interpolation of a field crosses a level.
 
     Open where it meets the border of the grid.
@@ -23,14 +25,20 @@ def flying_edges(field: NDArray[Any], level: float) -> TriangleMesh:
     ----------
     field : (K, J, I)
     level : float
+    origin : (3,) array_like
+        Position (x, y, z) of the first voxel.
+    spacing : float
+        Distance between voxels; by default the result is in voxel indices (i, j, k).
 
     Returns
     -------
     TriangleMesh
-        In voxel indices (i, j, k). Faces are counter-clockwise seen from the lower values' side.
+        Faces are counter-clockwise seen from the lower values' side.
     """
     image = vtkImageData()
     image.SetDimensions(*field.shape[::-1])
+    image.SetOrigin(*np.asarray(origin, dtype=np.float64))
+    image.SetSpacing(spacing, spacing, spacing)
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(field).ravel(), deep=True))
     contour = vtkFlyingEdges3D()
     contour.SetInputData(image)

@@ -10,23 +10,24 @@ from numpy.typing import NDArray
 
 from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
+from dals.geometry.transforms import apply_matrix
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Which voxels of a grid belong to the organ.
+    """A binary mask on an image grid.
 
     Attributes
     ----------
     array : (K, J, I) bool
-        The mask; the first image axis (I) runs fastest, as SimpleITK hands it over.
+        True inside the organ. I runs fastest, as in arrays from SimpleITK.
     ijk_to_ras : (4, 4) float64
-        From voxel indices (i, j, k), whose integers are voxel centres, to RAS millimetres. Any
-        spacing, direction and handedness.
+        From voxel indices (i, j, k) to RAS millimetres; integer indices are voxel centres. Spacing,
+        direction and handedness are arbitrary.
     name : str
-        For messages: where it came from.
+        Used in messages, for example the file name.
 
     Raises
     ------
@@ -58,7 +59,7 @@ class LabelMap:
 
     @property
     def ras_to_ijk(self) -> FloatArray:
-        """From RAS millimetres to (fractional) voxel indices, (4, 4)."""
+        """From RAS millimetres to fractional voxel indices, (4, 4)."""
         return np.asarray(np.linalg.inv(self.ijk_to_ras))
 
     @property
@@ -79,42 +80,33 @@ class LabelMap:
         )
 
     @property
-    def marked_points(self) -> FloatArray:
-        """Centres of the marked voxels in RAS millimetres, (N, 3)."""
-        if self.is_empty:
-            return np.empty((0, 3))
-        part = self.cropped()
-        ijk = np.argwhere(part.array)[:, ::-1].astype(np.float64)
-        return np.asarray(ijk @ part.ijk_to_ras[:3, :3].T + part.ijk_to_ras[:3, 3])
-
-    @property
     def marked_bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Least and largest coordinates of the marked voxels' centres, each (3,), RAS mm; there must be one."""
+        """Bounds of the marked voxel centres, two (3,), RAS millimetres; the mask must not be empty."""
         part = self.cropped()
-        centres = row_ends(part.array) @ part.ijk_to_ras[:3, :3].T + part.ijk_to_ras[:3, 3]
+        centres = apply_matrix(part.ijk_to_ras, row_ends(part.array))
         return centres.min(axis=0), centres.max(axis=0)
 
     @property
     def marked_box(self) -> tuple[slice, slice, slice]:
-        """Smallest box of the array (K, J, I) with all marked voxels, of which there must be one."""
+        """Bounding box of the marked voxels, slices of (K, J, I); the mask must not be empty."""
         box = marked_box(self.array)
         assert box is not None
         return box
 
     def cropped(self) -> LabelMap:
-        """The part in `marked_box`: an organ is a small part of a body scan."""
+        """The part within `marked_box`: an organ fills little of a body scan."""
         return self.within(self.marked_box)
 
     def within(self, box: tuple[slice, slice, slice]) -> LabelMap:
-        """The part in a box of the array (K, J, I)."""
+        """The part within a box, slices of (K, J, I)."""
         matrix = self.ijk_to_ras.copy()
         matrix[:3, 3] += matrix[:3, :3] @ [part.start for part in box[::-1]]
         return LabelMap(self.array[box], matrix, self.name)
 
     def with_part(self, part: LabelMap) -> LabelMap:
-        """Only the voxels of a map that was cropped from one on this grid."""
+        """The mask of a label map that was cropped from this grid, on the whole grid."""
         array = np.zeros(self.array.shape, dtype=np.bool_)
-        first = np.rint(self.ras_to_ijk[:3, :3] @ part.ijk_to_ras[:3, 3] + self.ras_to_ijk[:3, 3]).astype(int)
+        first = np.rint(apply_matrix(self.ras_to_ijk, part.ijk_to_ras[:3, 3])).astype(int)
         box = tuple(slice(low, low + count) for low, count in zip(first[::-1], part.array.shape, strict=True))
         array[box] = part.array
         return self.with_array(array)
@@ -131,7 +123,7 @@ class LabelMap:
 
 
 def marked_box(mask: BoolArray) -> tuple[slice, slice, slice] | None:
-    """Smallest box of a mask (K, J, I) with all marked voxels; None if there is none."""
+    """Bounding box of a mask (K, J, I) as slices; None if the mask is empty."""
     k = np.flatnonzero(mask.any(axis=(1, 2)))
     if not len(k):
         return None
@@ -141,9 +133,9 @@ def marked_box(mask: BoolArray) -> tuple[slice, slice, slice] | None:
 
 
 def row_ends(mask: BoolArray) -> NDArray[np.intp]:
-    """Indices (i, j, k) of the first and the last marked voxel of each row of a mask (K, J, I), (N, 3).
+    """Indices (i, j, k) of the first and last marked voxel of each row of a mask (K, J, I), (N, 3).
 
-    Any linear function of the index, such as a coordinate on an oblique grid, is least and largest at some of them.
+    A linear function of the index, such as a coordinate on an oblique grid, has its extremes among them.
     """
     kj = np.argwhere(mask.any(axis=2))
     rows = mask[kj[:, 0], kj[:, 1]]

@@ -1,4 +1,4 @@
-"""Surfaces of neighbouring organs that give way to each other where they overlap."""
+"""Removing overlaps between the surfaces of neighbouring organs."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy.sparse import csr_matrix
 from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
 
 from dals.errors import InputError
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.neighbours import neighbour_average
 from dals.geometry.surface_distance import signed_distances
 from dals.geometry.vtk_bridge import polydata_of
 
 GAP_MM = 0.2
-_STARTED, _DONE = 0.5, 0.25  # excess in parts of the gap at which a surface begins and ceases to give way
+_STARTED, _DONE = 0.5, 0.25  # overlap, as a share of the gap, at which a surface starts and stops to move
 _SAMPLES_MM = 2.0
 _LEAST_SLOPE = 0.3
 _ROUNDS = 20
 
 
 def separate(meshes: Sequence[TriangleMesh], *, gap: float = GAP_MM, names: Sequence[str] = ()) -> list[TriangleMesh]:
-    """Make closed surfaces give way to each other half-way where they overlap.
+    """Move closed surfaces apart where they overlap.
 
-    Each moves back to the surface half-way between both, less half the gap; around that the
-    displacement fades out. The connectivity stays.
+    Each surface retreats to the one midway between both, less half the gap. The displacement fades out around the
+    overlap. Faces stay as they are.
 
     Parameters
     ----------
     meshes : sequence of TriangleMesh
         Closed, RAS millimetres.
     gap : float
-        Millimetres left between two surfaces that overlapped.
+        Distance between two surfaces that overlapped, millimetres.
     names : sequence of str
-        For messages.
+        Names of the organs, for messages.
 
     Returns
     -------
     list of TriangleMesh
-        A mesh that comes nowhere closer than half the gap to another one is the one given.
+        A mesh that keeps at least half the gap from all others comes back unchanged.
 
     Raises
     ------
     InputError
-        If two lie so deep within each other that there is no half-way.
+        If two surfaces overlap so deeply that none lies midway.
     """
     parted = list(meshes)
-    for _ in range(len(parted) - 1):  # giving way to one may need a touch more room from another
+    for _ in range(len(parted) - 1):  # a mesh that retreats from one may press into another
         for i, j in combinations(range(len(parted)), 2):
             pair = _retreat(parted[i], parted[j], gap), _retreat(parted[j], parted[i], gap)
             if pair[0] is None or pair[1] is None:
@@ -59,12 +59,12 @@ def separate(meshes: Sequence[TriangleMesh], *, gap: float = GAP_MM, names: Sequ
 
 
 def _retreat(mesh: TriangleMesh, other: TriangleMesh, gap: float) -> TriangleMesh | None:
-    """A mesh that is nowhere over half-way to another one, less half the gap; None if there is no way back."""
+    """The mesh, moved back to midway between both less half the gap; None if that fails."""
     low, high = other.vertices.min(axis=0) - gap, other.vertices.max(axis=0) + gap
     corners, faces, moved = mesh.corners, mesh.faces, mesh
     near = faces[np.all((corners.max(axis=1) >= low) & (corners.min(axis=1) <= high), axis=1)]
     shift, held = np.zeros_like(mesh.vertices), np.zeros(len(mesh.vertices))
-    average, edge = _neighbours(mesh)
+    average, edge = neighbour_average(mesh), mesh.mean_edge_length
     for _ in range(_ROUNDS):
         need = _needs(moved, near, (mesh, other), gap)
         if need.max() <= (_DONE if held.any() else _STARTED) * gap:
@@ -84,14 +84,17 @@ def _retreat(mesh: TriangleMesh, other: TriangleMesh, gap: float) -> TriangleMes
 
 
 def _needs(moved: TriangleMesh, near: IntArray, pair: tuple[TriangleMesh, TriangleMesh], gap: float) -> FloatArray:
-    """How far each vertex (V,) has to retreat; once all have, on behalf of what lies between them on faces (N, 3)."""
+    """How far each vertex has to retreat, (V,), millimetres.
+
+    Vertices come first. Once they have retreated, samples within the faces `near` (N, 3) count for their corners.
+    """
     used, values = np.unique(near), np.full(len(moved.vertices), -np.inf)
     values[used] = _excess(moved.vertices[used], *pair, gap)
     if values.max() > _DONE * gap or not len(used):
         return np.maximum(values, 0.0)
     corners = moved.vertices[near]
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=-1).max(axis=1)
-    close = values[near].min(axis=1) > -2 * longest  # the field rises by twice the way from a corner at most
+    close = values[near].min(axis=1) > -2 * longest  # the difference of two distances has a slope of at most 2
     n = int(np.clip(np.ceil(longest[close].max(initial=0.0) / _SAMPLES_MM), 2, 8))
     lattice = np.array([(i, j, n - i - j) for i in range(n + 1) for j in range(n + 1 - i)]) / n
     over = _excess(np.reshape(lattice @ corners[close], (-1, 3)), *pair, gap).reshape(-1, len(lattice), 1)
@@ -105,15 +108,7 @@ def _excess(points: FloatArray, mesh: TriangleMesh, other: TriangleMesh, gap: fl
 
 
 def _gradients(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
-    """Of the signed distance from a mesh at points (N, 3)."""
+    """Gradients (N, 3) of the signed distance from a mesh at points (N, 3)."""
     distance = vtkImplicitPolyDataDistance()
     distance.SetInput(polydata_of(mesh))
     return np.asarray(np.sign(mesh.volume) * np.array([distance.FunctionGradient(point) for point in points]))
-
-
-def _neighbours(mesh: TriangleMesh) -> tuple[csr_matrix, float]:
-    """Matrix (V, V) that takes the mean over each vertex's neighbours, and the mean length of an edge."""
-    rows, columns = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    adjacency = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=2 * (len(mesh.vertices),))
-    edge = np.linalg.norm(mesh.vertices[rows] - mesh.vertices[columns], axis=1).mean()
-    return csr_matrix(adjacency.multiply(1.0 / np.maximum(adjacency.sum(axis=1), 1.0))), float(edge)

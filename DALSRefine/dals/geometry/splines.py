@@ -1,4 +1,4 @@
-"""The closed curve that Slicer draws through control points."""
+"""Closed splines as Slicer draws them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ POINTS_PER_SEGMENT = 10
 def sample_closed_spline(control_points: ArrayLike, *, points_per_segment: int = POINTS_PER_SEGMENT) -> FloatArray:
     """Sample the closed cardinal spline through control points, as Slicer does by default.
 
-    A `vtkMRMLMarkupsClosedCurveNode` interpolates with one closed `vtkCardinalSpline` per coordinate,
-    parameterised by the index of the control point (not by length), with ten samples per segment.
+    `vtkMRMLMarkupsClosedCurveNode` uses one closed `vtkCardinalSpline` per coordinate, parameterised by the
+    index of the control point, not by length, with ten samples per segment.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ def surface_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
 
 
 def signed_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
-    """`surface_distances`, negative for points inside of the surface, which is closed."""
+    """`surface_distances` from a closed surface, negative inside."""
     distance, values = vtkImplicitPolyDataDistance(), vtkDoubleArray()
     distance.SetInput(polydata_of(mesh))
     distance.FunctionValue(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True), values)

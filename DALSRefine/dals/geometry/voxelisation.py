@@ -1,4 +1,4 @@
-"""From a closed surface to the voxels inside it, and from voxels to the surface around them."""
+"""Closed surfaces to label maps and back."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToIm
 from dals.geometry.isosurface import flying_edges
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.transforms import apply_matrix
 from dals.geometry.vtk_bridge import polydata_of
 
 
 def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
     """Mark the voxels whose centres lie inside a closed mesh.
 
-    The work is done in voxel indices, so oblique, anisotropic and left-handed grids are all alike.
-    What lies outside the grid is cut off.
+    The mesh is rasterised in voxel indices, so oblique, anisotropic and left-handed grids need no special case.
+    Parts outside the grid are cut off.
 
     Parameters
     ----------
     mesh : TriangleMesh
-        Closed surface, RAS millimetres; the faces' orientation does not matter.
+        Closed surface, RAS millimetres; faces may point either way.
     grid : LabelMap
         Gives shape and geometry; its own mask is ignored.
 
@@ -33,9 +34,8 @@ def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
     array = np.zeros(grid.array.shape, dtype=np.bool_)
     if len(mesh.faces) == 0:
         return grid.with_array(array)
-    matrix = grid.ras_to_ijk
-    ijk = mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]
-    # Only the box around the mesh is rasterised: an organ is a small part of a body scan.
+    ijk = apply_matrix(grid.ras_to_ijk, mesh.vertices)
+    # Rasterise only the bounding box: an organ fills little of a body scan.
     used = ijk[mesh.faces.ravel()]
     shape = np.array(array.shape[::-1])
     first = np.clip(np.floor(used.min(axis=0)), 0, shape).astype(int)
@@ -62,9 +62,9 @@ def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
 
 
 def label_map_to_mesh(label_map: LabelMap) -> TriangleMesh:
-    """Surface half way between marked and unmarked voxel centres, closed at the image's border too.
+    """Surface midway between marked and unmarked voxel centres, closed at the border of the image.
 
-    All components, cavities and the staircase are kept: this is for looking, not for training.
+    It keeps all components, cavities and the staircase: it is meant for display, not for training.
 
     Parameters
     ----------
@@ -79,6 +79,6 @@ def label_map_to_mesh(label_map: LabelMap) -> TriangleMesh:
     padded = np.pad(label_map.array, 1).astype(np.uint8)
     surface = flying_edges(padded, 0.5)
     matrix = label_map.ijk_to_ras
-    vertices = (surface.vertices - 1) @ matrix[:3, :3].T + matrix[:3, 3]
+    vertices = apply_matrix(matrix, surface.vertices - 1)
     faces = surface.faces if np.linalg.det(matrix[:3, :3]) > 0 else surface.faces[:, ::-1]
     return TriangleMesh(vertices, faces)

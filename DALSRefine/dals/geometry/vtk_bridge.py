@@ -23,7 +23,7 @@ def polydata_of_polygons(vertices: FloatArray, connectivity: IntArray, sizes: In
     ----------
     vertices : (V, 3) float64
     connectivity : (sum(sizes),) int64
-        Vertex indices of all polygons, one after the other.
+        Vertex indices of all polygons in sequence.
     sizes : (F,) int64
         Number of corners of each polygon.
     """
@@ -51,7 +51,7 @@ def points_of(polydata: vtkPolyData) -> FloatArray:
 
 
 def mesh_of(polydata: vtkPolyData) -> TriangleMesh:
-    """The surface of a `vtkPolyData` as triangles: polygons and strips are split, lines and vertices left out.
+    """The surface of a `vtkPolyData` as triangles: splits polygons and strips, drops lines and vertices.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def mesh_of(polydata: vtkPolyData) -> TriangleMesh:
         If a face refers to a point that is not there.
     """
     vertices = points_of(polydata)
-    bare = vtkPolyData()  # without lines and data arrays: only what counts, and what was checked
+    bare = vtkPolyData()  # without lines and data arrays
     bare.SetPoints(polydata.GetPoints())
     for cells, give in ((polydata.GetPolys(), bare.SetPolys), (polydata.GetStrips(), bare.SetStrips)):
         if cells.GetNumberOfCells():

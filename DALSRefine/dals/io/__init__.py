@@ -1,1 +1,1 @@
-"""Files in and out: meshes, points, Slicer markups and label maps, all as RAS millimetres inside."""
+"""Reading and writing meshes, points, Slicer markups and label maps, in RAS millimetres."""

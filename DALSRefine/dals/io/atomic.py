@@ -1,4 +1,7 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all.
+
+The `atomicwrites` package, which did this, is archived; the few lines below need no other.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,15 @@ from dals.errors import DalsError, OutputError
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Offer a temporary path beside `path`, and move it there when the block succeeds.
+    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
-    The temporary name ends in the full name of `path`, so writers that look at the extension work.
-    If the block fails, or writes nothing, the temporary file is removed and whatever was at `path`
-    before is still there.
+    The temporary name ends in the full name of `path`, so that writers find the extension. If the block fails or
+    writes nothing, the temporary file is removed and an earlier file at `path` stays.
 
     Parameters
     ----------
     path : path-like
-        Where the finished file shall be.
+        The final file.
 
     Yields
     ------
@@ -53,18 +55,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of `path` that killed processes left; only where no other one may be writing it."""
+    """Remove temporary files of `path` that killed processes left. No other process may be writing `path`."""
     for leftover in path.parent.glob(f".*.partial.{glob.escape(path.name)}"):
         leftover.unlink(missing_ok=True)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Make sure that a file can be written at `path`; to be called before a long computation.
+    """Check, before a long computation, that a file can be written at `path`.
 
     Raises
     ------
     OutputError
-        If the folder does not exist or does not take new files, or if `path` is itself a folder.
+        If the folder does not exist or is not writable, or if `path` is itself a folder.
     """
     path = Path(path)
     folder = path.parent

@@ -1,7 +1,7 @@
-"""The one place where LPS (what files hold) meets RAS (what the program thinks in).
+"""Conversion between LPS, the convention of files, and RAS, that of this package. It happens only in `dals.io`.
 
-The two differ by a half turn about the body's long axis, so the same function goes both ways and
-neither handedness nor face orientation changes.
+The two differ by a half turn about the superior axis. One function therefore converts both ways, and neither
+handedness nor face orientation changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HALF_TURN = np.array([-1.0, -1.0, 1.0])
 
 
 def swap_lps_ras(points: ArrayLike) -> FloatArray:
-    """Turn LPS points into RAS ones, or RAS points into LPS ones.
+    """Convert points from LPS to RAS or back.
 
     Parameters
     ----------
@@ -32,17 +32,17 @@ def swap_lps_ras(points: ArrayLike) -> FloatArray:
     (..., 3) float64
         The same positions in the other system.
     """
-    # Adding zero turns the -0.0 of a sign flip into 0.0, which reads better in text files.
+    # Adding zero turns -0.0 into 0.0, which reads better in text files.
     return np.asarray(points, dtype=np.float64) * _HALF_TURN + 0.0
 
 
 def swap_lps_ras_matrix(matrix: ArrayLike) -> FloatArray:
-    """Turn a matrix that leads into LPS (such as IJK to LPS) into one that leads into RAS, or back.
+    """Convert a matrix to LPS, such as IJK to LPS, into one to RAS, or back.
 
     Parameters
     ----------
     matrix : (4, 4) array_like
-        Homogeneous matrix; its output side is converted, its input side stays.
+        Homogeneous; only its output side is converted.
 
     Returns
     -------
@@ -59,22 +59,6 @@ def to_ras(points: ArrayLike, space: Space) -> FloatArray:
 def from_ras(points: ArrayLike, space: Space) -> FloatArray:
     """RAS points as a file in `space` holds them, (..., 3) float64."""
     return to_ras(points, space)
-
-
-def apply_matrix(matrix: ArrayLike, points: ArrayLike) -> FloatArray:
-    """Map points by a homogeneous matrix.
-
-    Parameters
-    ----------
-    matrix : (4, 4) array_like
-    points : (N, 3) array_like
-
-    Returns
-    -------
-    (N, 3) float64
-    """
-    matrix = np.asarray(matrix, dtype=np.float64)
-    return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3])
 
 
 def checked_space(space: str) -> Space:

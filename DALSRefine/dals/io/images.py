@@ -1,4 +1,4 @@
-"""Medical image files: opening them with all checks that their header allows, and their geometry."""
+"""Opening medical image files: checks that the header allows, and the geometry."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from dals.io.coordinates import swap_lps_ras_matrix
 READABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".mhd")
 MAXIMUM_VOXELS = 2_000_000_000
 _MAXIMUM_COMPRESSION = 1_100
-"""Deflate cannot do better: a file that promises more per byte is truncated or damaged."""
+"""Deflate cannot compress further: a file that promises more voxels per byte is truncated or damaged."""
 
 
 def open_image(path: Path, *, kind: str = "label map", advice: str = "") -> Any:
-    """An image reader that knows the header; `read_image` gets its voxels.
+    """A reader that has read the header; `read_image` reads the voxels.
 
     Parameters
     ----------
     path : Path
     kind : str
-        What it should be, for messages.
+        What the file should be, for messages.
     advice : str
-        What to do about an image that is not three-dimensional.
+        What to do about an image that is not three-dimensional, for messages.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def read_image(reader: Any) -> Any:
 
 
 def ijk_to_ras(image: Any) -> FloatArray:
-    """From voxel indices to RAS millimetres, (4, 4); of a SimpleITK image, or of a reader that knows the header."""
+    """From voxel indices to RAS millimetres, (4, 4), of a SimpleITK image or of a reader from `open_image`."""
     dimension = image.GetDimension()
     direction = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3]
     matrix = np.eye(4)

@@ -1,4 +1,4 @@
-"""Which files are meant by a list of files, folders and patterns, and what to call each."""
+"""Input files named by files, folders and patterns, and a unique name for each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from glob import glob
 from pathlib import Path
 
 from dals.errors import InputError
+from dals.io.meshes import READABLE_SUFFIXES
 
-MESH_SUFFIXES = (".ply", ".stl", ".obj", ".vtk", ".vtp")
+MESH_SUFFIXES = READABLE_SUFFIXES
 LABEL_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")
 
 
@@ -20,13 +21,13 @@ def known_suffix(path: Path) -> str | None:
 
 
 def find_sources(inputs: Iterable[str | Path]) -> list[Path]:
-    """All files meant by files, folders and patterns, each once, in a stable order.
+    """Expand files, folders and patterns to files, each once, in a stable order.
 
     Parameters
     ----------
     inputs : iterable of str or Path
-        A file is taken whatever its name; of a folder the meshes and label maps directly inside; of a
-        pattern (``*``, ``?``, ``**``) all matching files.
+        Files of any name; folders, for the meshes and label maps directly inside; patterns (``*``, ``?``,
+        ``**``), for all matching files.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def find_sources(inputs: Iterable[str | Path]) -> list[Path]:
     Raises
     ------
     InputError
-        If an input means nothing that exists, or there is nothing at all.
+        If an input matches nothing, or there is no file at all.
     """
     files: list[Path] = []
     for entry in inputs:
@@ -58,7 +59,7 @@ def find_sources(inputs: Iterable[str | Path]) -> list[Path]:
 
 
 def unique_names(sources: Sequence[Path]) -> dict[str, Path]:
-    """Names for files: without suffix, and where two are equal with as many folders as tell them apart.
+    """Names of files without suffix, with as many parent folders as it takes to tell equal names apart.
 
     Parameters
     ----------
@@ -68,12 +69,12 @@ def unique_names(sources: Sequence[Path]) -> dict[str, Path]:
     Returns
     -------
     dict of str to Path
-        Made of letters, digits, dot, underscore and hyphen, different also where case does not count.
+        Letters, digits, dot, underscore and hyphen; unique without regard to case.
 
     Raises
     ------
     InputError
-        If two files have the same name in all folders, apart from their suffix.
+        If two paths differ in nothing but the suffix.
     """
     folders = dict.fromkeys(sources, 0)
     while True:

@@ -1,4 +1,4 @@
-"""Label maps from and to medical image files."""
+"""Reading and writing label maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dals.geometry.label_map import LabelMap
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import swap_lps_ras_matrix
 from dals.io.images import ijk_to_ras, open_image, quiet_itk, read_image
-from dals.io.segments import Segment, segment_metadata, segments_in
+from dals.io.segments import Labelled, Segment, segmentation_metadata, segments_in
 
 __all__ = [
     "LabelMap",
@@ -34,15 +34,6 @@ __all__ = [
 
 WRITABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha")
 _LARGEST_VALUE = int(np.iinfo(np.uint16).max)
-_COLOURS = ("0.87 0.51 0.40", "0.56 0.68 0.86", "0.50 0.68 0.50", "0.95 0.84 0.57", "0.72 0.55 0.76")
-
-
-class Labelled(NamedTuple):
-    """One of several organs of a label map: its voxels, its value in the file and its name."""
-
-    label_map: LabelMap
-    value: int
-    name: str
 
 
 def read_label_map(path: str | os.PathLike[str], *, label: int | str | None = None) -> LabelMap:
@@ -54,19 +45,18 @@ def read_label_map(path: str | os.PathLike[str], *, label: int | str | None = No
         A three-dimensional .nii, .nii.gz, .nrrd, .seg.nrrd, .mha or .mhd image of whole numbers. A
         .seg.nrrd may hold several layers, as Slicer writes overlapping segments.
     label : int, str or None
-        The label value, or the name of a segment of a .seg.nrrd. None takes all that is not zero, and
-        warns if that is more than one label.
+        The label value, or the name of a segment of a .seg.nrrd. None takes all voxels that are not zero
+        and warns if there is more than one label.
 
     Returns
     -------
     LabelMap
-        RAS millimetres, never empty.
+        In RAS millimetres, never empty.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable, not three-dimensional, empty or not a label map, or the
-        label is not in it.
+        If the file is missing, unreadable, not three-dimensional, empty or no label map, or lacks the label.
     """
     file = _read_file(Path(path))
     if label is not None:
@@ -77,12 +67,12 @@ def read_label_map(path: str | os.PathLike[str], *, label: int | str | None = No
 
 
 def read_label_maps(path: str | os.PathLike[str], labels: Sequence[int | str]) -> list[Labelled]:
-    """Read several organs of one label map, in the order of `labels`.
+    """Read several organs from one label map, in the order of `labels`.
 
     Raises
     ------
     InputError
-        As `read_label_map`, and if two of the labels stand for the same voxels.
+        As `read_label_map`, and if two labels mark the same voxels.
     """
     file = _read_file(Path(path))
     found: list[Labelled] = []
@@ -95,7 +85,7 @@ def read_label_maps(path: str | os.PathLike[str], labels: Sequence[int | str]) -
 
 
 def read_grid(path: str | os.PathLike[str]) -> LabelMap:
-    """Read the grid of a reference image: an empty label map with its size and geometry.
+    """Read the size and geometry of a reference image as an empty label map.
 
     Raises
     ------
@@ -108,12 +98,12 @@ def read_grid(path: str | os.PathLike[str]) -> LabelMap:
 
 
 def check_label_map_writable(path: str | os.PathLike[str], *, values: Iterable[int] = ()) -> None:
-    """Make sure that a label map can be written to `path`; to be called before a long computation.
+    """Check, before a long computation, that a label map can be written to `path`.
 
     Raises
     ------
     OutputError
-        For an unknown extension, a folder that is missing or not writable, or values that a file cannot hold.
+        For an unknown extension, a missing or read-only folder, or values out of range.
     """
     if not Path(path).name.lower().endswith(WRITABLE_SUFFIXES):
         raise OutputError(f"Cannot write {path}: the name must end in one of {', '.join(WRITABLE_SUFFIXES)}.")
@@ -124,7 +114,7 @@ def check_label_map_writable(path: str | os.PathLike[str], *, values: Iterable[i
 
 
 def write_label_map(path: str | os.PathLike[str], label_map: LabelMap, *, label: int = 1) -> None:
-    """Write a mask with its geometry, compressed where the format can.
+    """Write a mask with its geometry, compressed where the format allows it.
 
     Parameters
     ----------
@@ -138,21 +128,21 @@ def write_label_map(path: str | os.PathLike[str], label_map: LabelMap, *, label:
     Raises
     ------
     OutputError
-        For an unknown extension, or a place where nothing can be written.
+        For an unknown extension, or if the file cannot be written.
     """
     name = Path(path).name.partition(".seg.nrrd")[0] or "organ"
     write_label_maps(path, [Labelled(label_map, label, name)])
 
 
 def write_label_maps(path: str | os.PathLike[str], labels: Sequence[Labelled]) -> None:
-    """Write several organs as one label map, each with its own value; where two overlap the first one stays.
+    """Write several organs as one label map, each with its own value; in overlaps the first one wins.
 
     Parameters
     ----------
     path : path-like
         As for `write_label_map`.
     labels : sequence of Labelled
-        On one grid, at least one, each with a value of its own.
+        At least one, all on one grid, each with its own value.
 
     Raises
     ------
@@ -173,7 +163,7 @@ def write_label_maps(path: str | os.PathLike[str], labels: Sequence[Labelled]) -
         image.SetSpacing(grid.spacing.tolist())
         image.SetDirection((ijk_to_lps[:3, :3] / grid.spacing).ravel().tolist())
         if path.name.lower().endswith(".seg.nrrd"):
-            for key, text in _metadata(labels).items():
+            for key, text in segmentation_metadata(labels).items():
                 image.SetMetaData(key, text)
         with atomic_path(path) as temporary, quiet_itk():
             sitk.WriteImage(image, str(temporary), useCompression=True)
@@ -183,27 +173,14 @@ def write_label_maps(path: str | os.PathLike[str], labels: Sequence[Labelled]) -
         ) from error
 
 
-def _metadata(labels: Sequence[Labelled]) -> dict[str, str]:
-    """Header entries that make Slicer open a label map as a segmentation."""
-    entries: dict[str, str] = {}
-    for number, (label_map, value, name) in enumerate(labels):
-        described = segment_metadata(Path(f"{name}.seg.nrrd"), label_map, value) | {
-            "Segment0_ID": f"Segment_{number + 1}",
-            "Segment0_Name": name,
-            "Segment0_Color": _COLOURS[number % len(_COLOURS)],
-        }
-        entries |= {key.replace("Segment0_", f"Segment{number}_"): text for key, text in described.items()}
-    return entries
-
-
 class _File(NamedTuple):
-    """What a label map's file holds."""
+    """Content of a label map file."""
 
     path: Path
     image: Any
     layers: list[NDArray[Any]]
     segments: tuple[Segment, ...]
-    present: list[NDArray[Any]]  # the values in each layer but zero
+    present: list[NDArray[Any]]  # the non-zero values of each layer
 
 
 def _read_file(path: Path) -> _File:
@@ -235,7 +212,7 @@ def _labelled(file: _File, label: int | str) -> Labelled:
 
 
 def _layers(image: Any, path: Path) -> list[NDArray[Any]]:
-    """The layers of an image, each (K, J, I) of whole numbers."""
+    """The layers of an image, each (K, J, I), whole numbers."""
     if "complex" in image.GetPixelIDTypeAsString():
         raise InputError(f"{path} holds complex numbers and is no label map.")
     array: NDArray[Any] = sitk.GetArrayViewFromImage(image)
@@ -257,7 +234,7 @@ def _layers(image: Any, path: Path) -> list[NDArray[Any]]:
 
 
 def _segments_for(label: int | str, segments: tuple[Segment, ...], path: Path) -> list[Segment]:
-    """The segments that a label means; none if the file describes no segments or the label is a bare value."""
+    """The segments that a label names; empty if the file describes none, or for a plain value."""
     if isinstance(label, str):
         named = [segment for segment in segments if label in (segment.name, segment.identifier)]
         if named:

@@ -1,4 +1,4 @@
-"""Slicer markups JSON: closed curves in and out, and the points of any markups file."""
+"""Slicer markups JSON: reading and writing closed curves, reading points."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SCHEMA = (
 )
 _ACCEPTED_SCHEMA = re.compile(r"markups-schema-v1\.[0-9]+\.[0-9]+\.json#*$", re.IGNORECASE)
 _SPACES: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "0": "RAS", "1": "LPS"}
-"""Numbers stand in scenes of long ago."""
+"""Old scenes have numbers."""
 
 
 def read_contours(path: str | os.PathLike[str]) -> tuple[Contour, ...]:
     """Read the closed curves of a Slicer markups file.
 
-    Between its control points a curve runs as Slicer draws it by default. Control points without a
-    defined position are left out, as Slicer does; other markups in the file are passed over with a warning.
+    Curves are interpolated as Slicer draws them by default. Control points without a defined position are
+    dropped, as in Slicer; other markups in the file cause a warning.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def read_contours(path: str | os.PathLike[str]) -> tuple[Contour, ...]:
     Raises
     ------
     InputError
-        If the file is missing or no markups file, holds no closed curve or an open one, is not in
-        millimetres, or a curve has fewer than three points or values that are not finite.
+        If the file is missing or no markups file, holds an open curve or no closed one, is not in millimetres,
+        or if a curve has fewer than three points or values that are not finite.
     """
     path = Path(path)
     contours, others = [], []
@@ -83,7 +83,7 @@ def read_contours(path: str | os.PathLike[str]) -> tuple[Contour, ...]:
 
 
 def read_control_points(path: str | os.PathLike[str]) -> FloatArray:
-    """The defined control points of all markups of a file, such as a point list, (N, 3) RAS millimetres.
+    """Read the defined control points of all markups in a file, such as a point list, (N, 3) RAS millimetres.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def read_control_points(path: str | os.PathLike[str]) -> FloatArray:
 def write_contours(path: str | os.PathLike[str], contours: Iterable[Contour]) -> None:
     """Write contours as closed curves of one Slicer markups file, in LPS.
 
-    The control points are written; a contour without any is written with all its points.
+    A contour without control points is written with all its points.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def write_contours(path: str | os.PathLike[str], contours: Iterable[Contour]) ->
     Raises
     ------
     OutputError
-        If nothing can be written there.
+        If the file cannot be written.
     """
     document = {"@schema": _SCHEMA, "markups": [_markup(contour) for contour in contours]}
     with atomic_path(path) as temporary:
@@ -169,7 +169,7 @@ def _markups_in(path: Path) -> list[dict[str, Any]]:
 
 
 def _name(markup: dict[str, Any], path: Path, index: int) -> str:
-    """The markup's own name, else the file's as Slicer does."""
+    """The markup's name, or else the file's, as in Slicer."""
     name = markup.get("name")
     if isinstance(name, str) and name.strip():
         return name
@@ -198,7 +198,7 @@ def _control_points(markup: dict[str, Any], path: Path, name: str) -> FloatArray
 
 
 def _position(point: Any, where: str) -> list[float] | None:
-    """The position of a control point as it stands in the file, or None if it has none."""
+    """The position of a control point in the file's coordinates; None if it is not defined."""
     if not isinstance(point, dict):
         raise InputError(f"{where} is not an object.")
     status = point.get("positionStatus", "defined")

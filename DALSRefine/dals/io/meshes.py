@@ -1,4 +1,4 @@
-"""Triangle meshes from and to files, as Slicer writes and reads them."""
+"""Reading and writing triangle meshes, compatible with Slicer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dals.io.vtk_messages import captured_vtk_messages
 READABLE_SUFFIXES = (".ply", ".stl", ".obj", ".vtk", ".vtp")
 WRITABLE_SUFFIXES = (".stl", ".ply", ".obj", ".vtp")
 _SPLIT_VERTICES = (".stl", ".obj")
-"""Formats in which a vertex may be there once per face."""
+"""Formats that may repeat a vertex for each face."""
 
 
 def read_mesh(path: str | os.PathLike[str], *, space: Space | None = None) -> TriangleMesh:
@@ -38,13 +38,13 @@ def read_mesh(path: str | os.PathLike[str], *, space: Space | None = None) -> Tr
     path : path-like
         A .ply, .stl, .obj, .vtk (polydata) or .vtp file in millimetres.
     space : "LPS", "RAS" or None
-        The coordinate system of a file that names none; None means LPS. A file that names its own
-        (`SPACE=LPS` in an STL header, a comment or a VTK title; a field `SPACE` in VTP) is believed.
+        The coordinate system of a file that names none; None means LPS. A name in the file wins: `SPACE=LPS`
+        in an STL header, a comment or a VTK title, or a field `SPACE` in VTP.
 
     Returns
     -------
     TriangleMesh
-        RAS millimetres; faces oriented as in the file.
+        RAS millimetres, with the file's face orientation.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def read_mesh(path: str | os.PathLike[str], *, space: Space | None = None) -> Tr
 
 
 def read_polydata(path: Path) -> tuple[vtkPolyData, Space | None]:
-    """Read a mesh file as it is, with the coordinate system that it names, if any.
+    """Read a mesh file without conversion, and the coordinate system that it names, if any.
 
     Raises
     ------
@@ -102,12 +102,12 @@ def read_polydata(path: Path) -> tuple[vtkPolyData, Space | None]:
 
 
 def check_mesh_writable(path: str | os.PathLike[str]) -> None:
-    """Make sure that `write_mesh` can write to `path`; to be called before a long computation.
+    """Check, before a long computation, that `write_mesh` can write to `path`.
 
     Raises
     ------
     OutputError
-        For an unknown extension, or a folder that is missing or not writable.
+        For an unknown extension, or a missing or read-only folder.
     """
     if Path(path).suffix.lower() not in WRITABLE_SUFFIXES:
         raise OutputError(f"Cannot write {path}: the name must end in one of {', '.join(WRITABLE_SUFFIXES)}.")
@@ -115,21 +115,21 @@ def check_mesh_writable(path: str | os.PathLike[str]) -> None:
 
 
 def write_mesh(path: str | os.PathLike[str], mesh: TriangleMesh, *, space: Space = DEFAULT_SPACE) -> None:
-    """Write a surface by extension: .stl (binary), .ply (binary), .obj or .vtp.
+    """Write a surface as .stl (binary), .ply (binary), .obj or .vtp.
 
     Parameters
     ----------
     path : path-like
-        Replaced as a whole once the new file is complete.
+        An existing file is replaced once the new one is complete.
     mesh : TriangleMesh
         RAS millimetres.
     space : "LPS" or "RAS"
-        The coordinate system of the file; it is named in the file as Slicer does.
+        The coordinate system of the file. The file names it as Slicer does.
 
     Raises
     ------
     OutputError
-        For an unknown extension, an empty mesh, or a place where nothing can be written.
+        For an unknown extension or an empty mesh, or if the file cannot be written.
     """
     path = Path(path)
     check_mesh_writable(path)
@@ -151,7 +151,7 @@ def _reader(suffix: str) -> Any:
 
 
 def _header(reader: Any, polydata: vtkPolyData) -> str | None:
-    """The text in which the file may name its coordinate system."""
+    """The text that may name the coordinate system."""
     if isinstance(reader, vtkOBJReader):
         return str(reader.GetComment() or "")
     if isinstance(reader, (vtkSTLReader, vtkPolyDataReader)):

@@ -1,4 +1,4 @@
-"""Whether a NIfTI file is whole: ITK fills what a cut one lacks with whatever lies in memory."""
+"""Completeness of NIfTI files: ITK reads a truncated one and fills the gap with arbitrary memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_complete(path: Path, *, voxel_bytes: int) -> None:
     path : Path
         A NIfTI file, compressed or not.
     voxel_bytes : int
-        Bytes that the voxels take, uncompressed.
+        Size of the voxels, uncompressed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Point sets from meshes, Slicer point lists, text files and arrays."""
+"""Reading points from meshes, Slicer point lists, text files and arrays."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def read_points(path: str | os.PathLike[str], *, space: Space | None = None) -> 
     Parameters
     ----------
     path : path-like
-        A mesh (its vertices; faces are not needed), a Slicer markups file (.mrk.json), text with three
-        numbers a line (.csv .xyz .txt; further columns are ignored, a header may name the columns
-        x,y,z or l,p,s or r,a,s) or an array (.npy, (N, 3)). Millimetres.
+        Millimetres, in one of these forms: the vertices of a mesh, with or without faces; a Slicer markups
+        file (.mrk.json); an array (N, 3) (.npy); text with three numbers a line (.csv, .xyz, .txt). Text may
+        have a header that names the columns x,y,z or l,p,s or r,a,s; further columns are ignored.
     space : "LPS", "RAS" or None
         The coordinate system of a file that names none; None means LPS.
 
@@ -47,7 +47,7 @@ def read_points(path: str | os.PathLike[str], *, space: Space | None = None) -> 
     Raises
     ------
     InputError
-        If the file is missing, of an unknown kind, unreadable, empty, or holds values that are not finite.
+        If the file is missing, unreadable, empty or of an unknown kind, or holds values that are not finite.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -83,7 +83,7 @@ def _read_array(path: Path) -> FloatArray:
 
 
 def _read_text(path: Path) -> tuple[FloatArray, Space | None]:
-    """Points as they stand in the file, and the coordinate system that it names."""
+    """Points in the file's coordinates, and the coordinate system that it names."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -122,7 +122,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _columns_of(cells: list[str]) -> tuple[tuple[int, int, int], Space | None] | None:
-    """Which columns hold the coordinates, if this line is a header."""
+    """The columns that hold the coordinates, if this line is a header."""
     lowered = [cell.lower() for cell in cells]
     for names, space in _COLUMNS.items():
         if all(name in lowered for name in names):

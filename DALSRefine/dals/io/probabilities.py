@@ -1,4 +1,4 @@
-"""Probability maps of an organ, as a network's softmax or sigmoid leaves them."""
+"""Reading probability maps, such as the softmax output of a network."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ _OWN_CHANNEL = "hand over the organ's own channel as a three-dimensional image"
 
 
 def read_probabilities(path: str | os.PathLike[str], grid: LabelMap) -> NDArray[np.float32]:
-    """Read how sure a network was that each voxel belongs to the organ.
+    """Read the probability that each voxel belongs to the organ.
 
-    Warns (`DalsWarning`) if the file holds no value between 0 and 1, or if most of the segmentation
-    is improbable by it.
+    Warns (`DalsWarning`) if all values are 0 or 1, or if the segmentation is improbable on average.
 
     Parameters
     ----------
     path : path-like
-        A three-dimensional image of any kind that a label map may have, values 0 to 1.
+        A three-dimensional image with values 0 to 1, in any format of label maps.
     grid : LabelMap
-        The segmentation that the probabilities belong to.
+        The segmentation that was made from them.
 
     Returns
     -------
     (K, J, I) float32
-        On the grid's voxels, within 0 to 1.
+        On the grid of the segmentation, clipped to 0 to 1.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable, not three-dimensional or has several values a voxel; if a value
-        is not finite or not a probability; if its grid is another one.
+        If the file is missing, unreadable, not three-dimensional or has several values per voxel, if a value is
+        not finite or no probability, or if the grids differ.
     """
     path = Path(path)
     reader = open_image(path, kind="probability map", advice=f"; {_OWN_CHANNEL}")
@@ -60,7 +59,7 @@ def read_probabilities(path: str | os.PathLike[str], grid: LabelMap) -> NDArray[
     image = read_image(reader)
     if "complex" in image.GetPixelIDTypeAsString():
         raise InputError(f"{path} holds complex numbers and no probabilities.")
-    # The view, and not the reader's fourth axis of one, gives the shape.
+    # The image may have a fourth axis of length one.
     values: NDArray[Any] = sitk.GetArrayViewFromImage(image).reshape(grid.array.shape)
     _check_range(path, values)
     probabilities: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
@@ -70,7 +69,7 @@ def read_probabilities(path: str | os.PathLike[str], grid: LabelMap) -> NDArray[
 
 def _check_range(path: Path, values: NDArray[Any]) -> None:
     low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):  # not-a-number is both the least and the largest
+    if not (np.isfinite(low) and np.isfinite(high)):  # NaN propagates to both
         raise InputError(f"{path} holds values that are not finite numbers.")
     if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return
@@ -103,7 +102,7 @@ def _warn_of_doubts(path: Path, probabilities: NDArray[np.float32], grid: LabelM
 
 
 def _differences(reader: Any, grid: LabelMap) -> list[str]:
-    """What tells two grids apart, in words; empty if they are the same."""
+    """Differences between two grids in words; empty if they agree."""
     found = []
     size, wanted_size = reader.GetSize()[:3], grid.array.shape[::-1]
     if size != wanted_size:
@@ -122,7 +121,7 @@ def _differences(reader: Any, grid: LabelMap) -> list[str]:
 
 
 def _largest_angle(axes: FloatArray, others: FloatArray) -> float:
-    """Of the columns with each other, in degrees."""
+    """Largest angle between corresponding columns, degrees."""
     return float(np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(axes - others, axis=0) / 2, 0, 1))).max())
 
 

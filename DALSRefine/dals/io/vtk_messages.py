@@ -1,4 +1,4 @@
-"""Keep VTK's own error texts off the terminal, and know whether there were any."""
+"""Capturing VTK's messages instead of printing them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringOutput
 
 
 class VtkMessages:
-    """What VTK said while it was being listened to."""
+    """Messages that VTK has issued since the capture began."""
 
     def __init__(self, window: vtkStringOutputWindow) -> None:
         self._window = window
 
     @property
     def text(self) -> str:
-        """Everything that was said, warnings included."""
+        """All messages, warnings included."""
         return str(self._window.GetOutput() or "")
 
     @property
     def has_errors(self) -> bool:
-        """Whether any of it was an error."""
+        """Whether any message is an error."""
         return "ERROR:" in self.text
 
 

@@ -1,1 +1,1 @@
-"""The shape model: template, decoder, prior and pose."""
+"""The shape model: template, decoder, pose, and the prior that combines them with its training latents."""

@@ -1,4 +1,4 @@
-"""The decoder D_theta(z, x): a pointwise MLP that moves one template vertex at a time."""
+"""The decoder D_theta(z, x): an MLP that displaces each template vertex."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    """Sizes of a decoder, stored with its weights.
+    """Layer sizes of a decoder, stored with its weights.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class DecoderSettings:
 
 
 class Decoder(nn.Module):
-    """Offsets of template vertices from latents and positions.
+    """Displaces template vertices, given latents and positions.
 
-    Every hidden layer is linear, layer normalisation, ReLU; the output is linear. The first
-    layer acts on the concatenation of latent and position; its two blocks are kept apart so
-    that a latent which many vertices share is multiplied once.
+    Each hidden layer is linear, followed by layer normalisation and ReLU; the output layer is linear. The first
+    layer acts on latent and position together. Its two blocks are stored apart, so that a shared latent is
+    multiplied once.
     """
 
     def __init__(self, settings: DecoderSettings | None = None) -> None:
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
         self.output = nn.Linear(sizes[-1], 3)
         bound = (self.settings.latent_size + 3) ** -0.5
         for parameter in (self.latent_input.weight, self.position_input.weight, self.position_input.bias):
-            nn.init.uniform_(parameter, -bound, bound)  # as one linear layer on the concatenation
+            nn.init.uniform_(parameter, -bound, bound)  # as in one linear layer
 
     def forward(self, latents: Tensor, positions: Tensor, *, compute_dtype: torch.dtype | None = None) -> Tensor:
         """Deform template vertices.
@@ -57,17 +57,17 @@ class Decoder(nn.Module):
         Parameters
         ----------
         latents : (..., V, d) or (..., 1, d)
-            One latent per vertex, or one that all vertices share.
+            One latent per vertex, or one shared by all vertices.
         positions : (..., V, 3)
             Template vertices, canonical units.
         compute_dtype
-            Precision of the hidden layers, bfloat16 for fast training; the output layer
-            and the sum stay in the dtype of `positions`.
+            Precision of the hidden layers, such as bfloat16 for fast training. The output layer and the sum
+            keep the dtype of `positions`.
 
         Returns
         -------
         (..., V, 3)
-            Positions of the vertices on the shape, canonical units.
+            Vertices of the shape, canonical units.
         """
         dtype = compute_dtype or positions.dtype
         first = F.linear(latents.to(dtype), self.latent_input.weight.to(dtype))
@@ -76,11 +76,6 @@ class Decoder(nn.Module):
         for layer, norm in zip(self.hidden, self.norms[1:], strict=True):
             x = F.relu(_norm(norm, _linear(layer, x)))
         return positions + _linear(self.output, x.to(positions.dtype))
-
-    def flops(self, vertices: int) -> int:
-        """Floating-point operations of one forward pass with one latent per vertex."""
-        sizes = (self.settings.latent_size + 3, *self.settings.hidden_sizes, 3)
-        return 2 * vertices * sum(n * m for n, m in pairwise(sizes))
 
 
 def _linear(layer: nn.Module, x: Tensor) -> Tensor:

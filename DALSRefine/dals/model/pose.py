@@ -12,16 +12,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pose:
-    """Takes canonical points to millimetres: x_mm = scale R x + translation.
+    """Maps canonical points to millimetres: x_mm = scale R x + translation.
 
     Attributes
     ----------
     scale : float
         Millimetres in one canonical unit.
     translation : (3,)
-        Where the canonical origin lies, RAS mm.
+        Position of the canonical origin, RAS millimetres.
     rotation : (3, 3)
-        Identity unless the patient lies askew.
+        Identity unless the fit may rotate.
     """
 
     scale: float
@@ -29,15 +29,15 @@ class Pose:
     rotation: Array = field(default_factory=lambda: np.eye(3))
 
     def to_patient(self, points: Array) -> Array:
-        """Canonical points (N, 3) in RAS mm."""
+        """Map canonical points (N, 3) to RAS millimetres."""
         return np.asarray(self.scale * points @ self.rotation.T + self.translation)
 
     def to_canonical(self, points: Array) -> Array:
-        """RAS mm points (N, 3) in the canonical frame."""
+        """Map RAS millimetre points (N, 3) to the canonical frame."""
         return np.asarray((points - self.translation) @ self.rotation / self.scale)
 
     def after(self, correction: Pose) -> Pose:
-        """The pose that applies `correction`, a pose within the canonical frame, and then this one."""
+        """The pose that applies `correction`, within the canonical frame, before this one."""
         return Pose(
             self.scale * correction.scale,
             self.to_patient(np.asarray(correction.translation)[None])[0],

@@ -1,4 +1,4 @@
-"""A pose that is learnt while fitting."""
+"""A pose that is optimised during a fit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dals.model.pose import Pose
 
 
 class PoseCorrection(torch.nn.Module):
-    """A small similarity transform within the canonical frame, learnt while fitting.
+    """A similarity transform within the canonical frame, optimised during a fit.
 
-    Parameters are the logarithm of the scale, the translation and a rotation vector, all
-    zero at the start; `rotating` tells whether the rotation may change.
+    The parameters are the logarithm of the scale, the translation and a rotation vector, all initially zero.
+    `rotating` says whether the rotation is optimised.
     """
 
     def __init__(self, *, rotating: bool, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""A learnt shape prior: decoder, training latents, canonical frame and model card in one file."""
+"""Shape priors: decoder, training latents, canonical frame and model card in one file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dals.errors import PriorError
 from dals.geometry.mesh import TriangleMesh
 from dals.io.atomic import atomic_path
 from dals.model.decoder import Decoder, DecoderSettings
-from dals.model.prior_files import FORMAT, FORMAT_VERSION, check_format, damaged, find_prior
+from dals.model.prior_files import FORMAT, FORMAT_VERSION, Side, check_format, damaged, find_prior, side_of
 from dals.model.template import Template, icosphere
 
 _MIRRORED = "mirrored"
@@ -30,32 +30,31 @@ _STATISTICS = ("latents", "latent_mean", "latent_basis", "scales_mm")
 
 @dataclass(frozen=True)
 class ShapePrior:
-    """What a decoder has learnt of an organ.
+    """A decoder with the statistics of the shapes that it was trained on.
 
     Attributes
     ----------
     name : str
-        Name of the organ, as in the file's name.
+        Name of the organ, as in the file name.
     decoder : Decoder
         In evaluation mode, weights frozen.
     latents : (N, d)
         Latents of the training shapes.
     latent_mean : (d,)
     latent_basis : (d, k)
-        Principal directions of the latents, each as long as one standard deviation: w of
-        z = latent_mean + latent_basis @ w is standard normal over the training shapes.
+        Principal directions of the latents, scaled by their standard deviations: in
+        z = latent_mean + latent_basis @ w, w has mean zero and unit variance over the training shapes.
     scales_mm : (N,)
-        Radius of each training shape's bounding sphere about its centroid: millimetres in
-        one canonical unit.
+        Radius of each training shape's bounding sphere about its centroid: the canonical unit in millimetres.
     template_radius : float
         Radius of the template sphere that the decoder was trained on.
     card : mapping
         Model card: data, licence, training, held-out figures, intended use.
     digest : str
-        SHA-256 of the tensors and settings, hexadecimal; the card has a checksum of its own.
+        SHA-256 of tensors and settings, hexadecimal. The card has its own checksum.
     mirrored : bool
-        Whether the training has turned the sphere inside out: through a template that is mirrored at its centre, the
-        decoder's surfaces come out with their faces facing outwards.
+        Whether training turned the sphere inside out. The template is then reflected through its centre, so that
+        the faces of decoded surfaces point outwards.
     """
 
     name: str
@@ -69,15 +68,20 @@ class ShapePrior:
     digest: str = ""
     mirrored: bool = False
 
+    @property
+    def side(self) -> Side | None:
+        """The side of the body that the training shapes are of; None where the card does not say."""
+        return side_of(self.card)
+
     def sphere(self, template: Template) -> Tensor:
-        """Template vertices (V, 3) as the decoder wants them, float32."""
+        """Template vertices (V, 3) as input of the decoder, float32."""
         device = self.latent_mean.device
         radius = -self.template_radius if self.mirrored else self.template_radius
         return torch.as_tensor(template.vertices, dtype=torch.float32, device=device) * radius
 
     @torch.no_grad()
     def mean_shape(self, template: Template) -> Tensor:
-        """Vertices (V, 3) of the shape at the mean latent, canonical units."""
+        """Vertices (V, 3) of the shape of the mean latent, canonical units."""
         return self.decoder(self.latent_mean[None], self.sphere(template))
 
     @cached_property
@@ -94,15 +98,15 @@ class ShapePrior:
         return replace(self, decoder=frozen(decoder), **moved)
 
     def with_digest(self, digest: str) -> ShapePrior:
-        """The same prior, stating its digest."""
+        """A copy with this digest."""
         return replace(self, digest=digest)
 
 
 def right_side_out(prior: ShapePrior) -> ShapePrior:
-    """The prior, its template mirrored if the faces of its mean shape face inwards.
+    """The prior, with its template reflected if the faces of the mean shape point inwards.
 
-    The Chamfer distance does not see orientation, so that a training may turn the sphere inside out. Nothing is lost
-    by it: mirroring the template through its centre turns each face around and moves none of the surface.
+    The Chamfer distance ignores orientation, so training may turn the sphere inside out. Reflecting the template
+    through its centre reverses the faces and leaves the surface where it is.
     """
     template = icosphere(3)
     mean = TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.faces)
@@ -115,9 +119,9 @@ def frozen(decoder: Decoder) -> Decoder:
 
 
 def latent_distribution(latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (d,) and principal directions (d, k) of latents (N, d), k = min(N - 1, d).
+    """Mean (d,) and principal directions (d, k) of latents (N, d), k <= min(N - 1, d).
 
-    Directions come longest first, each as long as one standard deviation.
+    Directions are scaled by their standard deviations, largest first.
     """
     mean = latents.double().mean(dim=0)
     _, singular, directions = torch.linalg.svd(latents.double() - mean, full_matrices=False)
@@ -128,7 +132,7 @@ def latent_distribution(latents: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def save_prior(path: Path, prior: ShapePrior) -> None:
-    """Write a prior as safetensors with its card in the metadata; half-written files never appear."""
+    """Write a prior as safetensors, with its card in the metadata, whole or not at all."""
     tensors, facts = _tensors(prior), _facts(prior)
     metadata = {
         "format": FORMAT,
@@ -138,17 +142,17 @@ def save_prior(path: Path, prior: ShapePrior) -> None:
         **facts,
     }
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata=metadata))  # unlike save_file, with the user's permissions
+        temporary.write_bytes(save(tensors, metadata=metadata))  # save_file would ignore the umask
 
 
 def load_prior(name_or_path: str | Path) -> ShapePrior:
-    """Load a prior by the name it ships under (`liver`) or from a file.
+    """Load a prior by its name, such as `liver`, or from a file.
 
     Raises
     ------
     PriorError
-        Unknown name (the message lists those there are), or a file that is truncated,
-        tampered with, of a newer format or no prior at all.
+        If the name is unknown (the message lists the available ones), or the file is damaged, altered, of a
+        newer format or no prior.
     """
     path = find_prior(name_or_path)
     try:
@@ -170,7 +174,7 @@ def load_prior(name_or_path: str | Path) -> ShapePrior:
 
 
 def prior_digest(prior: ShapePrior) -> str:
-    """SHA-256 of a prior's tensors and settings, hexadecimal: it names what computes, whatever the card says."""
+    """SHA-256 of a prior's tensors and settings, hexadecimal; the card does not count."""
     return _digest(_tensors(prior), _facts(prior))
 
 
@@ -181,7 +185,7 @@ def _tensors(prior: ShapePrior) -> dict[str, Tensor]:
 
 
 def _facts(prior: ShapePrior) -> dict[str, str]:
-    """Everything but the tensors, as the file's metadata."""
+    """All but the tensors, as metadata of the file."""
     return {
         "name": prior.name,
         "decoder": json.dumps(asdict(prior.decoder.settings)),
@@ -199,7 +203,7 @@ def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
     for fact in ("name", "decoder", "template_radius"):
         digest.update(metadata.get(fact, "").encode() + b"\0")
-    if _MIRRORED in metadata:  # not told of where it is not so: digests of earlier priors stay
+    if _MIRRORED in metadata:  # absent if false, so that digests of older priors stay
         digest.update(_MIRRORED.encode() + b"\0")
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name].numpy())

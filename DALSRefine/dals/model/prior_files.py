@@ -1,4 +1,4 @@
-"""Files of priors: where they lie and what their header says, without torch."""
+"""Finding prior files and reading their headers, without torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from dals.errors import PriorError
 
@@ -15,12 +15,14 @@ FORMAT = "dalsrefine-prior"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 SEARCH_VARIABLE = "DALS_PRIORS"
+Side: TypeAlias = Literal["left", "right", "both"]
+SIDES: tuple[Side, ...] = get_args(Side)
 _LARGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 
 
 @dataclass(frozen=True)
 class PriorHeader:
-    """What a prior says of itself; its weights are neither read nor checked.
+    """Name and card of a prior. Its weights are neither read nor checked.
 
     Attributes
     ----------
@@ -35,9 +37,23 @@ class PriorHeader:
     name: str
     card: Mapping[str, Any]
 
+    @property
+    def side(self) -> Side | None:
+        """The side of the body that the training shapes are of; see `side_of`."""
+        return side_of(self.card)
+
+
+def side_of(card: object) -> Side | None:
+    """The side of the body that the training shapes are of: the field `side` of a card.
+
+    None if the card does not say, for example for an unpaired organ.
+    """
+    side = card.get("side") if isinstance(card, Mapping) else None
+    return side if side in SIDES else None
+
 
 def available_priors() -> dict[str, Path]:
-    """Names and files of the priors that can be loaded by name."""
+    """Names and files of the priors that `find_prior` finds by name."""
     found: dict[str, Path] = {}
     for folder in prior_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -46,7 +62,7 @@ def available_priors() -> dict[str, Path]:
 
 
 def prior_folders() -> list[Path]:
-    """Where priors are looked for: DALS_PRIORS, the installed package, the source tree, the module."""
+    """Folders that are searched, in this order: DALS_PRIORS, the installed package, the source tree, the module."""
     package = Path(__file__).resolve().parents[1]
     named = [Path(p) for p in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if p]
     places = (package / "_resources", package.parents[1] / "Resources", package.parent / "Resources")
@@ -54,12 +70,12 @@ def prior_folders() -> list[Path]:
 
 
 def find_prior(name_or_path: str | Path) -> Path:
-    """The file of a prior given by the name it ships under (`liver`) or by its path.
+    """The file of a prior, given its name, such as `liver`, or its path.
 
     Raises
     ------
     PriorError
-        If there is no such file or name; the message lists the names there are.
+        If there is no such file or name. The message lists the available names.
     """
     path = Path(name_or_path)
     if path.suffix == SUFFIX or len(path.parts) > 1:
@@ -76,13 +92,13 @@ def find_prior(name_or_path: str | Path) -> Path:
 def read_header(path: Path) -> PriorHeader:
     """Read a prior's name and card.
 
-    The header of a safetensors file is its length in eight bytes and then JSON; reading it here
-    shows a card where neither torch nor safetensors is installed yet.
+    A safetensors file starts with the length of its header in eight bytes and the header as JSON. Reading it here
+    shows the card before torch and safetensors are installed.
 
     Raises
     ------
     PriorError
-        If the file cannot be read, or is no prior that this version can read.
+        If the file is damaged, of a newer format or no prior.
     """
     try:
         with path.open("rb") as file:
@@ -99,12 +115,12 @@ def read_header(path: Path) -> PriorHeader:
 
 
 def check_format(path: Path, metadata: Mapping[str, str]) -> None:
-    """Raise a `PriorError` unless the metadata are those of a prior that this version can read."""
+    """Raise a `PriorError` if the metadata are not those of a readable prior."""
     if metadata.get("format") != FORMAT:
         raise PriorError(f"{path} is not a shape prior of this project; choose another file.")
     version = metadata.get("format_version", "")
     if not version.isdigit():
-        raise PriorError(f"The prior {path} does not tell its format version; get it again.")
+        raise PriorError(f"The prior {path} does not state its format version; get it again.")
     if int(version) > FORMAT_VERSION:
         raise PriorError(
             f"The prior {path} has format {version}, newer than this version can read ({FORMAT_VERSION}); "
@@ -113,5 +129,5 @@ def check_format(path: Path, metadata: Mapping[str, str]) -> None:
 
 
 def damaged(path: Path) -> PriorError:
-    """What to say of a prior that cannot be read."""
+    """The error for an unreadable prior."""
     return PriorError(f"The prior {path} cannot be read; it is damaged or incomplete. Get it again.")

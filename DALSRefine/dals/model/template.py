@@ -1,4 +1,4 @@
-"""The sphere that the decoder deforms: icosphere, subdivision and its graph Laplacian."""
+"""The template sphere: subdivided icosahedra and their graph Laplacian."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Template:
     edges : (E, 2) int64
         Unique undirected edges, smaller index first.
     parents : (V, 2) int64
-        The two vertices of the coarser level whose edge a vertex halves; a vertex that
-        the coarser level has already is its own parent twice.
+        The two ends of the coarser level's edge that a new vertex halves. A vertex of the coarser level is its
+        own parent twice.
     """
 
     level: int
@@ -40,7 +40,7 @@ class Template:
     parents: NDArray[np.int64]
 
     def prolong(self, coarse: Tensor) -> Tensor:
-        """Carry a per-vertex field (V_coarse, C) of level - 1 to this level by averaging parents."""
+        """Interpolate a per-vertex field (V_coarse, C) from level - 1 to this level, the mean of the parents."""
         parents = torch.as_tensor(self.parents, device=coarse.device)
         return 0.5 * (coarse[parents[:, 0]] + coarse[parents[:, 1]])
 
@@ -81,7 +81,7 @@ def icosphere(level: int) -> Template:
 
 
 def unique_edges(faces: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Undirected edges (E, 2) of a triangle mesh, smaller index first, each once."""
+    """Unique undirected edges (E, 2) of a triangle mesh, smaller index first."""
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.asarray(np.unique(np.sort(pairs, axis=1), axis=0))
 
@@ -89,8 +89,8 @@ def unique_edges(faces: NDArray[np.int64]) -> NDArray[np.int64]:
 def uniform_laplacian(template: Template, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """Random-walk Laplacian I - D^-1 A of the template's graph, sparse COO (V, V).
 
-    D holds the vertex degrees and A the adjacency. The scale is the one that the paper's
-    lambda_dir = 0.2 and 100 refer to: rows sum to zero and the diagonal is one.
+    D holds the vertex degrees, A the adjacency. Rows sum to zero and the diagonal is one, as in the authors' code:
+    the paper's lambda_dir = 0.2 and 100 refer to this scale.
     """
     count = len(template.vertices)
     source = np.concatenate([template.edges[:, 0], template.edges[:, 1]])

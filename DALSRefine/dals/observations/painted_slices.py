@@ -15,6 +15,7 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges2D
 from dals.errors import DalsWarning, InputError
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray
+from dals.geometry.transforms import apply_matrix
 from dals.observations.contours import Contour
 from dals.observations.planar_contours import PlanarContours
 
@@ -72,7 +73,7 @@ def contours_from_painted_slices(label_map: LabelMap) -> PlanarContours:
             section = _section(mask, axis, index, painted)
             for number, outline in enumerate(_outlines(section, name), start=1):
                 ijk = np.insert(outline, axis, index, axis=1) + low
-                points = ijk @ label_map.ijk_to_ras[:3, :3].T + label_map.ijk_to_ras[:3, 3]
+                points = apply_matrix(label_map.ijk_to_ras, ijk)
                 contours.append(Contour(points, None, name if number == 1 else f"{name} ({number})"))
     return PlanarContours(tuple(contours))
 

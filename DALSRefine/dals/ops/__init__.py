@@ -1,1 +1,1 @@
-"""Differentiable building blocks on torch: losses, samples, plane cuts, distance fields."""
+"""Differentiable operations in torch: losses, surface samples, plane cuts, distance fields."""

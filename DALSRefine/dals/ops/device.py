@@ -10,20 +10,20 @@ CHOICES = ("auto", "cpu", "cuda", "mps")
 
 
 def widest_float(device: torch.device) -> torch.dtype:
-    """float64, or float32 on Apple's MPS, which has nothing wider."""
+    """float64, or float32 on Apple's MPS, which has no float64."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of a name; "auto" takes CUDA if it is there, else the processor.
+    """The device of this name; "auto" is CUDA if available, else the CPU.
 
-    Apple's MPS has to be asked for: in most versions of torch it lacks sparse tensors and `grid_sample` in 3D, so that
-    fits fail.
+    "auto" never picks Apple's MPS: in most versions of torch it lacks sparse tensors and 3D `grid_sample`, and fits
+    fail.
 
     Raises
     ------
     DeviceError
-        If the device is not there.
+        If the device does not exist.
     """
     kind = name.split(":", maxsplit=1)[0]
     if kind not in CHOICES:

@@ -1,4 +1,4 @@
-"""Distance to a segmentation's boundary, and its look-up at mesh vertices (appendix B)."""
+"""The distance to a segmentation's boundary as a differentiable field (appendix B)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dals.errors import InputError
 from dals.geometry.isosurface import flying_edges
 from dals.geometry.label_map import marked_box
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.transforms import apply_matrix
 
 _MAX_VOXELS = 2_300_000
 _MARGIN = 0.2  # of the segmentation's extent, on every side
@@ -28,9 +29,9 @@ class DistanceField:
     Attributes
     ----------
     values : (4, K, J, I) float32
-        Signed distance (negative inside) in the unit of the grid, then its x, y and z
-        derivatives (Sobel). The sign is dropped after the look-up and not before: between two
-        voxels on either side of the boundary the distance then falls to zero as it should.
+        Signed distance (negative inside) in the unit of the grid, and its x, y and z derivatives (Sobel). The
+        sign is dropped after interpolation, so that the distance falls to zero between two voxels on either
+        side of the boundary.
     origin : (3,)
         Position of voxel (0, 0, 0).
     spacing : float
@@ -41,39 +42,39 @@ class DistanceField:
     spacing: float
 
     def __call__(self, points: Tensor) -> Tensor:
-        """Distance at points (V, 3), (V,), trilinear; the gradient is the Sobel image's.
+        """Distance (V,) at points (V, 3), trilinear. Its gradient comes from the Sobel images.
 
-        Outside the grid, the distance grows by the distance to the grid.
+        Outside the grid, the distance to the grid is added.
         """
         return _Lookup.apply(points, self)
 
     def signed(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Signed distance (V,), negative inside, and gradient (V, 3) at points (V, 3); outside, those at the border."""
+        """Signed distance (V,) and gradient (V, 3) at points (V, 3); outside the grid, those at its border."""
         index = (points - self.origin) / self.spacing
         last = torch.tensor(self.values.shape[:0:-1], device=points.device) - 1
         sampled = _trilinear(self.values, index.minimum(last.to(index)).clamp_min(0))
         return sampled[0], sampled[1:].T
 
     def surface(self) -> TriangleMesh:
-        """The boundary, in the unit of the grid.
+        """The boundary as a mesh, in the unit of the grid.
 
         Raises
         ------
         InputError
-            If it is so thin that it lies between the voxels everywhere.
+            If the segmentation is too thin to enclose a voxel of the grid.
         """
         mesh = flying_edges(self.values[0].cpu().numpy(), 0.0)
         if len(mesh.faces) == 0:
             raise InputError("The segmentation is too thin for the surface of an organ.")
-        # Faces look to the lower values, which are inside here.
+        # The isosurface faces lower values, which are inside here.
         return TriangleMesh(mesh.vertices * self.spacing + self.origin.cpu().double().numpy(), mesh.faces[:, ::-1])
 
     def to(self, device: torch.device | str) -> DistanceField:
-        """The same field on a device."""
+        """A copy on a device."""
         return DistanceField(self.values.to(device), self.origin.to(device), self.spacing)
 
     def scaled(self, factor: float, shift: NDArray[np.float64]) -> DistanceField:
-        """The field after its world has been mapped by x -> factor (x - shift)."""
+        """The field in coordinates factor (x - shift)."""
         values = self.values.clone()
         values[0] *= factor
         origin = (self.origin - torch.as_tensor(shift, dtype=self.origin.dtype)) * factor
@@ -83,26 +84,26 @@ class DistanceField:
 def distance_field(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> DistanceField:
     """Distance field of a mask, in millimetres and RAS.
 
-    Signed distances are computed on the mask's own grid and interpolated to an isotropic one along the RAS axes
-    (shape-based interpolation, Raya and Udupa 1990): between thick slices the boundary runs obliquely and
-    not in steps. This makes oblique direction matrices exact and keeps memory bounded; a mask of finer voxels than
-    those of the field is sampled at their spacing first.
+    Signed distances are computed on the grid of the mask and then interpolated to an isotropic grid along the RAS
+    axes (shape-based interpolation, Raya and Udupa 1990). The boundary therefore runs obliquely between thick
+    slices, not in steps, and oblique direction matrices are exact. A mask with finer voxels than the field is
+    resampled first, which bounds the memory.
 
     Parameters
     ----------
     mask : (K, J, I)
-        Non-zero inside; voxel centres lie at integer IJK.
+        Non-zero inside. Integer indices are voxel centres.
     ijk_to_ras : (4, 4)
         Millimetres.
 
     Raises
     ------
     InputError
-        If the mask is empty or holds no more than scattered voxels.
+        If the mask is empty or holds only scattered voxels.
     """
     grid = _grid_around(mask, ijk_to_ras)
     native = _signed_distance(mask, ijk_to_ras, grid)
-    # SimpleITK's image lives in IJK space; the affine takes output RAS points there.
+    # The SimpleITK image is in voxel indices; the transform maps RAS to them.
     inverse = np.linalg.inv(ijk_to_ras)
     to_ijk = sitk.AffineTransform(inverse[:3, :3].ravel().tolist(), inverse[:3, 3].tolist())
     signed = sitk.GetArrayFromImage(_resampled(native, to_ijk, grid.origin, [grid.spacing] * 3, grid.size))
@@ -112,7 +113,7 @@ def distance_field(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> Dista
 
 @dataclass(frozen=True)
 class _Grid:
-    """Isotropic, along the RAS axes."""
+    """An isotropic grid along the RAS axes."""
 
     origin: NDArray[np.float64]
     spacing: float
@@ -125,12 +126,15 @@ class _Grid:
 
 
 def _grid_around(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> _Grid:
-    """With half the mask's finest spacing (interpolating twice then costs little) or, to bound memory, more."""
+    """A grid around the mask, with half its finest spacing, or more to bound the memory.
+
+    At half the spacing, interpolating twice blurs little.
+    """
     box = marked_box(np.asarray(mask) != 0)
     if box is None:
         raise InputError("The segmentation is empty; choose a label that is painted somewhere.")
     ends = [(part.start - 0.5, part.stop - 0.5) for part in box[::-1]]
-    corners = np.array(list(product(*ends))) @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
+    corners = apply_matrix(ijk_to_ras, list(product(*ends)))
     extent = np.ptp(corners, axis=0)
     margin = _MARGIN * extent.max()
     size_mm = extent + 2 * margin
@@ -140,14 +144,14 @@ def _grid_around(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64]) -> _Grid:
 
 
 def _signed_distance(mask: NDArray[Any], ijk_to_ras: NDArray[np.float64], grid: _Grid) -> sitk.Image:
-    """Millimetres to the boundary, negative inside, on the part of the mask's grid that covers another; in IJK space.
+    """Signed distance in millimetres, negative inside, on the part of the mask's grid that covers `grid`.
 
-    The boundary lies half way between voxels: distances to voxel centres of the other side reach half a voxel
-    too far, which is taken off. Where a mask is so thin that no voxel of a coarser sampling is wholly inside, the
-    boundary is at half the largest share.
+    The boundary lies midway between voxels. Distances to voxel centres on the other side are therefore half a voxel
+    too long, which is subtracted. If the mask is too thin to fill a voxel after resampling, the boundary lies at
+    half the largest fraction. The image is in voxel indices.
     """
     inverse, native = np.linalg.inv(ijk_to_ras), np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    corners = grid.corners @ inverse[:3, :3].T + inverse[:3, 3]
+    corners = apply_matrix(inverse, grid.corners)
     step = np.maximum(grid.spacing / native, 1.0)  # voxels
     first = np.floor(corners.min(axis=0))
     size = np.ceil((corners.max(axis=0) - first) / step).astype(np.int64) + 1
@@ -179,7 +183,7 @@ def _resampled(
     *,
     beyond: float | None = None,
 ) -> sitk.Image:
-    """Linear interpolation; outside of the image the given value or that of the nearest voxel."""
+    """Linear interpolation; outside the image, `beyond` or the value of the nearest voxel."""
     resample = sitk.ResampleImageFilter()
     resample.SetTransform(transform)
     resample.SetInterpolator(sitk.sitkLinear)
@@ -205,7 +209,7 @@ def _sobel(values: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
 
 
 def _smooth(image: sitk.Image, axis: int) -> sitk.Image:
-    """Average with weights 1/4, 1/2, 1/4 along one axis."""
+    """Weights 1/4, 1/2, 1/4 along one axis."""
     array = sitk.GetArrayFromImage(image)
     padded = np.pad(array, [(1, 1) if a == 2 - axis else (0, 0) for a in range(3)], mode="edge")
     view = np.moveaxis(padded, 2 - axis, 0)
@@ -235,7 +239,7 @@ class _Lookup(torch.autograd.Function):
 
 
 def _trilinear(values: Tensor, index: Tensor) -> Tensor:
-    """Values (C, K, J, I) at voxel indices (V, 3) in IJK order, (C, V)."""
+    """Interpolate values (C, K, J, I) at voxel indices (V, 3), in the order i, j, k; (C, V)."""
     sizes = values.shape[:0:-1]
     grid = torch.stack([2 * index[:, axis] / (size - 1) - 1 for axis, size in enumerate(sizes)], dim=-1)
     sampled = torch.nn.functional.grid_sample(

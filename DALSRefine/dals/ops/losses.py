@@ -1,4 +1,4 @@
-"""The terms of the paper's energies (Eqs. 1 to 4) that are functions of points, meshes and latents."""
+"""Terms of the paper's energies (Eqs. 1 to 4)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dals.ops.nearest import PointIndex, nearest
 
 
 def chamfer(a: Tensor, b: Tensor) -> Tensor:
-    """Chamfer distance: the mean squared distance to the nearest point, both directions summed.
+    """Chamfer distance: the mean squared distance to the nearest point, summed over both directions.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def chamfer(a: Tensor, b: Tensor) -> Tensor:
 
 
 def chamfer_to_fixed(points: Tensor, target: PointIndex, *, covered: Tensor | None = None) -> Tensor:
-    """`chamfer` of points (N, 3) against a target whose search structure is already built; scalar.
+    """`chamfer` between points (N, 3) and a fixed target with a prebuilt search structure; scalar.
 
-    `covered`, (M, 3), are the points that count on the way back from the target: all of it unless given.
+    `covered`, (M, 3), is the subset of the target used in the direction from target to points; by default all of it.
     """
     covered = target.points if covered is None else covered
     forward = squared_distance(points, target.points, target.nearest(points))
@@ -37,13 +37,13 @@ def chamfer_to_fixed(points: Tensor, target: PointIndex, *, covered: Tensor | No
 
 
 def squared_distance(points: Tensor, references: Tensor, index: Tensor) -> Tensor:
-    """Mean squared distance of points (..., N, 3) to references (..., M, 3) picked by index (..., N)."""
+    """Mean squared distance between points (..., N, 3) and the references (..., M, 3) at index (..., N)."""
     picked = torch.gather(references, -2, index[..., None].expand(*index.shape, 3))
     return (points - picked).square().sum(dim=-1).mean(dim=-1)
 
 
 def triangle_quality(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Quality 4 sqrt(3) A / (a^2 + b^2 + c^2) of each face, (..., F); 1 for an equilateral triangle.
+    """Quality 4 sqrt(3) A / (a^2 + b^2 + c^2) of each face, (..., F); 1 if equilateral.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def quality_loss(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def dirichlet_energy(latents: Tensor, laplacian: Tensor, *, power: int = 2) -> Tensor:
-    """L_dir, Eq. 4: Tr(Z^T L^p Z), a sum over the vertices.
+    """L_dir, Eq. 4: Tr(Z^T L^p Z), a sum over vertices.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def latent_norm(latents: Tensor) -> Tensor:
 
 
 def _safe_norm(vectors: Tensor) -> Tensor:
-    """Length whose gradient at zero is zero instead of not-a-number."""
+    """Norm with gradient zero at zero, not NaN."""
     squared = vectors.square().sum(dim=-1)
     positive = squared > 0
     return torch.where(positive, torch.where(positive, squared, torch.ones_like(squared)).sqrt(), 0.0)

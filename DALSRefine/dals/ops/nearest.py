@@ -1,4 +1,4 @@
-"""Nearest neighbours: a k-d tree on the processor, chunked distances on an accelerator."""
+"""Nearest neighbours: k-d trees on the CPU, chunked brute force on a GPU."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 _Item = TypeVar("_Item")
 
 _PAIRS_AT_ONCE = 1 << 27  # 512 MB of float32 distances
-_WORTH_THREADS = 50_000  # queries; handing fewer to threads takes longer than answering them
+_WORTH_THREADS = 50_000  # queries; for fewer, threads cost more than they save
 
 
 class PointIndex:
-    """Point sets that are searched many times, (..., M, 3); builds the search structure once."""
+    """A search structure for point sets (..., M, 3) that are queried many times."""
 
     def __init__(self, points: Tensor) -> None:
         self.points = points.detach()
@@ -25,7 +25,7 @@ class PointIndex:
         self._trees = [cKDTree(part.numpy()) for part in flat] if points.device.type == "cpu" else None
 
     def nearest(self, queries: Tensor) -> Tensor:
-        """Index of the nearest point for each query (..., N, 3), int64 (..., N). No gradient."""
+        """Index of the nearest point of each query (..., N, 3), int64 (..., N), without gradient."""
         if self._trees is None:
             return nearest(queries, self.points)
         flat = queries.detach().reshape(-1, *queries.shape[-2:])
@@ -34,7 +34,7 @@ class PointIndex:
 
 
 def nearest(queries: Tensor, references: Tensor) -> Tensor:
-    """Index of the nearest reference of each query, batch by batch, without gradient.
+    """Index of the nearest reference of each query, without gradient.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def nearest(queries: Tensor, references: Tensor) -> Tensor:
         return _nearest_brute_force(flat_queries, flat_references).reshape(shape)
 
     def search(pair: tuple[Tensor, Tensor]) -> Tensor:
-        # A tree that is used once is cheaper to build without balancing.
+        # Balancing does not pay for a tree that is used once.
         return _query(cKDTree(pair[1].numpy(), balanced_tree=False, compact_nodes=False), pair[0])
 
     found = _each(search, list(zip(flat_queries, flat_references, strict=True)), queries=flat_queries)
@@ -64,7 +64,7 @@ def _query(tree: cKDTree, queries: Tensor) -> Tensor:
 
 
 def _each(function: Callable[[_Item], Tensor], items: list[_Item], *, queries: Tensor) -> list[Tensor]:
-    """Map over the items, on all cores where that pays; the trees release the interpreter lock."""
+    """Apply a function to each item, in threads if there are many queries. The trees release the GIL."""
     if len(items) == 1 or queries.shape[:-1].numel() < _WORTH_THREADS:
         return [function(item) for item in items]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -74,7 +74,7 @@ def _each(function: Callable[[_Item], Tensor], items: list[_Item], *, queries: T
 def _nearest_brute_force(queries: Tensor, references: Tensor) -> Tensor:
     batch, _, _ = queries.shape
     rows = max(1, _PAIRS_AT_ONCE // (batch * references.shape[1]))
-    # "donot_use_mm": the matrix-product shortcut loses the small distances to rounding.
+    # The matrix-product shortcut loses small distances to rounding.
     return torch.cat(
         [
             torch.cdist(chunk, references, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=2)

@@ -1,4 +1,4 @@
-"""Where a mesh meets planes, as points that follow the mesh's vertices (appendix A)."""
+"""Differentiable samples of the cuts of a mesh with planes (appendix A)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dals.ops.device import widest_float
 
 @dataclass(frozen=True)
 class PlaneCuts:
-    """Cuts of one mesh with P planes, one possible segment for every face.
+    """Cuts of one mesh with P planes: one possible segment per face.
 
     Attributes
     ----------
     lengths : (P, F)
-        Length of the segment in which a face meets a plane; zero where it does not.
+        Length of the segment in which a face meets a plane; zero if they do not meet.
     weights : (P, F, 2, 3)
-        Barycentric coordinates of the segment's two ends in the face. Without gradient.
+        Barycentric coordinates of the two ends of the segment, without gradient.
     """
 
     lengths: Tensor
@@ -27,7 +27,7 @@ class PlaneCuts:
 
 
 def signed_distances(points: Tensor, origins: Tensor, normals: Tensor) -> Tensor:
-    """Signed distance (P, V) of points (V, 3) from planes given by origins and unit normals (P, 3)."""
+    """Signed distances (P, V) of points (V, 3) from planes with origins and unit normals (P, 3)."""
     return normals @ points.T - (normals * origins).sum(dim=-1, keepdim=True)
 
 
@@ -35,8 +35,8 @@ def signed_distances(points: Tensor, origins: Tensor, normals: Tensor) -> Tensor
 def cut_mesh(vertices: Tensor, faces: Tensor, origins: Tensor, normals: Tensor) -> PlaneCuts:
     """Intersect every face with every plane.
 
-    All faces are treated alike and the result has a fixed shape, so that nothing has to
-    wait for an accelerator. A vertex on a plane counts as lying on its positive side.
+    The result has a fixed shape, so that a GPU never has to synchronise. A vertex on a plane counts as lying on
+    its positive side.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def cut_mesh(vertices: Tensor, faces: Tensor, origins: Tensor, normals: Tensor) 
     count = above.sum(dim=-1)
     crossed = (count == 1) | (count == 2)
     lone = torch.where((count == 1)[..., None], above, ~above).to(torch.uint8).argmax(dim=-1)  # (P, F)
-    # A plane crosses the two edges from the corner that lies alone on its side to the others.
+    # A plane crosses the two edges at the corner that lies alone on its side.
     ends = torch.stack([(lone + 1) % 3, (lone + 2) % 3], dim=-1)  # (P, F, 2)
     lone_distance = distance.gather(-1, lone[..., None])  # (P, F, 1)
     gap = lone_distance - distance.gather(-1, ends)
@@ -66,10 +66,10 @@ def cut_mesh(vertices: Tensor, faces: Tensor, origins: Tensor, normals: Tensor) 
 def sample_cuts(
     vertices: Tensor, faces: Tensor, cuts: PlaneCuts, count: int, *, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Points drawn uniformly along each plane's cut, (P, count, 3).
+    """Draw points uniformly along the cut of each plane, (P, count, 3).
 
-    A point keeps its barycentric coordinates, through which gradients reach the vertices.
-    The points of a plane that misses the mesh are meaningless (see `planes_met`).
+    Gradients reach the vertices through the barycentric coordinates. Points of a plane that misses the mesh are
+    meaningless (see `planes_met`).
     """
     with torch.no_grad():
         wide = widest_float(vertices.device)
@@ -77,7 +77,7 @@ def sample_cuts(
         shape = (len(cumulative), count)
         uniform = torch.rand(2, *shape, generator=generator, device=vertices.device, dtype=vertices.dtype)
         targets = uniform[0].to(wide) * cumulative[:, -1:]
-        # "right": a face without length is never chosen, not even for a target of zero.
+        # "right" never chooses a face of length zero, not even for a target of zero.
         chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(faces) - 1)
         rows = torch.arange(len(cumulative), device=vertices.device)[:, None]
         ends = cuts.weights[rows, chosen]  # (P, count, 2, 3)

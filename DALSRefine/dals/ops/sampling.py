@@ -1,4 +1,4 @@
-"""Uniform random points on triangle meshes, differentiable with respect to the vertices."""
+"""Uniform random points on triangle meshes, differentiable in the vertices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def face_areas(vertices: Tensor, faces: Tensor) -> Tensor:
 def sample_surface(vertices: Tensor, faces: Tensor, count: int, *, generator: torch.Generator | None = None) -> Tensor:
     """Draw points uniformly from the surface.
 
-    The choice of faces and barycentric coordinates carries no gradient; the points do.
+    Gradients pass through the points, not through the choice of faces and barycentric coordinates.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def sample_surface(vertices: Tensor, faces: Tensor, count: int, *, generator: to
     count : int
         Points per mesh.
     generator
-        Source of randomness, on the vertices' device.
+        On the device of the vertices.
 
     Returns
     -------
@@ -46,11 +46,11 @@ def sample_surface(vertices: Tensor, faces: Tensor, count: int, *, generator: to
 def choose_on_surface(
     vertices: Tensor, faces: Tensor, count: int, *, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Faces (B, count) and barycentric coordinates (B, count, 3) of uniform points on meshes (B, V, 3)."""
+    """Draw faces (B, count) and barycentric coordinates (B, count, 3) for uniform points on meshes (B, V, 3)."""
     wide = widest_float(vertices.device)
     cumulative = face_areas(vertices, faces).to(wide).cumsum(dim=-1)
     uniform = torch.rand(len(vertices), count, 3, generator=generator, device=vertices.device, dtype=vertices.dtype)
-    # A surface shrunk to a point has no area; its faces are then equally likely.
+    # If a surface has shrunk to a point, all its faces are equally likely.
     cumulative = cumulative + torch.arange(1, len(faces) + 1, device=vertices.device) * 1e-30
     targets = uniform[..., 0].to(wide) * cumulative[:, -1:]
     chosen = torch.searchsorted(cumulative, targets, right=True).clamp_(max=len(faces) - 1)

@@ -1,4 +1,4 @@
-"""Learning a prior: weights and one latent per shape together (Eq. 1)."""
+"""Training a prior: weights and one latent per shape, jointly (Eq. 1)."""
 
 from dals.training.loop import TrainingReport, train
 from dals.training.settings import TrainingSettings

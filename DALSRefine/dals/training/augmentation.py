@@ -1,8 +1,7 @@
 """PointWOLF: smooth, locally weighted random deformations of a shape (Kim et al., ICCV 2021).
 
-A few anchors spread over the shape each carry a random rotation, scaling and shift; every
-point moves with the anchors near it. A warp is stored as its parameters, so the same warp
-moves any set of points of the shape.
+A few anchors across the shape each have a random rotation, scaling and shift. Each point follows the anchors nearby. A
+warp is stored as its parameters, so that it applies to any points of the shape.
 """
 
 from __future__ import annotations
@@ -17,19 +16,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PointWolfSettings:
-    """Strength of the deformations; the defaults are those the method was published with.
+    """Strength of the deformations. The defaults are the published ones.
 
     Attributes
     ----------
     anchors : int
         Number of local transformations.
     bandwidth : float
-        Width sigma of the Gaussian with which an anchor's influence falls off, canonical units.
+        Width sigma of the Gaussian weight of an anchor, canonical units.
     max_rotation_deg, max_scale, max_shift : float
-        Rotations are drawn up to this angle about each axis, scalings from 1 to max_scale
-        (the normalisation that follows turns growth here into shrinkage elsewhere), shifts
-        up to this length along each axis in canonical units. Each anchor has each of the
-        three with probability one half; scalings and shifts act on a random subset of axes.
+        Limits of the rotation about each axis, of the scaling (from 1; normalisation afterwards turns growth
+        in one place into shrinkage elsewhere) and of the shift along each axis, canonical units. Each anchor
+        has each of the three with probability one half. Scalings and shifts act on a random subset of axes.
     """
 
     anchors: int = 4
@@ -50,10 +48,10 @@ class PointWolfWarps:
         Rotation times scaling about the anchor.
     shifts : (N, A, 3)
     axes : (N, 1, 3)
-        0 or 1: the coordinates that count in the distance to the anchor.
+        0 or 1: which coordinates count in the distance to an anchor.
     bandwidth : float
     centres : (N, 3), scales : (N,)
-        Brings the warped shape back to zero mean and the unit sphere.
+        Normalise the warped shape to zero mean and the unit sphere.
     """
 
     anchors: Tensor
@@ -68,15 +66,15 @@ class PointWolfWarps:
         return len(self.anchors)
 
     def __getitem__(self, index: Tensor) -> PointWolfWarps:
-        """The warps at an index (B,)."""
+        """The warps at index (B,)."""
         return self._with_each(lambda value: value[index])
 
     def to(self, device: torch.device | str) -> PointWolfWarps:
-        """The same warps on a device."""
+        """A copy on a device."""
         return self._with_each(lambda value: value.to(device))
 
     def apply(self, points: Tensor) -> Tensor:
-        """Warp point sets (N, M, 3), one set a warp, and normalise the result."""
+        """Warp point sets (N, M, 3), one per warp, and normalise the result."""
         return (self._warp(points) - self.centres[:, None]) / self.scales[:, None, None]
 
     def _with_each(self, change: Callable[[Tensor], Tensor]) -> PointWolfWarps:
@@ -93,7 +91,7 @@ class PointWolfWarps:
 
 
 def draw_warps(points: Tensor, settings: PointWolfSettings, *, generator: torch.Generator) -> PointWolfWarps:
-    """Draw one random warp for each of N shapes given by surface samples (N, M, 3), on the processor."""
+    """Draw one random warp for each of N shapes, given as surface samples (N, M, 3) on the CPU."""
     count, anchors = len(points), settings.anchors
     chosen = _farthest_points(points, anchors, generator)
 
@@ -125,7 +123,7 @@ def draw_warps(points: Tensor, settings: PointWolfSettings, *, generator: torch.
 
 
 def _farthest_points(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` points of each set that lie far apart, the first one random: (N, count, 3)."""
+    """Farthest-point sampling of each set from a random first point, (N, count, 3)."""
     rows = torch.arange(len(points))
     chosen = torch.randint(points.shape[1], (len(points),), generator=generator)
     picked = [points[rows, chosen]]

@@ -1,4 +1,4 @@
-"""Training state on disk: safetensors only, replaced in one step, never unpickled."""
+"""Training state on disk, as safetensors."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _FORMAT = "dalsrefine-checkpoint-1"
 
 
 @dataclass
-class Progress:
-    """Where a training run stands.
+class TrainingProgress:
+    """The progress of a training run.
 
     Attributes
     ----------
     step, epoch : int
         Completed steps and epochs.
     seconds : float
-        Training time over all starts.
+        Training time over all runs.
     best_loss : float
-        Lowest epoch loss, for the plateau schedule.
+        Lowest loss of an epoch, for the plateau schedule.
     stale_epochs : int
-        Epochs since then.
+        Epochs since `best_loss`.
     learning_rate : float
     """
 
@@ -43,9 +43,15 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, *, decoder: nn.Module, latents: nn.Parameter, optimiser: torch.optim.Adam, progress: Progress, key: str
+    path: Path,
+    *,
+    decoder: nn.Module,
+    latents: nn.Parameter,
+    optimiser: torch.optim.Adam,
+    progress: TrainingProgress,
+    key: str,
 ) -> None:
-    """Write weights, latents, Adam's moments and the progress; `key` names data and settings."""
+    """Write weights, latents, the state of Adam and the progress; `key` identifies data and settings."""
     tensors = {f"decoder.{k}": v for k, v in decoder.state_dict().items()} | {"latents": latents.data}
     for index, parameter in enumerate(_parameters(optimiser)):
         for name, value in optimiser.state.get(parameter, {}).items():
@@ -54,19 +60,19 @@ def save_checkpoint(
     metadata = {"format": _FORMAT, "key": key, "progress": json.dumps(progress.__dict__)}
     remove_leftovers(path)
     with atomic_path(path) as temporary:
-        # Not save_file: it has temporary files of its own, which a killed process leaves and nobody removes.
+        # save_file would use its own temporary files, which a killed process leaves behind.
         temporary.write_bytes(save(contiguous, metadata=metadata))
 
 
 def load_checkpoint(
     path: Path, *, decoder: nn.Module, latents: nn.Parameter, optimiser: torch.optim.Adam, key: str
-) -> Progress:
+) -> TrainingProgress:
     """Restore what `save_checkpoint` wrote.
 
     Raises
     ------
     DatasetError
-        If the file is no checkpoint or belongs to other data or settings.
+        If the file is no checkpoint, or of other data or settings.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -85,7 +91,7 @@ def load_checkpoint(
         state = {k.rsplit(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"adam.{index}.")}
         if state:
             optimiser.state[parameter] = {k: _place(k, v, parameter) for k, v in state.items()}
-    return Progress(**json.loads(metadata["progress"]))
+    return TrainingProgress(**json.loads(metadata["progress"]))
 
 
 def _parameters(optimiser: torch.optim.Adam) -> list[Tensor]:
@@ -93,6 +99,6 @@ def _parameters(optimiser: torch.optim.Adam) -> list[Tensor]:
 
 
 def _place(name: str, value: Tensor, parameter: Tensor) -> Tensor:
-    """Adam's moments live beside their parameter; its step counter on the processor unless fused."""
+    """The moments of Adam are on the device of their parameter; the step counter only on CUDA, where Adam is fused."""
     on_device = name != "step" or parameter.device.type == "cuda"
     return value.to(parameter.device) if on_device else value

@@ -1,4 +1,4 @@
-"""Training curves: a CSV file, and TensorBoard where it is installed."""
+"""Training curves as CSV, and in TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _COLUMNS = ("epoch", "step", "seconds", "loss", "chamfer", "reg", "norm", "learn
 
 
 class TrainingLog:
-    """Appends one row an epoch to `log.csv` and to TensorBoard event files in a folder.
+    """Appends one row per epoch to `log.csv` and to TensorBoard event files in a folder.
 
-    Rows after `last_epoch` (written after the checkpoint that training resumes from) are dropped.
+    Rows after `last_epoch`, written since the checkpoint from which training resumes, are dropped.
     """
 
     def __init__(self, folder: Path, *, last_epoch: int) -> None:
@@ -30,7 +30,7 @@ class TrainingLog:
         self._board = _tensorboard(folder)
 
     def write(self, row: dict[str, float]) -> None:
-        """Add one epoch."""
+        """Add the row of one epoch."""
         with self._path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, _COLUMNS).writerow({k: f"{row[k]:.6g}" for k in _COLUMNS})
         if self._board is not None:

@@ -1,4 +1,4 @@
-"""The training loop of Eq. 1, on one processor or GPU, or several under torchrun."""
+"""The training loop of Eq. 1, on a CPU, a GPU, or several GPUs under torchrun."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dals.model.pose_correction import random_rotations
 from dals.model.template import icosphere
 from dals.ops.losses import chamfer, latent_norm, quality_loss
 from dals.ops.sampling import sample_surface
-from dals.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from dals.training.checkpoint import TrainingProgress, load_checkpoint, save_checkpoint
 from dals.training.logs import TrainingLog
 from dals.training.settings import TrainingSettings
 from dals.training.shapes import ShapeBank, descriptor_latents
@@ -31,30 +31,27 @@ _CHECKPOINT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a finished (or interrupted) training run has made.
+    """The result of a training run, finished or interrupted.
 
     Attributes
     ----------
     decoder : Decoder
     latents : (N, d) float32
-        Latents of the unwarped training shapes.
-    variant_latents : (N * variants, d) float32
-        Latents of their warps.
-    progress : Progress
+        Latents of the training shapes, not of their warps.
+    progress : TrainingProgress
     finished : bool
-        False if the time limit ended it first.
+        False if the time limit ended the run.
     """
 
     decoder: Decoder
     latents: Tensor
-    variant_latents: Tensor
-    progress: Progress
+    progress: TrainingProgress
     finished: bool
 
 
 @dataclass(frozen=True)
 class EpochStatus:
-    """Told to the caller after each epoch: means over the epoch, and how far the run is (0 to 1)."""
+    """Progress after an epoch: mean losses over the epoch, and the completed fraction of the run."""
 
     epoch: int
     step: int
@@ -76,7 +73,7 @@ def train(
 ) -> TrainingReport:
     """Train a decoder and the latents of normalised shapes.
 
-    A run that was killed goes on from `folder/checkpoint.safetensors`.
+    An interrupted run resumes from `folder/checkpoint.safetensors`.
 
     Parameters
     ----------
@@ -87,9 +84,9 @@ def train(
         Checkpoint and logs.
     device : torch.device
     time_limit : float, optional
-        Seconds of training over all starts; the cosine schedule ends with it.
+        Seconds of training over all runs. The cosine schedule ends with it.
     clock : callable
-        Seconds by which the training is timed, such as `time.process_time`.
+        Measures the training time in seconds, such as `time.process_time`.
     on_epoch
         Called after each epoch on the first process.
 
@@ -138,7 +135,7 @@ class _Trainer:
             fused=device.type in ("cpu", "cuda"),
         )
         self.steps_per_epoch = max(1, len(self.bank) // settings.batch_size)
-        self.progress = Progress(learning_rate=settings.learning_rate)
+        self.progress = TrainingProgress(learning_rate=settings.learning_rate)
         self.checkpoint = folder / "checkpoint.safetensors"
         self.key = _run_key(meshes, settings)
         if self.checkpoint.exists():
@@ -163,12 +160,10 @@ class _Trainer:
         latents = self.latents.detach().cpu()
         finished = self.progress.epoch >= self.settings.epochs
         self.decoder.eval()
-        return TrainingReport(
-            self.decoder.cpu(), latents[: self.bank.real], latents[self.bank.real :], self.progress, finished
-        )
+        return TrainingReport(self.decoder.cpu(), latents[: self.bank.real], self.progress, finished)
 
     def _epoch(self) -> Tensor | None:
-        """One epoch's mean (loss, chamfer, reg, norm), or None if the time ran out within it."""
+        """Train for one epoch; returns mean (loss, chamfer, reg, norm), or None if the time ran out."""
         totals = torch.zeros(4, device=self.device)
         first = self.progress.step - self.progress.epoch * self.steps_per_epoch
         for _ in range(first, self.steps_per_epoch):
@@ -183,7 +178,7 @@ class _Trainer:
 
     def _step(self) -> Tensor:
         settings = self.settings
-        # Seeded by the step, so that a resumed run draws what an uninterrupted one would have drawn.
+        # Seeded by the step, so that a resumed run draws the same as an uninterrupted one.
         seed = (settings.seed * 1_000_003 + self.progress.step) * 64 + self.rank
         generator = torch.Generator(device=self.device).manual_seed(seed)
         items = self._choose_items(generator)
@@ -204,7 +199,7 @@ class _Trainer:
         return torch.stack([loss.detach(), fit.detach(), reg.detach(), norm.detach()])
 
     def _choose_items(self, generator: torch.Generator) -> Tensor:
-        """Shapes of this step: all alike, or a fixed share of unwarped ones."""
+        """Draw the shapes of this step: uniformly, or with a fixed share of unwarped ones."""
         count = self.settings.batch_size // self.processes
         share, real, total = self.settings.real_share, self.bank.real, len(self.bank)
         uniform = torch.rand(2, count, generator=generator, device=self.device)
@@ -255,7 +250,7 @@ class _Trainer:
         if settings.schedule == "plateau" and progress.stale_epochs > settings.patience:
             progress.learning_rate = max(progress.learning_rate / 2, settings.min_learning_rate)
             progress.stale_epochs = 0
-        if self.log is not None:  # before the checkpoint: a row too many is dropped later, a lost one stays lost
+        if self.log is not None:  # before the checkpoint: a surplus row is dropped later, a lost one stays lost
             row = {"loss": loss, "chamfer": fit, "reg": reg, "norm": norm}
             self.log.write({**row, **{k: v for k, v in asdict(progress).items() if k in _LOGGED}})
         self._save()
@@ -276,14 +271,14 @@ class _Trainer:
             )
 
     def _fraction(self) -> float:
-        """How far the run is, by steps or by time, whichever ends it first."""
+        """The completed fraction of the run, by steps or by time, whichever ends first."""
         by_steps = self.progress.step / (self.settings.epochs * self.steps_per_epoch)
         if self.time_limit is None:
             return min(1.0, by_steps)
         return min(1.0, max(by_steps, self._elapsed() / self.time_limit))
 
     def _elapsed(self) -> float:
-        """Training time so far; every process must take the same decision, so the first one's clock counts."""
+        """Training time so far, by the clock of the first process: all processes must decide alike."""
         elapsed = self.clock() - self._started
         if self.processes == 1:
             return elapsed
@@ -299,7 +294,7 @@ _LOGGED = ("epoch", "step", "seconds", "learning_rate")
 
 
 def _run_key(meshes: Sequence[TriangleMesh], settings: TrainingSettings) -> str:
-    """Names data and settings (except the budget), so that a checkpoint is not resumed by mistake."""
+    """Identifies data and settings, except the number of epochs, so that a run resumes only its own checkpoint."""
     digest = hashlib.sha256(json.dumps({**asdict(settings), "epochs": 0}, sort_keys=True).encode())
     for mesh in meshes:
         digest.update(mesh.vertices.tobytes())

@@ -1,4 +1,4 @@
-"""How a prior is trained; stored in its card."""
+"""Settings of a training, stored in the card of the prior."""
 
 from __future__ import annotations
 
@@ -13,44 +13,43 @@ from dals.training.augmentation import PointWolfSettings
 class TrainingSettings:
     """Settings of Eq. 1 and of its optimiser.
 
-    The defaults are this project's recipe; `TrainingSettings.paper()` is the published one.
+    The defaults are those of this project. `TrainingSettings.paper()` gives the published ones.
 
     Attributes
     ----------
     decoder : DecoderSettings
     augmentation : PointWolfSettings
     variants : int
-        Warped copies of each training shape; each has its own latent.
+        Warped copies of each training shape, each with its own latent.
     real_share : float or None
-        Share of the visits that go to unwarped shapes; None visits all shapes alike.
+        Share of unwarped shapes in a batch; None draws all shapes uniformly.
     latent_start : "descriptor" or "random"
-        Where latents start: at the principal components of a shape descriptor, so that
-        alike shapes are alike from the first step, or at small random vectors.
+        Initialisation of the latents: principal components of a shape descriptor, so that similar shapes have
+        similar latents from the first step, or small random vectors.
     latent_scale : float
-        Root mean square length of the starting latents.
+        Root mean square length of the initial latents.
     template_level : int
-        Subdivision level of the template during training.
+        Subdivision level of the template.
     template_radius : float
-        Radius of the template that the decoder sees, canonical units.
+        Radius of the template, canonical units.
     points : int
-        Points drawn from the prediction and from the target at each visit.
+        Points drawn from prediction and target in each step.
     lambda_reg, lambda_norm : float
-        Weights of the triangle quality and of the latents' squared length.
+        Weights of the triangle quality and of the squared latent length.
     batch_size : int
-        Shapes in one step, over all processes.
+        Shapes per step, over all processes.
     learning_rate, min_learning_rate : float
     warm_up : int
-        Steps over which the learning rate first rises from nothing. Without it the first steps may turn
-        the sphere inside out, where it stays: the Chamfer distance does not see orientation
-        (`dals.model.prior.right_side_out` mirrors what comes of it).
+        Steps over which the learning rate rises from zero. Without a warm-up the first steps may turn the
+        sphere inside out for good, because the Chamfer distance ignores orientation
+        (`dals.model.prior.right_side_out` corrects such priors).
     schedule : "cosine" or "plateau"
-        Cosine decay over the whole budget, or halving after `patience` epochs without
-        improvement of the epoch's loss.
+        Cosine decay over the whole run, or halving after `patience` epochs without improvement.
     patience : int
     epochs : int
-        Upper bound; an epoch visits as many shapes as there are latents.
+        Upper bound. An epoch draws as many shapes as there are latents.
     precision : "bfloat16" or "float32"
-        Of the decoder's hidden layers while training; the weights stay float32.
+        Precision of the hidden layers during training. The weights stay float32.
     seed : int
     """
 
@@ -77,7 +76,7 @@ class TrainingSettings:
 
     @classmethod
     def paper(cls) -> TrainingSettings:
-        """The recipe of the paper and its authors' code."""
+        """The settings of the paper and its authors' code."""
         return cls(
             variants=100,
             real_share=None,
@@ -93,5 +92,5 @@ class TrainingSettings:
         )
 
     def changed(self, **options: object) -> TrainingSettings:
-        """A copy with the options that are not None."""
+        """A copy with those options that are not None."""
         return replace(self, **{k: v for k, v in options.items() if v is not None})  # type: ignore[arg-type]

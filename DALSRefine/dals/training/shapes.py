@@ -1,4 +1,4 @@
-"""Training shapes as surface samples on the training device, and their warped variants."""
+"""Surface samples of the training shapes and of their warped variants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BASIS_POINTS = 512
 
 
 class ShapeBank:
-    """N normalised shapes and `variants` warps of each, addressed by item.
+    """N normalised shapes and `variants` warps of each, indexed by item.
 
     Items 0 to N - 1 are the shapes themselves; item N + i * variants + k is warp k of shape i.
 
@@ -31,7 +31,7 @@ class ShapeBank:
     variants : int
     augmentation : PointWolfSettings
     seed : int
-        The same seed gives the same samples and warps on every device.
+        Gives the same samples and warps on all devices.
     device
     """
 
@@ -56,7 +56,7 @@ class ShapeBank:
         return self.real * (1 + self.variants)
 
     def draw(self, items: Tensor, count: int, *, generator: torch.Generator) -> Tensor:
-        """Surface points (B, count, 3) of items (B,), canonical units."""
+        """Draw surface points (B, count, 3) of items (B,), canonical units."""
         shape = torch.where(items < self.real, items, (items - self.real) // max(self.variants, 1))
         chosen = torch.randint(
             self.points.shape[1], (len(items), count), generator=generator, device=self.points.device
@@ -70,12 +70,11 @@ class ShapeBank:
 
 
 def descriptor_latents(bank: ShapeBank, size: int, *, scale: float, seed: int) -> Tensor:
-    """Starting latents: principal components of each item's basis point set, (len(bank), size).
+    """Initial latents: principal components of each item's basis point set, (len(bank), size).
 
-    A shape is described by the vectors from fixed points of the unit ball to its surface
-    (Prokudin et al., ICCV 2019). Components keep the square root of their natural spread, so
-    that the main modes of variation are the long axes of the latent space without drowning
-    the others; the root mean square length of a latent is `scale`.
+    The descriptor of a shape is the vectors from fixed points of the unit ball to the surface (Prokudin et al., ICCV
+    2019). Each component is divided by the square root of its standard deviation: the main modes of variation stay
+    the longest axes of the latent space but do not dominate it. The root mean square length of a latent is `scale`.
     """
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(_BASIS_POINTS, 3, generator=generator)

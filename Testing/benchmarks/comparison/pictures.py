@@ -21,7 +21,6 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
 from dals.demo.offscreen import can_render, grab_pixels, quiet_vtk
 from dals.demo.rendering import Polyline, _polyline_actor
 from dals.errors import OutputError
-from dals.evaluation.metrics import triangle_quality
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.vtk_bridge import polydata_of
@@ -148,7 +147,7 @@ def _middle(truth: TriangleMesh) -> FloatArray:
 
 def _with_quality(mesh: TriangleMesh) -> Any:
     polydata = polydata_of(mesh)
-    polydata.GetCellData().SetScalars(numpy_to_vtk(triangle_quality(mesh), deep=True))
+    polydata.GetCellData().SetScalars(numpy_to_vtk(mesh.face_qualities, deep=True))
     return polydata
 
 

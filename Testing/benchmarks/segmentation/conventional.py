@@ -15,6 +15,7 @@ from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
 
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.transforms import apply_matrix
 from dals.geometry.voxelisation import label_map_to_mesh
 from dals.geometry.vtk_bridge import mesh_of, polydata_of
 from dals.observations import Segmentation
@@ -62,7 +63,7 @@ def joint(label_map: LabelMap, *, factor: float) -> TriangleMesh:
     sinc.NormalizeCoordinatesOn()
     sinc.Update()
     smooth = mesh_of(sinc.GetOutput())
-    return TriangleMesh(smooth.vertices @ matrix[:3, :3].T + matrix[:3, 3], smooth.faces)
+    return TriangleMesh(apply_matrix(matrix, smooth.vertices), smooth.faces)
 
 
 def interpolated(label_map: LabelMap) -> TriangleMesh:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.systems.sdf_samples import SampleBank
-from dals.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from dals.training.checkpoint import TrainingProgress, load_checkpoint, save_checkpoint
 
 
 class ImplicitDecoder(nn.Module, ABC):
@@ -148,7 +148,7 @@ class _Run:
             {"params": [self.latents], "highest": settings.latent_learning_rate},
         ]
         self.optimiser = torch.optim.Adam(groups, fused=True)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         self.key = hashlib.sha256(
             json.dumps([asdict(settings), str(decoder), bank.digest, decoder.latent_shape]).encode()
         ).hexdigest()[:16]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from dals.dataset.normalisation import NormalisedShape, canonical, normalise, simplify, surface_centroid
-from dals.dataset.topology_repair import genus_zero_surface, is_sphere, isosurface, largest_solid_component
+from dals.dataset.normalisation import NormalisedShape, canonical, normalise, simplify
+from dals.dataset.topology_repair import genus_zero_surface, isosurface, largest_solid_component
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -70,9 +70,9 @@ def oblique_ellipsoid(half_axes: FloatArray, spacing: tuple[float, float, float]
 
 
 def assert_normalised(shape: NormalisedShape) -> None:
-    assert is_sphere(shape.mesh)
+    assert shape.mesh.is_sphere
     assert shape.mesh.volume > 0
-    np.testing.assert_allclose(surface_centroid(shape.mesh), 0, atol=1e-9)
+    np.testing.assert_allclose(shape.mesh.centroid, 0, atol=1e-9)
     assert np.linalg.norm(shape.mesh.vertices, axis=1).max() == pytest.approx(1)
     assert shape.patient_mesh.volume / 1000 == pytest.approx(shape.volume_ml)
 
@@ -130,7 +130,7 @@ def test_tunnel_is_filled_where_it_is_and_nothing_else_changes() -> None:
     holed = solid.copy()
     holed[:, 34:37, 40:43] = False
     surface, repaired = genus_zero_surface(holed)
-    assert is_sphere(surface)
+    assert surface.is_sphere
     added = np.argwhere(repaired & ~holed)
     assert len(added)
     assert (added[:, 1] >= 34).all()
@@ -145,7 +145,7 @@ def test_bridge_is_cut_or_its_ring_filled() -> None:
     handle[34:36, 35, 54:62] = handle[34:48, 35, 60:62] = handle[46:48, 35, 40:62] = True
     with_handle = largest_solid_component(mask | handle)
     surface, repaired = genus_zero_surface(with_handle, smoothing=0.5)
-    assert is_sphere(surface)
+    assert surface.is_sphere
     assert (repaired ^ with_handle).sum() < 0.03 * with_handle.sum()
 
 
@@ -197,7 +197,7 @@ def test_canonical_is_exact_and_undone_by_patient_mesh() -> None:
 def test_simplify_stays_near_and_leaves_small_meshes_alone() -> None:
     fine = ball(40, level=6)
     simple = simplify(fine, faces=5000)
-    assert is_sphere(simple)
+    assert simple.is_sphere
     assert len(simple.faces) <= 20_000
     assert np.abs(np.linalg.norm(simple.vertices, axis=1) - 40).max() < 0.3
     assert simplify(simple, faces=30_000) is simple

@@ -1,4 +1,4 @@
-"""The made-up liver, its clicked contours and its damaged label map."""
+"""The synthetic liver, its contours and its damaged label map."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_liver_is_the_same_every_time(liver: TriangleMesh) -> None:
 @pytest.mark.parametrize("normal", [(1, 0, 0), (0, 1, 0), (0, 0, 2), (0.3, -0.4, 0.8)])
 def test_contour_points_lie_on_the_plane_and_near_the_surface(liver: TriangleMesh, normal: FloatArray) -> None:
     origin = liver.vertices.mean(axis=0)
-    points = cut_contour(liver, origin, normal, tremor_mm=0.5, seed=3)
+    points = cut_contour(liver, origin, normal, noise_mm=0.5, seed=3)
     assert points.shape == (28, 3)
     unit = np.asarray(normal) / np.linalg.norm(normal)
     np.testing.assert_allclose((points - origin) @ unit, 0.0, atol=1e-3)
@@ -64,7 +64,7 @@ def test_contour_points_lie_on_the_plane_and_near_the_surface(liver: TriangleMes
 
 def test_contour_of_a_sphere_runs_round_its_circle() -> None:
     sphere = _sphere(50.0)
-    points = cut_contour(sphere, (0, 0, 30), (0, 0, 1), control_points=40, tremor_mm=0.0)
+    points = cut_contour(sphere, (0, 0, 30), (0, 0, 1), control_points=40, noise_mm=0.0)
     np.testing.assert_allclose(np.linalg.norm(points[:, :2], axis=1), 40.0, atol=0.3)
     steps = np.linalg.norm(points - np.roll(points, 1, axis=0), axis=1)
     np.testing.assert_allclose(steps, 2 * np.pi * 40.0 / 40, rtol=0.03)
@@ -72,8 +72,8 @@ def test_contour_of_a_sphere_runs_round_its_circle() -> None:
 
 def test_contour_tremor_has_the_size_asked_for_and_stays_in_the_plane() -> None:
     sphere = _sphere(50.0)
-    still = cut_contour(sphere, (0, 0, 0.1), (0, 0, 1), control_points=2000, tremor_mm=0.0, seed=5)
-    shaken = cut_contour(sphere, (0, 0, 0.1), (0, 0, 1), control_points=2000, tremor_mm=0.5, seed=5)
+    still = cut_contour(sphere, (0, 0, 0.1), (0, 0, 1), control_points=2000, noise_mm=0.0, seed=5)
+    shaken = cut_contour(sphere, (0, 0, 0.1), (0, 0, 1), control_points=2000, noise_mm=0.5, seed=5)
     np.testing.assert_allclose((shaken - still).std(axis=0), [0.5, 0.5, 0.0], atol=0.05)
 
 

@@ -15,10 +15,8 @@ from dals.evaluation.metrics import (
     compare,
     dice,
     f_score,
-    mean_quality,
     sample_points,
     self_intersection_percentage,
-    triangle_quality,
 )
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
@@ -101,13 +99,6 @@ def test_samples_are_uniform_and_on_the_surface() -> None:
     assert small.mean() == pytest.approx(0.5 / 3.5, abs=0.01)
     np.testing.assert_allclose(points[small].mean(axis=0), [1 / 3, 1 / 3, 0], atol=0.02)
     assert (points[small][:, :2].sum(axis=1) <= 1 + 1e-12).all()
-
-
-def test_triangle_quality() -> None:
-    corners = np.array([[0, 0, 0], [1, 0, 0], [0.5, np.sqrt(3) / 2, 0], [0, 1, 0], [2, 0, 0]])
-    mesh = TriangleMesh(corners, np.array([[0, 1, 2], [0, 1, 3], [0, 1, 4]]))
-    np.testing.assert_allclose(triangle_quality(mesh), [1, np.sqrt(3) / 2, 0], atol=1e-12)
-    assert mean_quality(mesh) == pytest.approx((1 + np.sqrt(3) / 2) / 3)
 
 
 def test_bounding_radius_ignores_unused_vertices() -> None:

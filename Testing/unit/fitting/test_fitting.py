@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from known_shapes import marked_points
 
 from dals.errors import FitCancelledError
 from dals.evaluation.metrics import compare
@@ -320,7 +321,7 @@ def test_a_leak_weighs_less_than_in_squared_distances(prior: ShapePrior, truth: 
 
 def test_uncertain_boundaries_weigh_less(prior: ShapePrior, truth: TriangleMesh) -> None:
     clean = segmentation_of(truth).label_map
-    right = clean.marked_points[:, 0] > truth.vertices[:, 0].max() - 12
+    right = marked_points(clean)[:, 0] > truth.vertices[:, 0].max() - 12
     wrong = clean.array.copy()
     wrong[tuple(np.argwhere(clean.array)[right].T)] = False  # the right end is missing
     sure = wrong.astype(np.float32)

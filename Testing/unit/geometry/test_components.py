@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from known_shapes import marked_points
 
 from dals.errors import InputError
-from dals.geometry.components import Components, chosen_component, probabilities_of_component
+from dals.geometry.components import Components, probabilities_of_component
 from dals.geometry.label_map import LabelMap
 
 
@@ -36,31 +37,31 @@ def test_measures() -> None:
     [("largest", 1000, 40), (1, 1000, 40), (2, 729, 5), (3, 8, 25), ("left", 1000, 40), ("right", 729, 5)],
 )
 def test_choosing(choice: int | str, volume: int, side: int) -> None:
-    chosen = chosen_component(PAIR, choice)  # type: ignore[arg-type]
+    chosen = Components(PAIR).chosen(choice)  # type: ignore[arg-type]
     assert chosen.array.sum() == volume
     assert np.flatnonzero(chosen.array.any(axis=(0, 1)))[0] == side
     assert not (chosen.array & ~PAIR.array).any()
 
 
 def test_without_a_choice_the_others_go_and_islands_alone_stay() -> None:
-    assert chosen_component(PAIR).array.sum() == 1000
+    assert Components(PAIR).chosen(None).array.sum() == 1000
     damaged = boxes((10, 10, 5, 9), (1, 1, 25, 2))
-    assert chosen_component(damaged) is damaged
-    assert chosen_component(damaged, "largest").array.sum() == 729
+    assert Components(damaged).chosen(None) is damaged
+    assert Components(damaged).chosen("largest").array.sum() == 729
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_there_is_no_side(side: str) -> None:
-    with pytest.raises(InputError, match=f"nothing on the {side}.*only one large"):
-        chosen_component(boxes((10, 10, 5, 9)), side)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=f"nothing on the {side}.*above each other"):
-        chosen_component(boxes((2, 10, 5, 9), (20, 10, 6, 9)), side)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"no component on the {side}.*only one large"):
+        Components(boxes((10, 10, 5, 9))).chosen(side)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"no component on the {side}.*above each other"):
+        Components(boxes((2, 10, 5, 9), (20, 10, 6, 9))).chosen(side)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rank", [0, 4, -1])
 def test_there_is_no_such_rank(rank: int) -> None:
     with pytest.raises(InputError, match="3 components"):
-        chosen_component(PAIR, rank)
+        Components(PAIR).chosen(rank)
 
 
 def test_the_box_of_what_is_marked() -> None:
@@ -69,7 +70,7 @@ def test_the_box_of_what_is_marked() -> None:
 
 def test_probabilities_of_the_others_go() -> None:
     pair = boxes((10, 10, 5, 10), (10, 10, 21, 10))
-    chosen = chosen_component(pair, "right")
+    chosen = Components(pair).chosen("right")
     probabilities = np.full(pair.array.shape, 0.3, dtype=np.float32)
     probabilities[pair.array] = 0.9
     kept = probabilities_of_component(probabilities, pair, chosen)
@@ -85,9 +86,9 @@ def test_measures_on_an_oblique_grid_are_those_of_all_voxels() -> None:
     matrix[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0] * [0.7, 1.1, 3.0]
     array = np.zeros((12, 13, 14), dtype=bool)
     array[2:9, 3:11, 4:12] = rng.random((7, 8, 8)) < 0.9
-    largest = chosen_component(LabelMap(array, matrix), 1)
+    largest = Components(LabelMap(array, matrix)).chosen(1)
     part = Components(largest).large[0]
-    points = largest.marked_points
+    points = marked_points(largest)
     np.testing.assert_allclose([part.low, part.high], [points.min(axis=0), points.max(axis=0)], atol=1e-9)
     np.testing.assert_allclose(part.centre, points.mean(axis=0), atol=1e-9)
     assert part.volume == pytest.approx(largest.volume)

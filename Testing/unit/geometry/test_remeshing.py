@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from dals.dataset.normalisation import normalise
-from dals.dataset.topology_repair import is_sphere
 from dals.errors import DalsError, DalsWarning, InputError
-from dals.evaluation.metrics import compare, mean_quality
+from dals.evaluation.metrics import compare
 from dals.geometry.mesh import TriangleMesh
-from dals.geometry.remeshing import mean_edge_length, remesh
+from dals.geometry.remeshing import remesh
 from dals.io.meshes import read_mesh
 from dals.model.template import icosphere
 
@@ -31,13 +30,13 @@ def test_triangles_become_even_and_the_surface_stays() -> None:
     pytest.importorskip("gpytoolbox")
     mesh = stretched()
     even = remesh(mesh)
-    assert is_sphere(even)
-    assert mean_quality(mesh) < 0.9
-    assert mean_quality(even) > 0.97
+    assert even.is_sphere
+    assert mesh.mean_quality < 0.9
+    assert even.mean_quality > 0.97
     metrics = compare(even, mesh, samples=20_000, self_intersections=False)
     assert metrics.hausdorff < 4
     assert metrics.volume_error == pytest.approx(0, abs=0.6)
-    assert mean_edge_length(even) == pytest.approx(mean_edge_length(mesh), rel=0.1)
+    assert even.mean_edge_length == pytest.approx(mesh.mean_edge_length, rel=0.1)
 
 
 def test_edge_length_is_in_the_unit_of_the_mesh() -> None:
@@ -45,7 +44,7 @@ def test_edge_length_is_in_the_unit_of_the_mesh() -> None:
     mesh = stretched()
     canonical = TriangleMesh(mesh.vertices / 100, mesh.faces)
     in_mm, in_units = remesh(mesh, edge_length=9), remesh(canonical, edge_length=0.09)
-    assert mean_edge_length(in_mm) == pytest.approx(9, rel=0.15)
+    assert in_mm.mean_edge_length == pytest.approx(9, rel=0.15)
     np.testing.assert_allclose(len(in_mm.faces), len(in_units.faces), rtol=0.02)
 
 
@@ -91,8 +90,8 @@ def test_real_liver_reaches_the_quality_asked_for() -> None:
     pytest.importorskip("gpytoolbox")
     shape = normalise(read_mesh(LIVERS / "msd_022.ply", space="RAS")).patient_mesh
     even = remesh(shape)
-    assert is_sphere(even)
-    assert mean_quality(even) > 0.97
+    assert even.is_sphere
+    assert even.mean_quality > 0.97
     metrics = compare(even, shape, samples=30_000, self_intersections=False).canonical
     assert metrics.chamfer < 2.0e-4  # of which the floor at 30,000 samples is 1.2e-4
     assert abs(metrics.volume_error or 100) < 0.5

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dals.io.coordinates import apply_matrix, from_ras, space_named_in, swap_lps_ras, swap_lps_ras_matrix, to_ras
+from dals.geometry.transforms import apply_matrix
+from dals.io.coordinates import from_ras, space_named_in, swap_lps_ras, swap_lps_ras_matrix, to_ras
 
 
 def test_the_first_two_axes_flip_and_back():

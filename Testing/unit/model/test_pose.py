@@ -9,7 +9,8 @@ import pytest
 import torch
 from shapes import OBLIQUE, random_points
 
-from dals.model.pose import Pose, PoseCorrection, rotation_matrix
+from dals.model.pose import Pose
+from dals.model.pose_correction import PoseCorrection, rotation_matrix
 
 CPU = torch.device("cpu")
 ASKEW = Pose(87.5, np.array([10.0, -20.0, 130.0]), OBLIQUE)

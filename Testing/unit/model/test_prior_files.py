@@ -61,6 +61,16 @@ def test_the_header_tells_name_and_card(saved: Path) -> None:
     assert header.card == {"licence": "CC0", "shapes": 3}
 
 
+@pytest.mark.parametrize(
+    ("said", "side"), [("left", "left"), ("both", "both"), (None, None), ("upper", None), ([], None)]
+)
+def test_the_side_of_the_body_is_a_field_of_the_card(tmp_path: Path, said: object, side: str | None) -> None:
+    path = tmp_path / "ear.safetensors"
+    save_prior(path, replace(tiny_prior(), card={"side": said}))
+    assert read_header(path).side == load_prior(path).side == side
+    assert load_prior(path).digest == prior_digest(tiny_prior()), "the card is no part of the digest"
+
+
 def test_the_header_is_read_without_torch(saved: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from dals.model.prior_files import available_priors, read_header;"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known_shapes import grid
+from known_shapes import grid, marked_points
 
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
@@ -16,7 +16,7 @@ SPACING = (3.0, 4.0, 5.0)
 def balls(*placed: tuple[tuple[float, float, float], float], angles=(0.0, 0.0, 0.0), left_handed=False) -> LabelMap:
     """Balls of centres (RAS) and radii."""
     empty = grid((100, 70, 50), SPACING, angles=angles, centre=(0, 0, 0), left_handed=left_handed)
-    points = empty.with_array(np.ones_like(empty.array)).marked_points
+    points = marked_points(empty.with_array(np.ones_like(empty.array)))
     inside = np.zeros(len(points), dtype=bool)
     for centre, radius in placed:
         inside |= np.linalg.norm(points - centre, axis=1) < radius

@@ -30,7 +30,7 @@ from dals.model.prior import ShapePrior, load_prior, prior_digest
 from dals.model.template import icosphere
 from dals.training import TrainingReport, TrainingSettings, train
 from dals.training.augmentation import PointWolfSettings
-from dals.training.checkpoint import Progress
+from dals.training.checkpoint import TrainingProgress
 from dals.training.logs import TrainingLog
 from dals.training.loop import EpochStatus, _Trainer
 from dals.training.shapes import ShapeBank, descriptor_latents
@@ -121,7 +121,6 @@ def test_the_loss_goes_down(precision: str, meshes: list[TriangleMesh], tmp_path
 def test_a_report_holds_what_a_prior_needs(meshes: list[TriangleMesh], tmp_path: Path) -> None:
     report = run(meshes, tmp_path, TINY.changed(variants=2))
     assert report.latents.shape == (3, 4)
-    assert report.variant_latents.shape == (6, 4)
     assert not report.decoder.training
     assert report.progress.epoch == 4
     assert report.progress.step == 4 * (9 // 2)
@@ -402,7 +401,7 @@ def test_a_bank_without_warps() -> None:
 
 def test_training_without_warps(meshes: list[TriangleMesh], tmp_path: Path) -> None:
     report = run(meshes, tmp_path, TINY.changed(variants=0))
-    assert report.variant_latents.shape == (0, 4)
+    assert report.latents.shape == (3, 4)
     assert report.finished
 
 
@@ -517,7 +516,7 @@ def test_a_sphere_that_was_turned_inside_out_is_mirrored(ellipsoid_prior: ShapeP
     turned.load_state_dict(decoder.state_dict())
     settings = TrainingSettings(decoder=decoder.settings)
     for made, mirrored in ((decoder, False), (turned, True)):
-        report = TrainingReport(made, latents, latents[:0], Progress(learning_rate=1e-3), True)
+        report = TrainingReport(made, latents, TrainingProgress(learning_rate=1e-3), True)
         prior = _prior(Path("ellipsoid.safetensors"), shapes, settings, report, torch.device("cpu"), {})
         assert prior.mirrored is mirrored
         assert prior.digest == prior_digest(prior)
@@ -555,10 +554,11 @@ def test_the_command_writes_a_prior_with_its_card(
         (["{dataset}", "x.pt"], "must end in .safetensors"),
         (["{dataset}", "x.safetensors", "--names", "{dataset}/none.txt"], "list of names"),
         (["{dataset}", "x.safetensors", "--card", "{dataset}/none.json"], "cannot be read as JSON"),
+        (["{dataset}", "x.safetensors", "--card", "{dataset}/side.json"], "must be one of left, right, both, or null"),
         (["{dataset}", "{dataset}/notes.txt/x.safetensors"], "notes.txt"),
         (["{dataset}", "{dataset}/folder.safetensors"], "is a folder"),
     ],
-    ids=["no data set", "extension", "no names", "no card", "no folder", "folder"],
+    ids=["no data set", "extension", "no names", "no card", "side", "no folder", "folder"],
 )
 def test_what_cannot_be_trained_is_said_before_the_training(
     options: list[str],
@@ -572,6 +572,7 @@ def test_what_cannot_be_trained_is_said_before_the_training(
     monkeypatch.setattr("dals.training.train", lambda *_, **__: pytest.fail("it trained"))
     (dataset / "folder.safetensors").mkdir(exist_ok=True)
     (dataset / "notes.txt").touch()
+    (dataset / "side.json").write_text('{"side": "upper"}', encoding="utf-8")
     assert main(["train", *(option.format(dataset=dataset) for option in options)]) == 2
     error = capsys.readouterr().err
     assert sentence in error

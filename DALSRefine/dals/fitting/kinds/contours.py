@@ -11,6 +11,7 @@ from torch import Tensor
 from dals.fit_settings import FitSettings
 from dals.fitting.data_term import DataTerm, as_tensor, data_term, evidence
 from dals.geometry.mesh import FloatArray
+from dals.geometry.polylines import loop_length, resample_loop
 from dals.model.pose import Pose
 from dals.observations import PlanarContours
 from dals.ops.losses import squared_distance
@@ -70,15 +71,9 @@ class SliceLoss(DataTerm):
 
 def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
     """`count` points at equal arc length along closed polylines, shared out by length, (count, 3)."""
-    lengths = [_closed_length(loop) for loop in loops]
+    lengths = [loop_length(loop) for loop in loops]
     ends = np.round(np.cumsum(lengths) / sum(lengths) * count).astype(int)
-    parts = []
-    for loop, number in zip(loops, np.diff(ends, prepend=0), strict=True):
-        closed = np.concatenate([loop, loop[:1]])
-        travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
-        at = (np.arange(number) + 0.5) / max(number, 1) * travelled[-1]
-        parts.append(np.stack([np.interp(at, travelled, closed[:, axis]) for axis in range(3)], axis=1))
-    return np.concatenate(parts)
+    return np.concatenate([resample_loop(*part) for part in zip(loops, np.diff(ends, prepend=0), strict=True)])
 
 
 @data_term.register
@@ -125,7 +120,3 @@ def independent_planes(contours: PlanarContours) -> float:
 def _levelling_off(squared: Tensor, robust_scale: float) -> Tensor:
     """Squared distances that level off beyond `robust_scale` (Geman and McClure)."""
     return squared / (1 + squared / robust_scale**2) if math.isfinite(robust_scale) else squared
-
-
-def _closed_length(loop: FloatArray) -> float:
-    return float(np.linalg.norm(loop - np.roll(loop, 1, axis=0), axis=1).sum())
