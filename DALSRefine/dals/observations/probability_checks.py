@@ -1,0 +1,79 @@
+"""What is odd about a network's probabilities beside the segmentation that they belong to."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dals.errors import DalsWarning, InputError
+from dals.geometry.label_map import LabelMap
+
+_ROUNDING = 1e-3  # half precision and interpolation leave the range by a little
+_DOUBTFUL = 0.5
+
+
+def checked_probabilities(values: NDArray[Any], grid: LabelMap, *, source: str) -> NDArray[np.float32]:
+    """Take values as probabilities.
+
+    Warns (`DalsWarning`) if there is no value between 0 and 1, or if most of the segmentation is improbable.
+
+    Parameters
+    ----------
+    values : (K, J, I) array
+        Real numbers on the voxels of `grid`.
+    grid : LabelMap
+        The segmentation that the probabilities belong to.
+    source : str
+        Where the values come from, for messages: a file or a volume.
+
+    Returns
+    -------
+    (K, J, I) float32
+        Within 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite or not a probability.
+    """
+    _check_range(values, source)
+    probabilities: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
+    _warn_of_doubts(probabilities, grid, source)
+    return probabilities
+
+
+def _check_range(values: NDArray[Any], source: str) -> None:
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):  # not-a-number is both the least and the largest
+        raise InputError(f"{source} holds values that are not finite numbers.")
+    if low >= -_ROUNDING and high <= 1 + _ROUNDING:
+        return
+    if low < -_ROUNDING:
+        hint = "they look like a network's raw output, to which softmax or sigmoid has to be applied first"
+    elif high <= 100:
+        hint = "they look like percentages; divide them by 100"
+    elif high <= 255:
+        hint = "they look like grey values; divide them by 255"
+    else:
+        hint = "this is no probability map"
+    raise InputError(f"{source} holds values from {low:g} to {high:g}, but probabilities lie between 0 and 1; {hint}.")
+
+
+def _warn_of_doubts(probabilities: NDArray[np.float32], grid: LabelMap, source: str) -> None:
+    if not ((probabilities > 0) & (probabilities < 1)).any():
+        warnings.warn(
+            f"{source} holds nothing but 0 and 1: it looks like a segmentation and says nothing of how sure it is.",
+            DalsWarning,
+            stacklevel=4,
+        )
+    inside = float(probabilities[grid.array].mean()) if not grid.is_empty else 1.0
+    if inside < _DOUBTFUL:
+        warnings.warn(
+            f"Within the segmentation {grid.name} the probabilities of {source} are {inside:.2f} on average; "
+            "perhaps they are another organ's.",
+            DalsWarning,
+            stacklevel=4,
+        )
