@@ -106,8 +106,11 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         """Called each time the module is opened."""
-        if self.panel is not None and self.panel.parameters is None:
+        if self.panel is None:
+            return
+        if self.panel.parameters is None:
             self.initializeParameterNode()
+        self.panel.update()  # a segment may have been edited meanwhile
 
     def initializeParameterNode(self):
         """Show the scene's parameter node."""

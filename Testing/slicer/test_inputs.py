@@ -24,7 +24,9 @@ from scene_nodes import (
     under_linear_transform,
     under_thin_plate_transform,
     volume_node,
+    vtk_matrix,
 )
+from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from dals.errors import DalsWarning, InputError
 from dals.geometry.vtk_bridge import polydata_of
@@ -292,7 +294,7 @@ def test_what_lies_beyond_the_reference_is_kept(scene, inputs, same_axes):
     half = type(small)(small.array[:20], small.ijk_to_ras, "half of it")
     node = segmentation_node(scene, half)
     segment_id = add_segment(node, rasterised(whole))
-    with pytest.warns(DalsWarning, match="'liver' touches the image's border"):
+    with pytest.warns(DalsWarning, match="segmentation liver touches the image's border, "):
         label_map = inputs.segmentation_from_node(node, segment_id).label_map
     assert label_map.array.shape[1:] == half.array.shape[1:]
     _is_the_sphere(label_map)
@@ -371,9 +373,198 @@ def test_only_a_segment_at_the_border_warns(scene, inputs):
         warnings.simplefilter("error")
         within = inputs.segmentation_from_node(node, inner)
     assert not within.label_map.touches_border
-    with pytest.warns(DalsWarning, match="'big' touches the image's border"):
+    with pytest.warns(DalsWarning, match="segmentation big touches the image's border, "):
         cut = inputs.segmentation_from_node(node, outer)
     assert cut.label_map.touches_border
+
+
+def two_balls(grid, larger=30.0):
+    """A large ball on the patient's right (positive R) of the grid's middle and a smaller one on its left."""
+    apart = np.array([45.0, 0.0, 0.0])
+    right = rasterised(grid, sphere(radius=larger, centre=CENTRE + apart))
+    left = rasterised(grid, sphere(radius=26.0, centre=CENTRE - apart))
+    return grid.with_array(right.array | left.array), right, left
+
+
+@pytest.fixture
+def pair_grid():
+    return oblique_grid((100, 50, 40), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+
+
+def test_left_and_right_in_one_segment_are_told_of(scene, inputs, pair_grid):
+    both, right, _ = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    with pytest.warns(DalsWarning) as caught:
+        observation = inputs.segmentation_from_node(node, add_segment(node, both, name="kidneys"))
+    (sentence,) = (str(warning.message) for warning in caught)
+    assert sentence.startswith("The segmentation kidneys holds left and right in one label: ")
+    assert sentence.endswith("is used. Choose left or right under Component.")
+    np.testing.assert_array_equal(observation.label_map.array, right.array)
+
+
+def test_the_sentences_are_those_of_the_command_line(scene, inputs, pair_grid):
+    from dals.cli.segmentations import checked_segmentation
+
+    both, _, _ = two_balls(pair_grid, larger=36.0)
+    node = segmentation_node(scene, pair_grid)
+    with pytest.warns(DalsWarning) as here:
+        inputs.segmentation_from_node(node, add_segment(node, both, name="kidneys"))
+    with pytest.warns(DalsWarning) as there:
+        checked_segmentation(type(both)(both.array, both.ijk_to_ras, "kidneys"))
+    sentences = [[str(warning.message) for warning in each] for each in (here, there)]
+    assert sentences[0][0].endswith(" Choose another one under Component.")
+    assert sentences[1][0].endswith(" Choose another one with --component N.")
+    assert [text.partition(" Choose")[0] for text in sentences[0]] == [
+        text.partition(" Choose")[0] for text in sentences[1]
+    ]
+
+
+@pytest.mark.parametrize("component", ["left", 2])
+def test_a_component_is_chosen(scene, inputs, pair_grid, component):
+    both, _, left = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    segment_id = add_segment(node, both)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        observation = inputs.segmentation_from_node(node, segment_id, component=component)
+    np.testing.assert_array_equal(observation.label_map.array, left.array)
+    with pytest.raises(InputError, match="no component 3"):
+        inputs.segmentation_from_node(node, segment_id, component=3)
+
+
+def test_left_is_left_in_the_world(scene, inputs, pair_grid):
+    both, right, _ = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    segment_id = add_segment(node, both)
+    under_linear_transform(scene, node, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    observation = inputs.segmentation_from_node(node, segment_id, component="left")
+    np.testing.assert_array_equal(observation.label_map.array, right.array)
+
+
+def test_the_border_that_cuts_is_told_of_under_a_non_linear_transform_too(scene, inputs):
+    grid = oblique_grid()
+    node = segmentation_node(scene, grid)
+    segment_id = add_segment(node, rasterised(grid, sphere(radius=60.0)))
+    under_thin_plate_transform(scene, node)
+    with pytest.warns(DalsWarning, match="may be cut off"):
+        inputs.segmentation_from_node(node, segment_id)
+
+
+def test_the_components_that_can_be_chosen(scene, inputs, pair_grid):
+    from DALSRefineLib.nodes.label_map_nodes import component_options_of
+
+    both, _, left = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    found = component_options_of(node, add_segment(node, both))
+    assert [option.choice for option in found] == ["right", "left"]
+    assert component_options_of(node, add_segment(node, left)) == ()
+    assert component_options_of(node, node.GetSegmentation().AddEmptySegment("nothing")) == ()
+    assert component_options_of(None, "") == ()
+
+
+def test_a_segment_that_was_painted_on_is_in_another_state(scene, inputs, pair_grid):
+    from DALSRefineLib.nodes.label_map_nodes import state_of_segment
+
+    both, _, _ = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    segment_id = add_segment(node, both)
+    states = [state_of_segment(node, segment_id)]
+    assert state_of_segment(node, segment_id) == states[0]
+    image = node.GetSegmentation().GetSegment(segment_id).GetRepresentation("Binary labelmap")
+    image.Modified()
+    states.append(state_of_segment(node, segment_id))
+    under_linear_transform(scene, node)
+    states.append(state_of_segment(node, segment_id))
+    node.GetParentTransformNode().SetMatrixTransformToParent(vtk_matrix(np.eye(4)))
+    states.append(state_of_segment(node, segment_id))
+    assert len(set(states)) == 4
+    assert state_of_segment(node, "x") is state_of_segment(None, "") is None
+
+
+# --- probabilities
+
+
+def probabilities(scene, grid, values, *, name="softmax"):
+    node = volume_node(scene, grid, name=name)
+    node.GetImageData().GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(values).ravel(), deep=True))
+    return node
+
+
+def test_probabilities_on_the_grid_of_the_segment_are_taken_as_they_are(scene, inputs):
+    grid = oblique_grid()
+    mask = rasterised(grid)
+    values = np.where(mask.array, np.float32(0.8), np.float32(0.1))
+    values[3, 4, 5] = 1.0005  # rounding
+    node = segmentation_node(scene, grid)
+    volume = probabilities(scene, grid, values)
+    for each in (node, volume):
+        under_linear_transform(scene, each)
+    found = inputs.segmentation_from_node(node, add_segment(node, mask), probabilities_node=volume)
+    assert found.probabilities.dtype == np.float32
+    np.testing.assert_array_equal(found.probabilities, np.clip(values, 0, 1))
+
+
+def test_probabilities_on_another_grid_are_interpolated(scene, inputs):
+    grid, other = oblique_grid(), oblique_grid((45, 40, 50), (2.0, 2.5, 2.0), (5.0, 10.0, -20.0))
+
+    def ramp(label_map):
+        """Linear along R, so that linear interpolation is exact."""
+        kji = np.indices(label_map.array.shape).reshape(3, -1)
+        r = (label_map.ijk_to_ras[:3, :3] @ kji[::-1] + label_map.ijk_to_ras[:3, 3:])[0]
+        return (0.5 + (r - CENTRE[0]) / 400).reshape(label_map.array.shape)
+
+    mask = rasterised(grid)
+    node = segmentation_node(scene, grid)
+    volume = probabilities(scene, other, ramp(other))
+    found = inputs.segmentation_from_node(node, add_segment(node, mask), probabilities_node=volume)
+    np.testing.assert_allclose(found.probabilities[mask.array], ramp(grid)[mask.array], atol=1e-5)
+    assert found.probabilities[0, 0, 0] == 0, "beyond the volume"
+
+
+def test_probabilities_of_the_other_component_are_left_out(scene, inputs, pair_grid):
+    both, right, left = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    volume = probabilities(scene, pair_grid, both.array * 0.9)
+    found = inputs.segmentation_from_node(
+        node, add_segment(node, both), component="left", probabilities_node=volume
+    ).probabilities
+    assert found[left.array].min() > 0.5
+    assert found[right.array].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda mask: mask * 87.0 + 1, "'softmax' holds values .*percentages"),
+        (lambda mask: mask - 0.5, "raw output"),
+        (lambda mask: np.where(mask, np.nan, 0.5), "not finite"),
+    ],
+)
+def test_values_that_are_no_probabilities_are_refused(scene, inputs, spoil, match):
+    segment = rasterised(oblique_grid())
+    node = segmentation_node(scene)
+    volume = probabilities(scene, segment, spoil(segment.array))
+    with pytest.raises(InputError, match=match):
+        inputs.segmentation_from_node(node, add_segment(node, segment), probabilities_node=volume)
+
+
+def test_a_volume_without_a_regular_grid_gives_no_probabilities(scene, inputs):
+    segment = rasterised(oblique_grid())
+    node = segmentation_node(scene)
+    volume = probabilities(scene, segment, segment.array * 0.9)
+    under_grid_transform(scene, volume)
+    with pytest.raises(InputError, match="under a non-linear transform"):
+        inputs.segmentation_from_node(node, add_segment(node, segment), probabilities_node=volume)
+
+
+def test_doubtful_probabilities_are_told_of(scene, inputs):
+    grid = rasterised(oblique_grid())
+    node = segmentation_node(scene, oblique_grid())
+    segment_id = add_segment(node, grid)
+    with pytest.warns(DalsWarning, match="'softmax' holds nothing but 0 and 1"):
+        inputs.segmentation_from_node(node, segment_id, probabilities_node=probabilities(scene, grid, grid.array * 1))
+    with pytest.warns(DalsWarning, match=r"probabilities of 'softmax' are 0\.20 on average"):
+        inputs.segmentation_from_node(node, segment_id, probabilities_node=probabilities(scene, grid, grid.array * 0.2))
 
 
 def test_segments_that_are_not_there(scene, inputs):

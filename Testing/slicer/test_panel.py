@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import types
+import warnings
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -21,6 +22,9 @@ from urllib.request import url2pathname
 import numpy as np
 import pytest
 import scene_nodes
+from vtkmodules.util.numpy_support import numpy_to_vtk
+
+from dals.errors import DalsWarning
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
@@ -241,6 +245,75 @@ def test_a_deleted_segmentation_is_no_longer_chosen(panel, sample, slicer):
     slicer.mrmlScene.RemoveNode(sample[-1])
     assert panel.parameters.segmentation is None
     assert not panel.ui.refineButton.enabled
+
+
+@pytest.fixture
+def kidneys(slicer):
+    """A segmentation with the left and the right organ in one segment, and another one alone."""
+    grid = scene_nodes.oblique_grid((100, 50, 40), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    apart = np.array([45.0, 0.0, 0.0])
+    right, left = (
+        scene_nodes.rasterised(grid, scene_nodes.sphere(radius=radius, centre=scene_nodes.CENTRE + shift))
+        for radius, shift in ((30.0, apart), (26.0, -apart))
+    )
+    node = scene_nodes.segmentation_node(slicer.mrmlScene, grid)
+    both = scene_nodes.add_segment(node, grid.with_array(right.array | left.array), name="kidneys")
+    alone = scene_nodes.add_segment(node, left, name="left kidney")
+    return types.SimpleNamespace(node=node, both=both, alone=alone, left=left)
+
+
+def test_a_component_is_chosen(panel, kidneys):
+    combo_box, selector = panel.ui.componentComboBox, panel.ui.segmentSelector
+    panel.ui.sourceTabWidget.setCurrentIndex(1)
+    assert combo_box.isHidden()
+    selector.setCurrentNode(kidneys.node)
+    selector.setCurrentSegmentID(kidneys.both)
+    assert not combo_box.isHidden()
+    assert not panel.ui.componentLabel.isHidden()
+    texts = [combo_box.itemText(index) for index in range(combo_box.count)]
+    assert texts == ["Largest", "right: 113 ml", "left: 74 ml"]
+    combo_box.setCurrentIndex(2)
+    assert panel.parameters.component == "left"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        observation = panel.source.observation()
+    np.testing.assert_array_equal(observation.label_map.array, kidneys.left.array)
+    selector.setCurrentSegmentID(kidneys.alone)
+    assert panel.parameters.component == "", "it was the other segment's"
+    assert combo_box.isHidden()
+
+
+def test_without_a_choice_the_largest_component_is_taken_and_told(panel, kidneys):
+    parameters = panel.parameters
+    parameters.source, parameters.segmentation, parameters.segment = "segmentation", kidneys.node, kidneys.both
+    with pytest.warns(DalsWarning, match="Choose left or right under Component"):
+        observation = panel.source.observation()
+    assert not (observation.label_map.array & kidneys.left.array).any()
+
+
+def test_a_choice_of_a_scene_is_shown_and_given_up_where_it_is_gone(panel, kidneys):
+    parameters = panel.parameters
+    parameters.source, parameters.segmentation, parameters.segment = "segmentation", kidneys.node, kidneys.both
+    parameters.component = "left"
+    assert panel.ui.componentComboBox.currentText == "left: 74 ml"
+    segment = kidneys.node.GetSegmentation().GetSegment(kidneys.both)
+    segment.AddRepresentation("Binary labelmap", scene_nodes.oriented_image(kidneys.left))  # edited elsewhere
+    observation = panel.source.observation()
+    np.testing.assert_array_equal(observation.label_map.array, kidneys.left.array)
+    assert panel.ui.componentComboBox.isHidden()
+
+
+def test_probabilities_are_chosen(panel, kidneys, slicer):
+    parameters = panel.parameters
+    parameters.source, parameters.segmentation, parameters.segment = "segmentation", kidneys.node, kidneys.alone
+    volume = scene_nodes.volume_node(slicer.mrmlScene, kidneys.left, name="softmax")
+    values = kidneys.left.array * np.float32(0.75)
+    volume.GetImageData().GetPointData().SetScalars(numpy_to_vtk(values.ravel(), deep=True))
+    panel.ui.probabilitiesSelector.setCurrentNode(volume)
+    assert parameters.probabilities is volume
+    np.testing.assert_array_equal(panel.source.observation().probabilities, values)
+    slicer.mrmlScene.RemoveNode(volume)
+    assert panel.source.observation().probabilities is None
 
 
 def test_a_parameter_node_that_is_no_longer_shown_is_left_alone(panel, slicer):

@@ -12,7 +12,7 @@ import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "DALSRefine"
 LIBRARY = MODULE / "DALSRefineLib"
-PANEL = ("widget", "source_section", "result_section", "contour_table", "prior_chooser")
+PANEL = ("widget", "source_section", "component_chooser", "result_section", "contour_table", "prior_chooser")
 FILES = (
     *(LIBRARY / "panel" / f"{name}.py" for name in PANEL),
     *(LIBRARY / f"{name}.py" for name in ("install", "sample_data", "self_test")),

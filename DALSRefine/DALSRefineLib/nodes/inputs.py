@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dals.errors import InputError
-from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
 from dals.observations.contours import Contour
 from dals.observations.observations import PlanarContours, PointCloud
 from DALSRefineLib.nodes.label_map_nodes import contours_from_painted_segment, segment_label_map, segmentation_from_node
-from DALSRefineLib.nodes.transforms import array_of, matrix_to_world, points_to_world
+from DALSRefineLib.nodes.transforms import points_to_world
+from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 
 __all__ = [
     "CurvePlane",
@@ -115,31 +114,6 @@ def points_from_node(node: Any) -> PointCloud:
     if len(points) < 3:
         raise InputError(f"'{node.GetName()}' has {len(points)} point(s); at least 3 are needed.")
     return PointCloud(points)
-
-
-def grid_of_volume(volume_node: Any) -> LabelMap:
-    """The grid of a volume as an empty label map, in world coordinates.
-
-    Raises
-    ------
-    InputError
-        If there is no volume, it holds no image, or it is under a non-linear transform.
-    """
-    if volume_node is None or not volume_node.IsA("vtkMRMLVolumeNode"):
-        raise InputError("No volume is chosen.")
-    name = volume_node.GetName()
-    image = volume_node.GetImageData()
-    if image is None or min(image.GetDimensions()) < 1:
-        raise InputError(f"The volume '{name}' holds no image.")
-    to_world = matrix_to_world(volume_node)
-    if to_world is None:
-        raise InputError(
-            f"The volume '{name}' is under a non-linear transform and has no regular grid; please harden the transform."
-        )
-    ijk_to_ras = vtkMatrix4x4()
-    volume_node.GetIJKToRASMatrix(ijk_to_ras)
-    shape = image.GetDimensions()[::-1]
-    return LabelMap(np.zeros(shape, dtype=np.bool_), to_world @ array_of(ijk_to_ras), name)
 
 
 def _contour(node: Any) -> Contour:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,18 @@ from slicer import (
     vtkSegmentationConverter,
 )
 
-from dals.errors import DalsWarning, InputError
+from dals.errors import InputError
+from dals.geometry.components import ComponentChoice, Components
 from dals.geometry.label_map import LabelMap
+from dals.observations.checked_segmentation import checked_segmentation, tell
 from dals.observations.observations import PlanarContours, Segmentation
 from dals.observations.painted_slices import contours_from_sparse_label_map
+from dals.observations.segmentation_checks import (
+    ComponentOption,
+    FindingKind,
+    check_segmentation,
+    component_options,
+)
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
     geometry_of,
@@ -31,29 +39,84 @@ from DALSRefineLib.nodes.oriented_images import (
     slices_of,
 )
 from DALSRefineLib.nodes.transforms import matrix_to_world, points_to_world, transform_to_world
+from DALSRefineLib.nodes.volume_nodes import probabilities_of_volume
 
+_ADVICE: dict[FindingKind, str] = {
+    "several": "Choose another one under Component.",
+    "sides": "Choose left or right under Component.",
+}
 _MOST_VOXELS = 1_000_000_000
 _BINARY = vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
-def segmentation_from_node(segmentation_node: Any, segment_id: str) -> Segmentation:
+def segmentation_from_node(
+    segmentation_node: Any,
+    segment_id: str,
+    *,
+    component: ComponentChoice | None = None,
+    probabilities_node: Any = None,
+) -> Segmentation:
     """A segment as a full segmentation of the organ.
 
-    Warns (`DalsWarning`) if the segment touches the border of the segmentation's reference geometry.
+    Warns (`DalsWarning`) of several large components of which none is chosen, of a component that the border of the
+    segmentation's reference geometry cuts, and of doubtful probabilities.
+
+    Parameters
+    ----------
+    segmentation_node : vtkMRMLSegmentationNode
+    segment_id : str
+    component : "largest", "left", "right", int or None
+        The part to fit: left and right are the patient's, a number is a rank by volume. None takes the largest.
+    probabilities_node : vtkMRMLScalarVolumeNode, optional
+        A network's probabilities of the organ, on any grid.
+
+    Returns
+    -------
+    Segmentation
+        World RAS millimetres.
 
     Raises
     ------
     InputError
-        As `segment_label_map`.
+        As `segment_label_map` and `probabilities_of_volume`, and if there is no such component.
     """
     local = _local_label_map(segmentation_node, segment_id)
-    if local.touches_border:
-        warnings.warn(
-            f"The segment '{local.name}' touches the image's border; the organ may be cut off there.",
-            DalsWarning,
-            stacklevel=2,
-        )
-    return Segmentation(_in_world(local, segmentation_node))
+    label_map = _in_world(local, segmentation_node)
+    if matrix_to_world(segmentation_node) is None:
+        _tell_of_border(local)  # the resampled grid is larger than the segment and has no border that cuts
+    probabilities = None if probabilities_node is None else probabilities_of_volume(probabilities_node, label_map)
+    return checked_segmentation(label_map, component=component, probabilities=probabilities, advice=_ADVICE)
+
+
+def component_options_of(segmentation_node: Any, segment_id: str) -> tuple[ComponentOption, ...]:
+    """The large components of a segment that a user can choose between; none where there are not several."""
+    try:
+        return component_options(Components(segment_label_map(segmentation_node, segment_id)))
+    except InputError:  # a fit will say so
+        return ()
+
+
+def state_of_segment(segmentation_node: Any, segment_id: str) -> Hashable:
+    """What differs once a segment, or its place in the world, has changed; None where there is no segment."""
+    if segmentation_node is None or not segment_id:
+        return None
+    segmentation = segmentation_node.GetSegmentation()
+    segment = segmentation.GetSegment(segment_id)
+    if segment is None:
+        return None
+    voxels = segment.GetRepresentation(segmentation.GetSourceRepresentationName())
+    transform = segmentation_node.GetParentTransformNode()
+    return (
+        segmentation_node.GetID(),
+        segment_id,
+        None if voxels is None else voxels.GetMTime(),  # that of the segment stays where it is painted on
+        None if transform is None else (transform.GetID(), transform.GetTransformToWorldMTime()),
+    )
+
+
+def _tell_of_border(local: LabelMap) -> None:
+    """Warn of what only the segment's own grid shows; the largest component stands for all."""
+    tell(finding for finding in check_segmentation(local, component="largest") if finding.kind in ("full", "cut"))
 
 
 def contours_from_painted_segment(segmentation_node: Any, segment_id: str) -> PlanarContours:

@@ -13,7 +13,6 @@ from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.geometry.vtk_bridge import polydata_of
-from DALSRefineLib.nodes.inputs import grid_of_volume
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
     grid_of,
@@ -24,6 +23,7 @@ from DALSRefineLib.nodes.oriented_images import (
     slices_of,
 )
 from DALSRefineLib.nodes.transforms import is_mirrored, matrix_to_world, points_from_world
+from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 
 _BINARY = vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 _SURFACE = vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()

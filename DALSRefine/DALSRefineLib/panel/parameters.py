@@ -21,6 +21,8 @@ class Parameters:
     paintedSegment: str
     segmentation: vtkMRMLSegmentationNode
     segment: str
+    component: str  # text of a `ComponentChoice`; empty where the user has not chosen
+    probabilities: vtkMRMLScalarVolumeNode
     points: Union[vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, None]  # without None nothing could be unset
     autoRefine: bool = False
     device: Annotated[str, Choice(list(DEVICES))] = DEVICES[0]

@@ -18,6 +18,7 @@ from DALSRefineLib.nodes.inputs import (
     segmentation_from_node,
 )
 from DALSRefineLib.nodes.watching import ChangeWatcher
+from DALSRefineLib.panel.component_chooser import ComponentChooser
 from DALSRefineLib.panel.contour_table import ContourTable
 from DALSRefineLib.panel.fit_options import CONTOURS, POINTS, SEGMENTATION, SOURCES
 
@@ -50,6 +51,7 @@ class SourceSection:
         self._updating = False
         self._keeper, self._watcher = drawing.PlaneKeeper(), ChangeWatcher()
         self._table = ContourTable(ui.contourTable)
+        self._components = ComponentChooser(ui, self._on_component)
         self._connect()
 
     def set_parameters(self, parameters: Any) -> None:
@@ -86,6 +88,8 @@ class SourceSection:
                 selector.setCurrentNode(node)
                 if node is not None:
                     selector.setCurrentSegmentID(getattr(parameters, segment_name))
+            if parameters.source == SEGMENTATION:
+                self._show_components()
             curves = self.curves
             self._keeper.keep(curves)
             self._watcher.watch(curves)
@@ -116,7 +120,10 @@ class SourceSection:
         """What is given, as `dals` wants it; a `DalsError` says what is wrong with it."""
         p = self._parameters
         if p.source == SEGMENTATION:
-            return segmentation_from_node(p.segmentation, p.segment)
+            self._show_components()  # the segment may have been edited in another module
+            return segmentation_from_node(
+                p.segmentation, p.segment, component=self._components.choice, probabilities_node=p.probabilities
+            )
         if p.source == POINTS:
             return points_from_node(p.points)
         if p.usePainted:
@@ -134,6 +141,10 @@ class SourceSection:
         """What is there now is being refined: end drawing, take changes so far as dealt with."""
         drawing.stop_placing(slicer.mrmlScene)
         self._watcher.forget()
+
+    def _show_components(self) -> None:
+        p = self._parameters
+        self._components.show(p.segmentation, p.segment, p.component)
 
     def _draw(self, orientation: str) -> None:
         view = drawing.SLICE_VIEWS[orientation]
@@ -178,10 +189,21 @@ class SourceSection:
     def _on_segment(self, widget: str) -> None:
         if self._parameters is None or self._updating:
             return
-        selector, (node_name, segment_name) = getattr(self._ui, widget), _SELECTORS[widget]
-        with slicer.util.NodeModify(self._parameters):
-            setattr(self._parameters, node_name, selector.currentNode())
-            setattr(self._parameters, segment_name, selector.currentSegmentID() or "")
+        parameters, selector, (node_name, segment_name) = (
+            self._parameters,
+            getattr(self._ui, widget),
+            _SELECTORS[widget],
+        )
+        with slicer.util.NodeModify(parameters):
+            before = parameters.segmentation, parameters.segment
+            setattr(parameters, node_name, selector.currentNode())
+            setattr(parameters, segment_name, selector.currentSegmentID() or "")
+            if (parameters.segmentation, parameters.segment) != before:
+                parameters.component = ""  # which was another segment's
+
+    def _on_component(self, choice: str) -> None:
+        if self._parameters is not None and not self._updating:
+            self._parameters.component = choice
 
 
 def _show_view(view: str) -> None:
