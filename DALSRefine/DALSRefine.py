@@ -17,12 +17,16 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 _TUTORIAL = "https://github.com/DALSRefine/SlicerDALSRefine#tutorial-a-liver-from-three-contours"
-_OLDEST_PYTHON = (3, 10)  # that of Slicer 5.8 is 3.9: this file has to be read there, the rest is not
+_OLDEST_PYTHON = (3, 10)  # some builds of Slicer 5.8 have 3.9: it must be able to read this file, but no other
 
 
 def _obstacle():
     """Why nothing of this module works in this Slicer, or an empty text."""
-    return "" if sys.version_info >= _OLDEST_PYTHON else _("DALSRefine needs Slicer 5.10 or newer.")
+    if sys.version_info >= _OLDEST_PYTHON:
+        return ""
+    sentence = _("DALSRefine needs Python {needed} or newer; this Slicer has Python {present}. Install a newer Slicer.")
+    needed, present = (".".join(map(str, version[:2])) for version in (_OLDEST_PYTHON, sys.version_info))
+    return sentence.format(needed=needed, present=present)
 
 
 class DALSRefine(ScriptedLoadableModule):
