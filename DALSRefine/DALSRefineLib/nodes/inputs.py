@@ -12,7 +12,8 @@ from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
 from dals.observations.contours import Contour
 from dals.observations.observations import PlanarContours, PointCloud
-from DALSRefineLib.nodes.label_map_nodes import contours_from_painted_segment, segment_label_map, segmentation_from_node
+from DALSRefineLib.nodes.label_map_nodes import segment_label_map
+from DALSRefineLib.nodes.segment_observations import contours_from_painted_segment, segmentation_from_node
 from DALSRefineLib.nodes.transforms import points_to_world
 from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 

@@ -1,8 +1,7 @@
-"""From segments to label maps, and on to what `dals` observes in them."""
+"""From segments to label maps."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,7 @@ from slicer import (
 )
 
 from dals.errors import InputError
-from dals.geometry.components import ComponentChoice, Components
 from dals.geometry.label_map import LabelMap
-from dals.observations.checked_segmentation import checked_segmentation, tell
-from dals.observations.observations import PlanarContours, Segmentation
-from dals.observations.painted_slices import contours_from_sparse_label_map
-from dals.observations.segmentation_checks import (
-    ComponentOption,
-    FindingKind,
-    check_segmentation,
-    component_options,
-)
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
     geometry_of,
@@ -39,96 +28,9 @@ from DALSRefineLib.nodes.oriented_images import (
     slices_of,
 )
 from DALSRefineLib.nodes.transforms import matrix_to_world, points_to_world, transform_to_world
-from DALSRefineLib.nodes.volume_nodes import probabilities_of_volume
 
-_ADVICE: dict[FindingKind, str] = {
-    "several": "Choose another one under Component.",
-    "sides": "Choose left or right under Component.",
-}
 _MOST_VOXELS = 1_000_000_000
 _BINARY = vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-
-
-def segmentation_from_node(
-    segmentation_node: Any,
-    segment_id: str,
-    *,
-    component: ComponentChoice | None = None,
-    probabilities_node: Any = None,
-) -> Segmentation:
-    """A segment as a full segmentation of the organ.
-
-    Warns (`DalsWarning`) of several large components of which none is chosen, of a component that the border of the
-    segmentation's reference geometry cuts, and of doubtful probabilities.
-
-    Parameters
-    ----------
-    segmentation_node : vtkMRMLSegmentationNode
-    segment_id : str
-    component : "largest", "left", "right", int or None
-        The part to fit: left and right are the patient's, a number is a rank by volume. None takes the largest.
-    probabilities_node : vtkMRMLScalarVolumeNode, optional
-        A network's probabilities of the organ, on any grid.
-
-    Returns
-    -------
-    Segmentation
-        World RAS millimetres.
-
-    Raises
-    ------
-    InputError
-        As `segment_label_map` and `probabilities_of_volume`, and if there is no such component.
-    """
-    local = _local_label_map(segmentation_node, segment_id)
-    label_map = _in_world(local, segmentation_node)
-    if matrix_to_world(segmentation_node) is None:
-        _tell_of_border(local)  # the resampled grid is larger than the segment and has no border that cuts
-    probabilities = None if probabilities_node is None else probabilities_of_volume(probabilities_node, label_map)
-    return checked_segmentation(label_map, component=component, probabilities=probabilities, advice=_ADVICE)
-
-
-def component_options_of(segmentation_node: Any, segment_id: str) -> tuple[ComponentOption, ...]:
-    """The large components of a segment that a user can choose between; none where there are not several."""
-    try:
-        return component_options(Components(segment_label_map(segmentation_node, segment_id)))
-    except InputError:  # a fit will say so
-        return ()
-
-
-def state_of_segment(segmentation_node: Any, segment_id: str) -> Hashable:
-    """What differs once a segment, or its place in the world, has changed; None where there is no segment."""
-    if segmentation_node is None or not segment_id:
-        return None
-    segmentation = segmentation_node.GetSegmentation()
-    segment = segmentation.GetSegment(segment_id)
-    if segment is None:
-        return None
-    voxels = segment.GetRepresentation(segmentation.GetSourceRepresentationName())
-    transform = segmentation_node.GetParentTransformNode()
-    return (
-        segmentation_node.GetID(),
-        segment_id,
-        None if voxels is None else voxels.GetMTime(),  # that of the segment stays where it is painted on
-        None if transform is None else (transform.GetID(), transform.GetTransformToWorldMTime()),
-    )
-
-
-def _tell_of_border(local: LabelMap) -> None:
-    """Warn of what only the segment's own grid shows; the largest component stands for all."""
-    tell(finding for finding in check_segmentation(local, component="largest") if finding.kind in ("full", "cut"))
-
-
-def contours_from_painted_segment(segmentation_node: Any, segment_id: str) -> PlanarContours:
-    """The outlines of a segment that was painted on a few slices, in world coordinates.
-
-    Raises
-    ------
-    InputError
-        As `segment_label_map`, and if the segment is painted on no slice or on almost all, or its
-        contours are not on at least two planes or contradict each other.
-    """
-    return contours_from_sparse_label_map(segment_label_map(segmentation_node, segment_id))
 
 
 def segment_label_map(segmentation_node: Any, segment_id: str) -> LabelMap:
@@ -155,11 +57,11 @@ def segment_label_map(segmentation_node: Any, segment_id: str) -> LabelMap:
     InputError
         If there is no such segment, it is empty, or Slicer cannot convert it to voxels.
     """
-    return _in_world(_local_label_map(segmentation_node, segment_id), segmentation_node)
+    return in_world(local_label_map(segmentation_node, segment_id), segmentation_node)
 
 
-def _local_label_map(node: Any, segment_id: str) -> LabelMap:
-    """The segment on its whole grid, in the segmentation's own coordinates."""
+def local_label_map(node: Any, segment_id: str) -> LabelMap:
+    """As `segment_label_map`, but in the segmentation's own coordinates."""
     if node is None or not node.IsA("vtkMRMLSegmentationNode") or node.GetSegmentation() is None:
         raise InputError("No segmentation is chosen.")
     segmentation = node.GetSegmentation()
@@ -213,7 +115,8 @@ def _on_grid_of(reference: vtkOrientedImageData, image: vtkOrientedImageData, na
     return result
 
 
-def _in_world(local: LabelMap, node: Any) -> LabelMap:
+def in_world(local: LabelMap, node: Any) -> LabelMap:
+    """A label map of `local_label_map` in world coordinates."""
     matrix = matrix_to_world(node)
     if matrix is not None:
         return LabelMap(local.array, matrix @ local.ijk_to_ras, local.name)

@@ -8,7 +8,7 @@ from typing import Any
 from dals.geometry.components import ComponentChoice
 from dals.observations.segmentation_checks import ComponentOption
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.nodes.label_map_nodes import component_options_of, state_of_segment
+from DALSRefineLib.nodes.segment_observations import component_options_of, state_of_segment
 
 
 class ComponentChooser:
