@@ -30,7 +30,7 @@ def _obstacle():
 
 
 class DALSRefine(ScriptedLoadableModule):
-    """What Slicer shows of the module before it is opened."""
+    """The module's entry in Slicer: title, category, help."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -40,7 +40,7 @@ class DALSRefine(ScriptedLoadableModule):
         parent.contributors = ["DALSRefine contributors"]
         parent.helpText = _(
             "Completes or refines the surface of an organ with a learnt prior: from closed curves on a few slices, "
-            "from a segment painted on a few slices, from a network's segmentation, or from points. "
+            "a segment painted on a few slices, a network's segmentation, or points. "
             "For research and teaching; not a medical device."
         )
         parent.helpText += '<p><a href="{}">{}</a></p>'.format(_TUTORIAL, _("Tutorial"))
@@ -103,7 +103,7 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.close()
 
     def onReload(self):
-        """Called by the button Reload in developer mode: load what the module consists of as well."""
+        """Called by the Reload button in developer mode: load the library again as well."""
         for name in [name for name in sys.modules if name.split(".")[0] in ("DALSRefineLib", "dals")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
@@ -121,7 +121,7 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.set_parameters(self.logic.getParameterNode())
 
     def onSceneStartClose(self, caller=None, event=None):
-        """What runs ends with the scene."""
+        """The scene is about to close: cancel the running fit."""
         self.panel.forget()
 
     def onSceneChanged(self, caller=None, event=None):
@@ -138,7 +138,7 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class DALSRefineLogic(ScriptedLoadableModuleLogic):
     """The scripting interface: `refineContours`, `refineSegmentation`, `refinePoints` and the like, `exportMesh`.
 
-    The options that they share are described at `DALSRefineLib.scripting.Refiner`.
+    `DALSRefineLib.scripting.Refiner` describes their options.
     """
 
     def __init__(self):
@@ -181,7 +181,7 @@ class DALSRefineLogic(ScriptedLoadableModuleLogic):
 
 
 class DALSRefineTest(ScriptedLoadableModuleTest):
-    """Drives the panel on the sample data, with or without a main window."""
+    """Tests the panel on the sample data, with or without a main window."""
 
     def setUp(self):
         """An empty scene."""

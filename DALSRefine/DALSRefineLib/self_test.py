@@ -1,4 +1,4 @@
-"""What `DALSRefineTest` runs in Slicer, on the sample data that ship. For Slicer only."""
+"""The tests that `DALSRefineTest` runs in Slicer, on the sample data. For Slicer only."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _click_and_wait(case: Any, panel: Any) -> None:
 
 
 def _wait_for(reached: Any) -> None:
-    """Let the window's timers run until something is reached."""
+    """Process Qt events until a condition holds."""
     began = time.monotonic()
     while not reached():
         if time.monotonic() - began > PATIENCE_S:

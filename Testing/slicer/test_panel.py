@@ -168,15 +168,15 @@ def test_another_tab_brings_its_defaults(panel):
     for index, source in enumerate(SOURCES):
         panel.ui.sourceTabWidget.setCurrentIndex(index)
         assert panel.parameters.source == source
-        assert panel.options() == default_options(source)
+        assert panel.advanced.options == default_options(source)
     assert panel.ui.iterationsSpinBox.value == default_options(POINTS).iterations
 
 
 def test_another_tab_leaves_changed_settings_alone(panel):
     panel.ui.seedSpinBox.setValue(5)
-    before = panel.options()
+    before = panel.advanced.options
     panel.ui.sourceTabWidget.setCurrentIndex(1)
-    assert panel.options() == before
+    assert panel.advanced.options == before
     panel.ui.resetButton.click()
     assert panel.parameters.seed == 0
 
@@ -551,7 +551,7 @@ def test_the_scale_of_the_colours_is_told(panel, sample, slicer):
     panel.ui.colourButton.click()
     low, high = panel.parameters.result.GetDisplayNode().GetScalarRange()
     assert -low == high > 1.0
-    assert f"the colours end at ±{high:.1f} mm" in panel.ui.statusLabel.text
+    assert f"The colours end at ±{high:.1f} mm" in panel.ui.statusLabel.text
     panel.ui.colourButton.click()
     assert panel.ui.statusLabel.text == ""
 

@@ -12,9 +12,8 @@ import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "DALSRefine"
 LIBRARY = MODULE / "DALSRefineLib"
-PANEL = ("widget", "source_section", "component_chooser", "result_section", "contour_table", "prior_chooser")
 FILES = (
-    *(LIBRARY / "panel" / f"{name}.py" for name in PANEL),
+    *sorted((LIBRARY / "panel").glob("[!_]*.py")),
     *(LIBRARY / f"{name}.py" for name in ("install", "sample_data", "self_test")),
     MODULE / "DALSRefine.py",
 )

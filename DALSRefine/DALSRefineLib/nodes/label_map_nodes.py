@@ -36,11 +36,10 @@ _BINARY = vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationNa
 def segment_label_map(segmentation_node: Any, segment_id: str) -> LabelMap:
     """One segment on the whole grid of its segmentation, in world coordinates.
 
-    The grid is the segmentation's reference geometry, enlarged where the segment reaches beyond it;
-    without a reference geometry it is the segment's own, one voxel larger on each side. A segment without
-    voxels (from a surface) is converted as Slicer does. A linear parent transform goes into the
-    geometry; under a non-linear one the segment is resampled on a grid of the same axes and spacing
-    that is just large enough. Neither the segmentation nor the scene changes.
+    The grid is the segmentation's reference geometry, enlarged where the segment reaches beyond it. Without a
+    reference geometry it is the segment's own grid with a margin of one voxel. Slicer converts a segment that is a
+    surface. A linear parent transform goes into the geometry; under a non-linear one the segment is resampled on the
+    smallest grid of the same axes and spacing that holds it. Neither the segmentation nor the scene changes.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def _voxels(segmentation: vtkSegmentation, segment_id: str, name: str) -> tuple[
     segment = segmentation.GetSegment(segment_id)
     image = segment.GetRepresentation(_BINARY)
     if image is None:
-        # A copy is converted, alone: the user's segmentation does not gain a representation.
+        # A copy of this segment is converted: the user's segmentation gains no representation.
         copy = vtkSegmentation()
         copy.SetSourceRepresentationName(segmentation.GetSourceRepresentationName())
         copy.CopyConversionParameters(segmentation)
@@ -106,7 +105,7 @@ def _voxels(segmentation: vtkSegmentation, segment_id: str, name: str) -> tuple[
 
 
 def _on_grid_of(reference: vtkOrientedImageData, image: vtkOrientedImageData, name: str) -> vtkOrientedImageData:
-    """An image on the voxels of another one, which is enlarged to hold it."""
+    """An image resampled on the grid of another one, enlarged to hold it."""
     result = vtkOrientedImageData()
     if not vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
         image, reference, result, False, True
@@ -124,11 +123,11 @@ def in_world(local: LabelMap, node: Any) -> LabelMap:
 
 
 def _warped(local: LabelMap, node: Any) -> LabelMap:
-    """The segment resampled through a non-linear transform, on a grid of the same axes and spacing."""
+    """A segment resampled through a non-linear transform, on a grid of the same axes and spacing."""
     box = marked_box(local.array)
     assert box is not None
     mask = local.array[slices_of(box)]
-    # Slicer's own hardening takes the new extent from the old one's corners alone, and cuts off what bulges.
+    # Slicer's hardening transforms only the corners of the extent, and cuts off what bulges beyond them.
     edge = np.argwhere(mask & ~ndimage.binary_erosion(mask))[:, ::-1] + box[:, 0]
     points = points_to_world(node, edge @ local.ijk_to_ras[:3, :3].T + local.ijk_to_ras[:3, 3])
     ijk = points @ local.ras_to_ijk[:3, :3].T + local.ras_to_ijk[:3, 3]

@@ -1,4 +1,4 @@
-"""Surfaces into segmentations, always as segments of their own."""
+"""Surfaces as new segments of segmentations."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _SURFACE = vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationNa
 
 
 def new_segmentation(scene: Any, volume_or_grid: Any, *, name: str) -> Any:
-    """Add an empty segmentation to the scene, to be drawn on the grid of a volume.
+    """Add an empty segmentation to the scene, with the grid of a volume.
 
     Parameters
     ----------
     scene : vtkMRMLScene
     volume_or_grid : vtkMRMLScalarVolumeNode or LabelMap
-        Whose grid is taken, in world coordinates; the mask of a label map is ignored.
+        Gives the grid, in world coordinates; the mask of a label map is ignored.
     name : str
         Made unique in the scene.
 
@@ -72,9 +72,9 @@ def write_segment(
 ) -> str:
     """Add a surface to a segmentation as a new segment with a layer of its own.
 
-    The other segments stay as they are, to the bit, also where the new one overlaps them. The voxels whose
-    centres lie inside the surface are marked, on the segmentation's reference geometry if it has one. In
-    a segmentation whose source is closed surfaces the surface itself becomes the segment.
+    No other segment changes, even where the new one overlaps it. The segment holds the voxels whose centres lie
+    inside the surface, on the segmentation's reference geometry if it has one. In a segmentation whose source
+    representation is closed surfaces, the surface itself becomes the segment.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _local_grid(node: Any, grid: LabelMap | None) -> LabelMap:
 
 
 def _voxels_of(mesh: TriangleMesh, grid: LabelMap) -> Any:
-    """The voxels inside a surface as an oriented image that is just large enough."""
+    """The voxels inside a surface as the smallest oriented image that holds them."""
     label_map = mesh_to_label_map(mesh, grid)
     box = marked_box(label_map.array)
     if box is None:

@@ -1,4 +1,4 @@
-"""The panel's section on what is given: contours, a segmentation or points. For Slicer only."""
+"""The panel's Source section: contours, a segmentation or points. For Slicer only."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SELECTORS = {  # widget: parameters for the node and for the segment
 
 
 class SourceSection:
-    """Draws and lists contours, and knows which source is chosen.
+    """Draws and lists contours, and makes the observation of the chosen source.
 
     Parameters
     ----------
     ui
         The panel's widgets.
     on_source : callable
-        Told the source before and after when the user changes the tab.
+        Called with the source before and after when the user changes the tab.
     guarded : callable
         Runs a function and shows its errors.
     """
@@ -68,7 +68,7 @@ class SourceSection:
         return [] if self._contours is None else self._contours.nodes
 
     def add_curve(self, node: Any) -> None:
-        """Use a curve as well."""
+        """Add a curve to the list."""
         if node is not None and self._contours is not None:
             self._contours.add(node)
             self.update()
@@ -99,7 +99,7 @@ class SourceSection:
             self._updating = False
 
     def has_begun(self) -> bool:
-        """Whether a first input is chosen, of any source."""
+        """Whether the user has chosen a first input, of any source."""
         p = self._parameters
         return bool(self.curves) or any(node is not None for node in (p.segmentation, p.paintedSegmentation, p.points))
 
@@ -117,7 +117,7 @@ class SourceSection:
         return "" if len(self.curves) >= 2 else _("Draw contours on at least two planes, better on three.")
 
     def observation(self) -> Any:
-        """What is given, as `dals` wants it; a `DalsError` says what is wrong with it."""
+        """The observation of the chosen source; raises `DalsError` if something is wrong with it."""
         p = self._parameters
         if p.source == SEGMENTATION:
             self._show_components()  # the segment may have been edited in another module
@@ -131,14 +131,14 @@ class SourceSection:
         return contours_from_curves(self.curves)
 
     def changed(self) -> bool:
-        """Whether contours were changed and the hand has come to rest; true once for each change."""
+        """Whether the user has changed contours and then paused; true once for each change."""
         if self._parameters is None or drawing.is_placing(slicer.mrmlScene) or not self._watcher.due():
             return False
         self.update()
         return bool(self._parameters.source == CONTOURS and not self._parameters.usePainted)
 
     def settle(self) -> None:
-        """What is there now is being refined: end drawing, take changes so far as dealt with."""
+        """A refinement of the present contours begins: end drawing, ignore the changes so far."""
         drawing.stop_placing(slicer.mrmlScene)
         self._watcher.forget()
 
