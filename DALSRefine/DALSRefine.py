@@ -17,16 +17,20 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 _TUTORIAL = "https://github.com/DALSRefine/SlicerDALSRefine#tutorial-a-liver-from-three-contours"
-_OLDEST_PYTHON = (3, 10)  # that of Slicer 5.8 is 3.9: this file has to be read there, the rest is not
+_OLDEST_PYTHON = (3, 10)  # some builds of Slicer 5.8 have 3.9: it must be able to read this file, but no other
 
 
 def _obstacle():
     """Why nothing of this module works in this Slicer, or an empty text."""
-    return "" if sys.version_info >= _OLDEST_PYTHON else _("DALSRefine needs Slicer 5.10 or newer.")
+    if sys.version_info >= _OLDEST_PYTHON:
+        return ""
+    sentence = _("DALSRefine needs Python {needed} or newer; this Slicer has Python {present}. Install a newer Slicer.")
+    needed, present = (".".join(map(str, version[:2])) for version in (_OLDEST_PYTHON, sys.version_info))
+    return sentence.format(needed=needed, present=present)
 
 
 class DALSRefine(ScriptedLoadableModule):
-    """What Slicer shows of the module before it is opened."""
+    """The module's entry in Slicer: title, category, help."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -36,7 +40,7 @@ class DALSRefine(ScriptedLoadableModule):
         parent.contributors = ["DALSRefine contributors"]
         parent.helpText = _(
             "Completes or refines the surface of an organ with a learnt prior: from closed curves on a few slices, "
-            "from a segment painted on a few slices, from a network's segmentation, or from points. "
+            "a segment painted on a few slices, a network's segmentation, or points. "
             "For research and teaching; not a medical device."
         )
         parent.helpText += '<p><a href="{}">{}</a></p>'.format(_TUTORIAL, _("Tutorial"))
@@ -99,22 +103,25 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.close()
 
     def onReload(self):
-        """Called by the button Reload in developer mode: load what the module consists of as well."""
+        """Called by the Reload button in developer mode: load the library again as well."""
         for name in [name for name in sys.modules if name.split(".")[0] in ("DALSRefineLib", "dals")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def enter(self):
         """Called each time the module is opened."""
-        if self.panel is not None and self.panel.parameters is None:
+        if self.panel is None:
+            return
+        if self.panel.parameters is None:
             self.initializeParameterNode()
+        self.panel.update()  # a segment may have been edited meanwhile
 
     def initializeParameterNode(self):
         """Show the scene's parameter node."""
         self.panel.set_parameters(self.logic.getParameterNode())
 
     def onSceneStartClose(self, caller=None, event=None):
-        """What runs ends with the scene."""
+        """The scene is about to close: cancel the running fit."""
         self.panel.forget()
 
     def onSceneChanged(self, caller=None, event=None):
@@ -131,7 +138,7 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 class DALSRefineLogic(ScriptedLoadableModuleLogic):
     """The scripting interface: `refineContours`, `refineSegmentation`, `refinePoints` and the like, `exportMesh`.
 
-    The options that they share are described at `DALSRefineLib.scripting.Refiner`.
+    `DALSRefineLib.scripting.Refiner` describes their options.
     """
 
     def __init__(self):
@@ -174,7 +181,7 @@ class DALSRefineLogic(ScriptedLoadableModuleLogic):
 
 
 class DALSRefineTest(ScriptedLoadableModuleTest):
-    """Drives the panel on the sample data, with or without a main window."""
+    """Tests the panel on the sample data, with or without a main window."""
 
     def setUp(self):
         """An empty scene."""

@@ -1,10 +1,11 @@
-"""Getting the Python packages that a fit needs into Slicer; nothing here runs before it is asked for."""
+"""Installs the Python packages that a fit needs in Slicer; nothing here runs before the user asks for it."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import subprocess
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,13 +13,9 @@ from dals.errors import DalsError
 from DALSRefineLib.i18n import tr as _
 
 TORCH = "torch"
-_REQUIREMENTS = {
-    "torch": ">=2.2",
-    "safetensors": "safetensors>=0.4",
-    "scipy": "scipy>=1.10",
-    "SimpleITK": "SimpleITK>=2.3",
-}
-"""Import names and what pip is asked for; torch comes through the PyTorch extension."""
+_OLDEST_TORCH = ">=2.2"
+_REQUIREMENTS = {TORCH: f"torch{_OLDEST_TORCH}", "safetensors": "safetensors>=0.4"}
+"""Import names, and what pip is asked for; Slicer itself comes with NumPy, SciPy, SimpleITK and VTK."""
 _REMESHING = {"gpytoolbox": "gpytoolbox>=0.3"}
 
 
@@ -33,17 +30,19 @@ def question(missing: Iterable[str]) -> str:
     """What to ask before anything is installed."""
     return _(
         "DALSRefine needs Python packages that are not installed yet: {packages}. "
-        "Shall they be downloaded and installed now? PyTorch is large; this can take several minutes."
+        "Download and install them now? PyTorch is large; this can take several minutes."
     ).format(packages=", ".join(missing))
 
 
 def install(missing: Iterable[str]) -> None:
     """Install packages by their import names, with Slicer's own progress windows.
 
+    PyTorch comes through the PyTorch extension, which picks the build that suits the graphics card.
+
     Raises
     ------
     DalsError
-        If PyTorch cannot be had, or something is still missing afterwards.
+        If PyTorch cannot be installed, or something is still missing afterwards.
     """
     missing = list(missing)
     others = [(_REQUIREMENTS | _REMESHING)[name] for name in missing if name != TORCH]
@@ -62,7 +61,7 @@ def install(missing: Iterable[str]) -> None:
 
 
 def has_pytorch_extension() -> bool:
-    """Whether Slicer's PyTorch extension is there."""
+    """Whether Slicer's PyTorch extension is installed."""
     return importlib.util.find_spec("PyTorchUtils") is not None
 
 
@@ -87,16 +86,24 @@ def install_pytorch_extension() -> None:
         raise DalsError(_("The PyTorch extension could not be installed; please install it in the Extensions Manager."))
 
 
+def torch_requirement(platform: str = sys.platform) -> str:
+    """The versions of PyTorch to install on a platform, such as ">=2.2"."""
+    # The paths of the licences in torch 2.13 are too long for Windows, and pip gives up half-way
+    # (https://github.com/Slicer/light-the-torch/issues/176).
+    return f"{_OLDEST_TORCH},<2.13" if platform == "win32" else _OLDEST_TORCH
+
+
 def _install_torch() -> None:
     if not has_pytorch_extension():
-        raise DalsError(
-            _("PyTorch comes to Slicer through an extension, PyTorch; please install it in the Extensions Manager.")
-        )
+        raise DalsError(_("PyTorch comes through Slicer's PyTorch extension; please install it first."))
     import PyTorchUtils
 
     logic = PyTorchUtils.PyTorchUtilsLogic()
-    # The question has been asked; the extension picks the build that suits the graphics card.
-    torch = logic.installTorch(askConfirmation=False, torchVersionRequirement=_REQUIREMENTS[TORCH])
+    try:
+        # The user has been asked already.
+        torch = logic.installTorch(askConfirmation=False, torchVersionRequirement=torch_requirement())
+    except (subprocess.CalledProcessError, ImportError, OSError) as error:  # pip, or loading what it installed
+        raise DalsError(_("PyTorch could not be installed; the log tells why.")) from error
     if torch is None:
         raise DalsError(_("PyTorch was not installed; the log tells why."))
 
@@ -105,14 +112,14 @@ def _pip(requirements: list[str]) -> None:
     import slicer
 
     try:
-        try:
-            from slicer.packaging import Requirement, pip_ensure
-        except ImportError:  # Slicer before 5.12
-            for requirement in requirements:
-                slicer.util.pip_install(requirement)
+        from slicer.packaging import pip_ensure
+    except ImportError:  # before Slicer 5.12
+        pip_ensure = None
+    try:
+        if pip_ensure is not None:
+            pip_ensure(requirements, prompt_install=False, requester="DALSRefine")  # the user has been asked already
         else:
-            wanted = [Requirement(text) for text in requirements]
-            pip_ensure(wanted, prompt_install=False, requester="DALSRefine", skip_in_testing=False)
+            slicer.util.pip_install(" ".join(requirements))
     except subprocess.CalledProcessError as error:
         raise DalsError(
             _("{packages} could not be installed. Please check the network; the log tells more.").format(

@@ -1,4 +1,4 @@
-"""The priors that the panel offers, and how an organ is called and coloured in Slicer."""
+"""The priors that the panel offers, and the organs' names, colours and terminology in Slicer."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _REST = "~^^~Anatomic codes - DICOM master list~^^~^^"
 
 @dataclass(frozen=True)
 class Organ:
-    """What Slicer should call and paint an organ.
+    """An organ's name, colour and terminology in Slicer.
 
     Attributes
     ----------
     name : str
-        As shown: capitalised.
+        Capitalised.
     colour : tuple of float
         Red, green, blue, 0 to 1; those of Slicer's own terminology where it has one.
     terminology : str
@@ -37,8 +37,8 @@ class Organ:
     terminology: str
 
 
-# SNOMED CT code, meaning and colour (0 to 255) in Slicer's list of segment types; where that has no colour for the
-# organ itself, the colour of its sides or parts.
+# SNOMED CT code, meaning and colour (0 to 255) in Slicer's list of segment types. Where an organ has no colour of its
+# own there, the colour of its sides or parts.
 _ORGANS: dict[str, tuple[str, str, tuple[int, int, int]]] = {
     "bladder": ("89837001", "Bladder", (222, 154, 132)),
     "heart": ("80891009", "Heart", (206, 110, 84)),
@@ -55,16 +55,16 @@ _UNKNOWN = ("123037004", "Anatomical Structure", (144, 238, 144))
 
 
 def organ_of(name: str) -> Organ:
-    """Name, colour and terminology of a prior's organ; those of an anatomical structure if it is unknown."""
+    """The organ of a prior; an unknown one is an "Anatomical Structure"."""
     code, meaning, (red, green, blue) = _ORGANS.get(name.lower(), _UNKNOWN)
     colour = (red / 255, green / 255, blue / 255)
     return Organ(name.capitalize(), colour, _CATEGORY.format(code=code, meaning=meaning) + _REST)
 
 
 def offered_priors(user_folder: Path | None = None) -> dict[str, PriorHeader]:
-    """Headers of the priors that ship and of those in the user's folder, by the name to show.
+    """Headers of the shipped priors and of those in the user's folder, by name.
 
-    A file that cannot be read is left out: a damaged file of the user's must not close the panel.
+    Unreadable files are left out: a damaged file must not keep the panel from opening.
     """
     files: dict[str, Path] = available_priors()
     if user_folder is not None and user_folder.is_dir():
@@ -79,7 +79,7 @@ def offered_priors(user_folder: Path | None = None) -> dict[str, PriorHeader]:
 
 
 def add_prior(path: Path, user_folder: Path) -> str:
-    """Copy a prior into the user's folder and return the name to show it under.
+    """Copy a prior into the user's folder and return its name.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def add_prior(path: Path, user_folder: Path) -> str:
     except OSError as error:
         raise OutputError(f"The folder {user_folder} for your own priors cannot be made.") from error
     name = path.name.removesuffix(SUFFIX)
-    target = user_folder / f"{name}{SUFFIX}"  # by which it is found again
+    target = user_folder / f"{name}{SUFFIX}"  # the suffix by which priors are found
     if target.resolve() != path.resolve():
         with atomic_path(target) as temporary:
             shutil.copyfile(path, temporary)
@@ -104,7 +104,7 @@ def add_prior(path: Path, user_folder: Path) -> str:
 def card_lines(header: PriorHeader) -> list[str]:
     """A model card in a few lines of plain text: use, data, licence, training, held-out figures, bias.
 
-    What a card does not say, or says in another form than the shipped ones, is passed over.
+    Entries that are missing or of another type are skipped.
     """
     card = _mapping(header.card)
     lines = [str(card.get("intended_use", ""))]

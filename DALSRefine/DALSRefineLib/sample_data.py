@@ -1,4 +1,4 @@
-"""The made-up liver that ships, for the Sample Data module and the self test. For Slicer only."""
+"""The synthetic liver of the extension, for the Sample Data module and the self test. For Slicer only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILES = (_VOLUME, *_CURVES, _NETWORK)
 
 
 def sample_folder() -> Path:
-    """Where the files lie: beside an installed module, or at the top of the source tree.
+    """The folder of the sample files, in an installed module or in the source tree.
 
     Raises
     ------
@@ -33,14 +33,14 @@ def sample_folder() -> Path:
 
 
 def register() -> None:
-    """Offer the sample in the Sample Data module; nothing is loaded or downloaded yet."""
+    """Offer the sample in the Sample Data module; nothing is loaded yet."""
     import SampleData
 
     folder, names = sample_folder(), list(_FILES)
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=NAME,
-        # Never fetched, as there is a downloader, but Slicer wants lists of the same length.
+        # The downloader makes these unused, but Slicer needs lists of the same length.
         uris=[(folder / name).as_uri() for name in names],
         fileNames=names,
         nodeNames=[name.split(".")[0] for name in names],
@@ -50,7 +50,7 @@ def register() -> None:
 
 
 def load() -> list[Any]:
-    """Load the volume, the three contours and the network's segmentation; they are given back in this order."""
+    """Load and return, in this order, the volume, the three contours and the network's segmentation."""
     folder = sample_folder()
     volume = slicer.util.loadVolume(str(folder / _VOLUME))
     curves = [slicer.util.loadMarkups(str(folder / name)) for name in _CURVES]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dals.errors import DalsWarning, FitCancelledError, InputError
+from dals.geometry.components import ComponentChoice
 from dals.io.coordinates import Space
 from dals.model.prior_files import find_prior, read_header
 from DALSRefineLib.nodes.inputs import (
@@ -65,9 +66,26 @@ class Refiner:
         """From a segment that is painted on a few slices only, in any of the image's three directions."""
         return self._refine(lambda: contours_from_painted_segment(segmentationNode, segmentId), **options)
 
-    def refineSegmentation(self, segmentationNode: Any, segmentId: str, **options: Any) -> Any:
-        """From a full three-dimensional segment, such as a network's."""
-        return self._refine(lambda: segmentation_from_node(segmentationNode, segmentId), **options)
+    def refineSegmentation(
+        self,
+        segmentationNode: Any,
+        segmentId: str,
+        *,
+        component: ComponentChoice | None = None,
+        probabilitiesNode: Any = None,
+        **options: Any,
+    ) -> Any:
+        """From a full three-dimensional segment, such as a network's.
+
+        `component` is "largest", "left", "right" or a rank by volume (1, 2, ...), for a segment of several large
+        parts; `probabilitiesNode` a scalar volume of the network's probabilities, 0 to 1.
+        """
+        return self._refine(
+            lambda: segmentation_from_node(
+                segmentationNode, segmentId, component=component, probabilities_node=probabilitiesNode
+            ),
+            **options,
+        )
 
     def refinePoints(self, node: Any, **options: Any) -> Any:
         """From the points of a point list or of a model."""

@@ -1,8 +1,7 @@
-"""What `DALSRefineTest` runs in Slicer, on the sample data that ship. For Slicer only."""
+"""The tests that `DALSRefineTest` runs in Slicer, on the sample data. For Slicer only."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +20,6 @@ from DALSRefineLib.nodes.outputs import mesh_of_model
 from DALSRefineLib.panel.fit_options import CONTOURS, POINTS, SEGMENTATION
 
 PATIENCE_S = 180.0
-MAY_INSTALL = "DALSREFINE_TEST_MAY_INSTALL"
 
 
 def test_contours(case: Any) -> None:
@@ -103,7 +101,7 @@ TESTS = (test_contours, test_segmentation, test_points_cancel_and_undo, test_cho
 
 def _opened(case: Any) -> tuple[Any, list[Any], TriangleMesh]:
     """The panel on an empty scene with the sample loaded: panel, nodes, true surface."""
-    _have_packages(case)
+    _need_packages(case)
     widget = slicer.util.getModuleWidget("DALSRefine")
     widget.initializeParameterNode()
     nodes = sample_data.load()
@@ -112,13 +110,11 @@ def _opened(case: Any) -> tuple[Any, list[Any], TriangleMesh]:
     return widget.panel, nodes, truth
 
 
-def _have_packages(case: Any) -> None:
-    """Skip the test where packages are missing; a machine for tests is told to install them by a variable."""
+def _need_packages(case: Any) -> None:
+    """Skip the test where packages are missing: a test installs nothing."""
     missing = install.missing_packages()
-    if missing and os.environ.get(MAY_INSTALL) != "1":
-        case.skipTest(f"Not installed: {', '.join(missing)}. With {MAY_INSTALL}=1 the test installs what is missing.")
-    if missing:  # without the PyTorch extension, which such a machine may not have
-        slicer.util.pip_install(" ".join(missing))
+    if missing:
+        case.skipTest(f"Not installed: {', '.join(missing)}. Install them in the module's panel.")
 
 
 def _choose_contours(panel: Any, nodes: list[Any]) -> None:
@@ -137,7 +133,7 @@ def _click_and_wait(case: Any, panel: Any) -> None:
 
 
 def _wait_for(reached: Any) -> None:
-    """Let the window's timers run until something is reached."""
+    """Process Qt events until a condition holds."""
     began = time.monotonic()
     while not reached():
         if time.monotonic() - began > PATIENCE_S:

@@ -25,7 +25,9 @@ from scene_nodes import (
     under_linear_transform,
     under_thin_plate_transform,
     volume_node,
+    vtk_matrix,
 )
+from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from dals.errors import DalsWarning, InputError
 from dals.geometry.vtk_bridge import polydata_of
@@ -295,8 +297,9 @@ def test_what_lies_beyond_the_reference_is_kept(scene, inputs, same_axes):
     half = type(small)(small.array[:20], small.ijk_to_ras, "half of it")
     node = segmentation_node(scene, half)
     segment_id = add_segment(node, rasterised(whole))
-    with pytest.warns(DalsWarning, match="'liver' touches the image's border"):
-        label_map = inputs.segmentation_from_node(node, segment_id).label_map
+    observation = inputs.segmentation_from_node(node, segment_id)
+    assert "segmentation liver touches the image's border, " in " ".join(observation.notices)
+    label_map = observation.label_map
     assert label_map.array.shape[1:] == half.array.shape[1:]
     _is_the_sphere(label_map)
 
@@ -365,18 +368,202 @@ def test_a_segment_under_a_non_linear_transform(scene, inputs, move, surface):
     assert node.GetParentTransformNode() is not None
 
 
-def test_only_a_segment_at_the_border_warns(scene, inputs):
+def test_only_a_segment_at_the_border_is_noticed(scene, inputs):
     grid = oblique_grid()
     node = segmentation_node(scene, grid)
     inner = add_segment(node, rasterised(grid))
     outer = add_segment(node, rasterised(grid, sphere(radius=60.0)), name="big")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        within = inputs.segmentation_from_node(node, inner)
+    within = inputs.segmentation_from_node(node, inner)
+    assert within.notices == ()
     assert not within.label_map.touches_border
-    with pytest.warns(DalsWarning, match="'big' touches the image's border"):
-        cut = inputs.segmentation_from_node(node, outer)
+    cut = inputs.segmentation_from_node(node, outer)
+    assert "segmentation big touches the image's border, " in " ".join(cut.notices)
     assert cut.label_map.touches_border
+
+
+def two_balls(grid, larger=30.0):
+    """A large ball on the patient's right (positive R) of the grid's middle and a smaller one on its left."""
+    apart = np.array([45.0, 0.0, 0.0])
+    right = rasterised(grid, sphere(radius=larger, centre=CENTRE + apart))
+    left = rasterised(grid, sphere(radius=26.0, centre=CENTRE - apart))
+    return grid.with_array(right.array | left.array), right, left
+
+
+@pytest.fixture
+def pair_grid():
+    return oblique_grid((100, 50, 40), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+
+
+def test_left_and_right_in_one_segment_are_told_of(scene, inputs, pair_grid):
+    both, right, _ = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    observation = inputs.segmentation_from_node(node, add_segment(node, both, name="kidneys"))
+    (sentence,) = observation.notices
+    assert sentence.startswith("The segmentation kidneys holds left and right in one label: ")
+    assert sentence.endswith("is used. Choose with the option component: left or right.")
+    np.testing.assert_array_equal(observation.label_map.array, right.array)
+
+
+def test_the_notices_are_those_of_the_command_line(scene, inputs, pair_grid, tmp_path):
+    from dals import read_segmentation
+    from dals.io.label_maps import write_label_map
+
+    both, _, _ = two_balls(pair_grid, larger=36.0)
+    path = tmp_path / "kidneys.nrrd"
+    write_label_map(path, both)
+    node = segmentation_node(scene, pair_grid)
+    here = inputs.segmentation_from_node(node, add_segment(node, both, name="kidneys.nrrd")).notices
+    assert here == read_segmentation(path).notices != ()
+
+
+@pytest.mark.parametrize("component", ["left", 2])
+def test_a_component_is_chosen(scene, inputs, pair_grid, component):
+    both, _, left = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    segment_id = add_segment(node, both)
+    observation = inputs.segmentation_from_node(node, segment_id, component=component)
+    assert observation.notices == ()
+    np.testing.assert_array_equal(observation.label_map.array, left.array)
+    with pytest.raises(InputError, match="no component 3"):
+        inputs.segmentation_from_node(node, segment_id, component=3)
+
+
+def test_left_is_left_in_the_world(scene, inputs, pair_grid):
+    both, right, _ = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    segment_id = add_segment(node, both)
+    under_linear_transform(scene, node, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    observation = inputs.segmentation_from_node(node, segment_id, component="left")
+    np.testing.assert_array_equal(observation.label_map.array, right.array)
+
+
+def test_the_border_that_cuts_is_told_of_under_a_non_linear_transform_too(scene, inputs):
+    grid = oblique_grid()
+    node = segmentation_node(scene, grid)
+    segment_id = add_segment(node, rasterised(grid, sphere(radius=60.0)))
+    under_thin_plate_transform(scene, node)
+    with pytest.warns(DalsWarning, match="may be cut off"):
+        inputs.segmentation_from_node(node, segment_id)
+
+
+def test_the_components_that_can_be_chosen(scene, inputs, pair_grid):
+    from DALSRefineLib.nodes.segment_observations import component_options_of
+
+    both, _, left = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    found = component_options_of(node, add_segment(node, both))
+    assert [option.choice for option in found] == ["right", "left"]
+    assert component_options_of(node, add_segment(node, left)) == ()
+    assert component_options_of(node, node.GetSegmentation().AddEmptySegment("nothing")) == ()
+    assert component_options_of(None, "") == ()
+
+
+def test_a_segment_that_was_painted_on_is_in_another_state(scene, inputs, pair_grid):
+    from DALSRefineLib.nodes.segment_observations import state_of_segment
+
+    both, _, _ = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    segment_id = add_segment(node, both)
+    states = [state_of_segment(node, segment_id)]
+    assert state_of_segment(node, segment_id) == states[0]
+    image = node.GetSegmentation().GetSegment(segment_id).GetRepresentation("Binary labelmap")
+    image.Modified()
+    states.append(state_of_segment(node, segment_id))
+    under_linear_transform(scene, node)
+    states.append(state_of_segment(node, segment_id))
+    node.GetParentTransformNode().SetMatrixTransformToParent(vtk_matrix(np.eye(4)))
+    states.append(state_of_segment(node, segment_id))
+    assert len(set(states)) == 4
+    assert state_of_segment(node, "x") is state_of_segment(None, "") is None
+
+
+# --- probabilities
+
+
+def probabilities(scene, grid, values, *, name="softmax"):
+    node = volume_node(scene, grid, name=name)
+    node.GetImageData().GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(values).ravel(), deep=True))
+    return node
+
+
+def test_probabilities_on_the_grid_of_the_segment_are_taken_as_they_are(scene, inputs):
+    grid = oblique_grid()
+    mask = rasterised(grid)
+    values = np.where(mask.array, np.float32(0.8), np.float32(0.1))
+    values[3, 4, 5] = 1.0005  # rounding
+    node = segmentation_node(scene, grid)
+    volume = probabilities(scene, grid, values)
+    for each in (node, volume):
+        under_linear_transform(scene, each)
+    found = inputs.segmentation_from_node(node, add_segment(node, mask), probabilities_node=volume)
+    assert found.probabilities.dtype == np.float32
+    np.testing.assert_array_equal(found.probabilities, np.clip(values, 0, 1))
+
+
+def test_probabilities_on_another_grid_are_interpolated(scene, inputs):
+    grid, other = oblique_grid(), oblique_grid((45, 40, 50), (2.0, 2.5, 2.0), (5.0, 10.0, -20.0))
+
+    def ramp(label_map):
+        """Linear along R, so that linear interpolation is exact."""
+        kji = np.indices(label_map.array.shape).reshape(3, -1)
+        r = (label_map.ijk_to_ras[:3, :3] @ kji[::-1] + label_map.ijk_to_ras[:3, 3:])[0]
+        return (0.5 + (r - CENTRE[0]) / 400).reshape(label_map.array.shape)
+
+    mask = rasterised(grid)
+    node = segmentation_node(scene, grid)
+    volume = probabilities(scene, other, ramp(other))
+    found = inputs.segmentation_from_node(node, add_segment(node, mask), probabilities_node=volume)
+    np.testing.assert_allclose(found.probabilities[mask.array], ramp(grid)[mask.array], atol=1e-5)
+    assert found.probabilities[0, 0, 0] == 0, "beyond the volume"
+
+
+def test_probabilities_of_the_other_component_are_left_out(scene, inputs, pair_grid):
+    both, right, left = two_balls(pair_grid)
+    node = segmentation_node(scene, pair_grid)
+    volume = probabilities(scene, pair_grid, left.array * 0.9 + right.array * 0.3)
+    segment_id = add_segment(node, both)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the other component's low values are no reason for doubt
+        found = inputs.segmentation_from_node(
+            node, segment_id, component="left", probabilities_node=volume
+        ).probabilities
+    assert found[left.array].min() > 0.5
+    assert found[right.array].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda mask: mask * 87.0 + 1, "'softmax' holds values .*percentages"),
+        (lambda mask: mask - 0.5, "raw output"),
+        (lambda mask: np.where(mask, np.nan, 0.5), "not finite"),
+    ],
+)
+def test_values_that_are_no_probabilities_are_refused(scene, inputs, spoil, match):
+    segment = rasterised(oblique_grid())
+    node = segmentation_node(scene)
+    volume = probabilities(scene, segment, spoil(segment.array))
+    with pytest.raises(InputError, match=match):
+        inputs.segmentation_from_node(node, add_segment(node, segment), probabilities_node=volume)
+
+
+def test_a_volume_without_a_regular_grid_gives_no_probabilities(scene, inputs):
+    segment = rasterised(oblique_grid())
+    node = segmentation_node(scene)
+    volume = probabilities(scene, segment, segment.array * 0.9)
+    under_grid_transform(scene, volume)
+    with pytest.raises(InputError, match="under a non-linear transform"):
+        inputs.segmentation_from_node(node, add_segment(node, segment), probabilities_node=volume)
+
+
+def test_doubtful_probabilities_are_told_of(scene, inputs):
+    grid = rasterised(oblique_grid())
+    node = segmentation_node(scene, oblique_grid())
+    segment_id = add_segment(node, grid)
+    for values, expected in ((grid.array * 1, "nothing but 0 and 1"), (grid.array * 0.2, "0.20 on average")):
+        volume = probabilities(scene, grid, values)
+        observation = inputs.segmentation_from_node(node, segment_id, probabilities_node=volume)
+        assert expected in " ".join(observation.notices)
 
 
 def test_segments_that_are_not_there(scene, inputs):

@@ -13,8 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from refine_cases import clicks_on, curves_on, full_segment, painted_segment, point_list
-from scene_nodes import CENTRE, LINEAR, curve_node, sphere, under_linear_transform
+from scene_nodes import (
+    CENTRE,
+    LINEAR,
+    add_segment,
+    curve_node,
+    oblique_grid,
+    rasterised,
+    segmentation_node,
+    sphere,
+    under_linear_transform,
+    volume_node,
+)
 from scripted_runner import ScriptedRunner, finished, progress
+from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from dals.errors import DalsError, DalsWarning, FitCancelledError, InputError, PriorError
 from dals.evaluation.metrics import compare
@@ -234,6 +246,21 @@ def test_the_options_reach_the_fit(scripted, scene, ellipsoid_prior_file):
     (job,) = runner.jobs
     assert (job.prior, job.changes, job.device, job.remesh) == (ellipsoid_prior_file, SHORT, "cpu", True)
     assert job.start is None
+
+
+def test_a_component_and_probabilities_reach_the_fit(scripted, scene):
+    grid = oblique_grid((100, 50, 40), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    apart = np.array([45.0, 0.0, 0.0])
+    right, left = (rasterised(grid, sphere(radius=26.0, centre=CENTRE + shift)) for shift in (apart, -apart))
+    node = segmentation_node(scene, grid)
+    both = grid.with_array(right.array | left.array)
+    identifier, volume = add_segment(node, both), volume_node(scene, grid)
+    volume.GetImageData().GetPointData().SetScalars(numpy_to_vtk(both.array.ravel() * np.float32(0.75), deep=True))
+    refiner, runner = scripted((finished(sphere(level=2)),))
+    refiner.refineSegmentation(node, identifier, component="left", probabilitiesNode=volume)
+    observation = runner.jobs[0].observation
+    np.testing.assert_array_equal(observation.label_map.array, left.array)
+    np.testing.assert_array_equal(observation.probabilities, left.array * np.float32(0.75))
 
 
 def test_the_liver_prior_is_the_default(scripted, scene):

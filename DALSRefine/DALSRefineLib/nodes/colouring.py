@@ -1,4 +1,4 @@
-"""Models coloured by how far they are from another surface."""
+"""Models coloured by their signed distance from another surface."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SCALARS = "Displacement (mm)"
 _SHIPPED_TABLE = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 _OWN_TABLE = "Displacement (blue to red)"
 _OWN_COLOURS = ((0.23, 0.30, 0.75), (0.87, 0.87, 0.87), (0.71, 0.02, 0.15))
-_USUAL = 98.0
+_PERCENTILE = 98.0
 _LEAST_LIMIT_MM = 0.1
-"""So that a surface that has hardly moved does not look as if it had."""
+"""The colours span at least this much, so that a surface that has hardly moved looks grey."""
 
 
 def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: float | None = None) -> float:
@@ -34,13 +34,13 @@ def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: fl
     reference : TriangleMesh
         Closed surface, world RAS millimetres.
     limit_mm : float or None
-        The colours end at this displacement either way; None takes what 98% of the vertices stay below, so
-        that a few that have moved far do not leave all others grey.
+        Displacement at both ends of the colours; None takes the 98th percentile, so that a few vertices that
+        moved far do not turn all others grey.
 
     Returns
     -------
     float
-        The displacement at which the colours end, in millimetres.
+        The displacement at the ends of the colours, millimetres.
 
     Raises
     ------
@@ -50,9 +50,9 @@ def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: fl
     polydata = model_node.GetPolyData()
     if polydata is None or polydata.GetNumberOfPoints() == 0:
         raise InputError(f"The model '{model_node.GetName()}' has no surface.")
-    model_node.CreateDefaultDisplayNodes()  # none is made where one is
+    model_node.CreateDefaultDisplayNodes()  # does nothing where there is one
     values = signed_distances(points_to_world(model_node, points_of(polydata)), reference)
-    limit = max(_LEAST_LIMIT_MM, float(np.percentile(np.abs(values), _USUAL))) if limit_mm is None else limit_mm
+    limit = max(_LEAST_LIMIT_MM, float(np.percentile(np.abs(values), _PERCENTILE))) if limit_mm is None else limit_mm
     scalars = numpy_to_vtk(values, deep=True)
     scalars.SetName(SCALARS)
     polydata.GetPointData().AddArray(scalars)
@@ -68,7 +68,7 @@ def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: fl
 
 
 def colour_plainly(model_node: Any) -> None:
-    """Give a model back its one colour."""
+    """Show a model in its own single colour again."""
     polydata, display = model_node.GetPolyData(), model_node.GetDisplayNode()
     if display is not None and display.GetActiveScalarName() == SCALARS:
         display.SetScalarVisibility(False)

@@ -1,4 +1,4 @@
-"""The curves that are to be refined, remembered by the parameter node."""
+"""The curves to refine, as references of the parameter node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ROLE = "contour"
 
 
 class ContourList:
-    """Curves referenced by a parameter node: saved with the scene, gone from the list when deleted.
+    """Curves referenced by a parameter node: saved with the scene, dropped when their node is deleted.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ class ContourList:
         return [node for node in found if node is not None]
 
     def add(self, curve: Any) -> None:
-        """Append a curve unless it is there."""
+        """Append a curve unless it is in the list."""
         if curve.GetID() not in [node.GetID() for node in self.nodes]:
             self._node.AddNodeReferenceID(ROLE, curve.GetID())
 
     def remove(self, curve: Any) -> None:
-        """Take a curve off the list; the node stays in the scene."""
+        """Remove a curve from the list; its node stays in the scene."""
         for index in reversed(range(self._node.GetNumberOfNodeReferences(ROLE))):
             if self._node.GetNthNodeReferenceID(ROLE, index) == curve.GetID():
                 self._node.RemoveNthNodeReferenceID(ROLE, index)

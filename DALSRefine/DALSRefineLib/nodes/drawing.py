@@ -1,4 +1,4 @@
-"""Drawing closed curves that stay on the slice on which they were begun."""
+"""Closed curves that stay on the slice on which the user began them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dals.observations.contours import Plane
 
 PLANE_ATTRIBUTE = "DALSRefine.plane"
 SLICE_VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
-"""Slicer's names of the views in which the organ is outlined."""
+"""Slicer's names of the slice views."""
 
 _ON_PLANE_MM = 1e-3
-_FLAT_MM = 1e-2  # a curve hardly bent by a transform that was applied to it
+_FLAT_MM = 1e-2  # more than the rounding of a hardened transform
 _EVENTS = (vtkMRMLMarkupsNode.PointPositionDefinedEvent, vtkMRMLMarkupsNode.PointModifiedEvent)
 
 
@@ -30,7 +30,7 @@ def slice_node_of(scene: Any, view: str) -> Any:
 def new_contour(scene: Any, slice_node: Any, *, colour: tuple[float, float, float]) -> Any:
     """An empty closed curve on the plane that a slice view shows, RAS mm.
 
-    Its points are to be kept on that plane by a `PlaneKeeper`.
+    A `PlaneKeeper` keeps its points on that plane.
     """
     matrix = slice_node.GetSliceToRAS()
     origin = [matrix.GetElement(row, 3) for row in range(3)]
@@ -50,7 +50,7 @@ def new_contour(scene: Any, slice_node: Any, *, colour: tuple[float, float, floa
 
 
 def plane_of(node: Any) -> Plane | None:
-    """The plane on which a curve was begun, in the node's own coordinates; None for other curves."""
+    """The plane of a curve from `new_contour`, in the node's own coordinates; None for other curves."""
     try:
         values = np.array([float(text) for text in (node.GetAttribute(PLANE_ATTRIBUTE) or "").split()])
     except ValueError:  # edited by hand
@@ -61,10 +61,10 @@ def plane_of(node: Any) -> Plane | None:
 
 
 class PlaneKeeper:
-    """Puts the points of curves back on their planes when they are placed or dragged.
+    """Keeps the points of curves on their planes while the user places and drags them.
 
-    Points are moved in the node's own coordinates, so that a curve may be moved by a transform. A curve whose
-    points have left the plane together, by a transform that was hardened or by handles, takes its plane along.
+    It works in the node's own coordinates, so that a transform may move the curve. If most points leave the plane
+    at once, because a transform is hardened or an interaction handle is dragged, the plane follows them.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class PlaneKeeper:
             node.RemoveObserver(tag)
 
     def _on_points(self, node: Any, _event: str) -> None:
-        if self._busy:  # moving a point is such an event again
+        if self._busy:  # `put_on_plane` moves points, which is the same event
             return
         self._busy = True
         try:
@@ -102,10 +102,10 @@ class PlaneKeeper:
 
 
 def put_on_plane(node: Any) -> None:
-    """Project the placed control points of a curve onto the plane on which it was begun.
+    """Project the placed control points of a curve onto its plane.
 
-    If most of three or more have left it at once, the curve was moved as a whole and has another plane from now
-    on, or none if it is bent. A point that still follows the mouse is left alone: moving it would place it.
+    If most of three or more points are off the plane, the curve was moved as a whole: it gets the plane of its points,
+    or none if they have no common plane. A point that still follows the mouse stays, since moving it would place it.
     """
     plane = plane_of(node)
     placed = _placed(node)
@@ -122,7 +122,7 @@ def put_on_plane(node: Any) -> None:
 
 
 def start_placing(scene: Any, node: Any) -> None:
-    """Let the next clicks in the views place points of a curve, until Escape or a right click."""
+    """Clicks in the views place points of a curve until Escape or a right click."""
     selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
     interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
     if selection is None or interaction is None:
@@ -134,13 +134,13 @@ def start_placing(scene: Any, node: Any) -> None:
 
 
 def is_placing(scene: Any) -> bool:
-    """Whether clicks in the views place points at present."""
+    """Whether clicks in the views place points."""
     interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
     return interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
 
 
 def stop_placing(scene: Any) -> None:
-    """Let the mouse look around again."""
+    """Clicks in the views no longer place points."""
     interaction = scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
     if interaction is not None and is_placing(scene):
         interaction.SetCurrentInteractionMode(interaction.ViewTransform)
@@ -154,7 +154,7 @@ def jump_to(scene: Any, node: Any) -> None:
 
 
 def _placed(node: Any) -> list[int]:
-    """Indices of the control points that have their position."""
+    """Indices of the control points with a defined position."""
     count = node.GetNumberOfControlPoints()
     return [i for i in range(count) if node.GetNthControlPointPositionStatus(i) == node.PositionDefined]
 
@@ -167,7 +167,7 @@ def _set_plane(node: Any, plane: Plane | None) -> None:
 
 
 def _common_plane(points: FloatArray) -> Plane | None:
-    """The plane of points (N >= 3, 3); None if they have none or, on a line, many."""
+    """The plane of points (N >= 3, 3); None if they are not coplanar, or collinear."""
     origin = points.mean(axis=0)
     _, spread, axes = np.linalg.svd(points - origin, full_matrices=False)
     plane = Plane(origin, axes[2])

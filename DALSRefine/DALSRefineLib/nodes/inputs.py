@@ -1,4 +1,4 @@
-"""From the scene's nodes to what `dals` observes, in world coordinates (RAS millimetres)."""
+"""Nodes of the scene as observations, in world coordinates (RAS millimetres)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dals.errors import InputError
-from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
 from dals.observations import PlanarContours, PointCloud
 from dals.observations.contours import Contour
-from DALSRefineLib.nodes.label_map_nodes import contours_from_painted_segment, segment_label_map, segmentation_from_node
-from DALSRefineLib.nodes.transforms import array_of, matrix_to_world, points_to_world
+from DALSRefineLib.nodes.label_map_nodes import segment_label_map
+from DALSRefineLib.nodes.segment_observations import contours_from_painted_segment, segmentation_from_node
+from DALSRefineLib.nodes.transforms import points_to_world
+from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 
 __all__ = [
     "CurvePlane",
@@ -29,21 +29,21 @@ __all__ = [
 ]
 
 OBLIQUE_DEG = 10.0
-"""A plane further than this from an axial, coronal or sagittal one is called oblique."""
+"""A plane that is tilted further out of the axial, coronal and sagittal ones is called oblique."""
 _PLANES = ("sagittal", "coronal", "axial")
 
 
 class CurvePlane(NamedTuple):
-    """What a table says about a curve.
+    """The plane of a curve, for a table.
 
     Attributes
     ----------
     name : str
-        "axial", "coronal", "sagittal" or "oblique"; "" for what is no closed curve yet.
+        "axial", "coronal", "sagittal" or "oblique"; "" for an unfinished curve.
     position_mm : float or None
         Of the plane along S, A or R; None unless the plane is one of the three.
     points : int
-        Number of control points that are placed.
+        Number of placed control points.
     """
 
     name: str
@@ -52,9 +52,9 @@ class CurvePlane(NamedTuple):
 
 
 def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
-    """Closed curves as contours, just as Slicer draws them.
+    """Closed curves as contours, as Slicer draws them.
 
-    Control points that are not placed, or still follow the mouse, do not count.
+    Control points that are unplaced or still follow the mouse are ignored.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
     Returns
     -------
     PlanarContours
-        World RAS millimetres, each with its control points; the names are the nodes'.
+        World RAS millimetres, with control points; named after the nodes.
 
     Raises
     ------
     InputError
-        If a node is no closed curve or has fewer than three control points, or the contours are not
-        planar, not on at least two planes, or contradict each other.
+        If a node is not a closed curve or has fewer than three control points; if the contours are not planar,
+        lie on fewer than two planes or contradict each other.
     """
     return PlanarContours(tuple(_contour(node) for node in nodes))
 
@@ -117,31 +117,6 @@ def points_from_node(node: Any) -> PointCloud:
     return PointCloud(points)
 
 
-def grid_of_volume(volume_node: Any) -> LabelMap:
-    """The grid of a volume as an empty label map, in world coordinates.
-
-    Raises
-    ------
-    InputError
-        If there is no volume, it holds no image, or it is under a non-linear transform.
-    """
-    if volume_node is None or not volume_node.IsA("vtkMRMLVolumeNode"):
-        raise InputError("No volume is chosen.")
-    name = volume_node.GetName()
-    image = volume_node.GetImageData()
-    if image is None or min(image.GetDimensions()) < 1:
-        raise InputError(f"The volume '{name}' holds no image.")
-    to_world = matrix_to_world(volume_node)
-    if to_world is None:
-        raise InputError(
-            f"The volume '{name}' is under a non-linear transform and has no regular grid; please harden the transform."
-        )
-    ijk_to_ras = vtkMatrix4x4()
-    volume_node.GetIJKToRASMatrix(ijk_to_ras)
-    shape = image.GetDimensions()[::-1]
-    return LabelMap(np.zeros(shape, dtype=np.bool_), to_world @ array_of(ijk_to_ras), name)
-
-
 def _contour(node: Any) -> Contour:
     """One closed curve in world coordinates."""
     if node is None:
@@ -163,7 +138,7 @@ def _drawn_points(node: Any) -> FloatArray:
     ]
     if not preview:
         return _array(node.GetCurvePointsWorld())
-    # The point that follows the mouse bends the curve; a copy outside of the scene does without it.
+    # The point that follows the mouse bends the curve: a copy outside of the scene is drawn without it.
     from slicer import vtkMRMLMarkupsClosedCurveNode
 
     copy = vtkMRMLMarkupsClosedCurveNode()

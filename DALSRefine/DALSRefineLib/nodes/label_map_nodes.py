@@ -1,8 +1,7 @@
-"""From segments to label maps, and on to what `dals` observes in them."""
+"""From segments to label maps."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,9 @@ from slicer import (
     vtkSegmentationConverter,
 )
 
-from dals.errors import DalsWarning, InputError
+from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.transforms import apply_matrix
-from dals.observations import PlanarContours, Segmentation
-from dals.observations.painted_slices import contours_from_painted_slices
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
     geometry_of,
@@ -37,46 +34,13 @@ _MOST_VOXELS = 1_000_000_000
 _BINARY = vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
-def segmentation_from_node(segmentation_node: Any, segment_id: str) -> Segmentation:
-    """A segment as a full segmentation of the organ.
-
-    Warns (`DalsWarning`) if the segment touches the border of the segmentation's reference geometry.
-
-    Raises
-    ------
-    InputError
-        As `segment_label_map`.
-    """
-    local = _local_label_map(segmentation_node, segment_id)
-    if local.touches_border:
-        warnings.warn(
-            f"The segment '{local.name}' touches the image's border; the organ may be cut off there.",
-            DalsWarning,
-            stacklevel=2,
-        )
-    return Segmentation(_in_world(local, segmentation_node))
-
-
-def contours_from_painted_segment(segmentation_node: Any, segment_id: str) -> PlanarContours:
-    """The outlines of a segment that was painted on a few slices, in world coordinates.
-
-    Raises
-    ------
-    InputError
-        As `segment_label_map`, and if the segment is painted on no slice or on almost all, or its
-        contours are not on at least two planes or contradict each other.
-    """
-    return contours_from_painted_slices(segment_label_map(segmentation_node, segment_id))
-
-
 def segment_label_map(segmentation_node: Any, segment_id: str) -> LabelMap:
     """One segment on the whole grid of its segmentation, in world coordinates.
 
-    The grid is the segmentation's reference geometry, enlarged where the segment reaches beyond it;
-    without a reference geometry it is the segment's own, one voxel larger on each side. A segment without
-    voxels (from a surface) is converted as Slicer does. A linear parent transform goes into the
-    geometry; under a non-linear one the segment is resampled on a grid of the same axes and spacing
-    that is just large enough. Neither the segmentation nor the scene changes.
+    The grid is the segmentation's reference geometry, enlarged where the segment reaches beyond it. Without a
+    reference geometry it is the segment's own grid with a margin of one voxel. Slicer converts a segment that is a
+    surface. A linear parent transform goes into the geometry; under a non-linear one the segment is resampled on the
+    smallest grid of the same axes and spacing that holds it. Neither the segmentation nor the scene changes.
 
     Parameters
     ----------
@@ -93,11 +57,11 @@ def segment_label_map(segmentation_node: Any, segment_id: str) -> LabelMap:
     InputError
         If there is no such segment, it is empty, or Slicer cannot convert it to voxels.
     """
-    return _in_world(_local_label_map(segmentation_node, segment_id), segmentation_node)
+    return in_world(local_label_map(segmentation_node, segment_id), segmentation_node)
 
 
-def _local_label_map(node: Any, segment_id: str) -> LabelMap:
-    """The segment on its whole grid, in the segmentation's own coordinates."""
+def local_label_map(node: Any, segment_id: str) -> LabelMap:
+    """As `segment_label_map`, but in the segmentation's own coordinates."""
     if node is None or not node.IsA("vtkMRMLSegmentationNode") or node.GetSegmentation() is None:
         raise InputError("No segmentation is chosen.")
     segmentation = node.GetSegmentation()
@@ -129,7 +93,7 @@ def _voxels(segmentation: vtkSegmentation, segment_id: str, name: str) -> tuple[
     segment = segmentation.GetSegment(segment_id)
     image = segment.GetRepresentation(_BINARY)
     if image is None:
-        # A copy is converted, alone: the user's segmentation does not gain a representation.
+        # A copy of this segment is converted: the user's segmentation gains no representation.
         copy = vtkSegmentation()
         copy.SetSourceRepresentationName(segmentation.GetSourceRepresentationName())
         copy.CopyConversionParameters(segmentation)
@@ -142,7 +106,7 @@ def _voxels(segmentation: vtkSegmentation, segment_id: str, name: str) -> tuple[
 
 
 def _on_grid_of(reference: vtkOrientedImageData, image: vtkOrientedImageData, name: str) -> vtkOrientedImageData:
-    """An image on the voxels of another one, which is enlarged to hold it."""
+    """An image resampled on the grid of another one, enlarged to hold it."""
     result = vtkOrientedImageData()
     if not vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
         image, reference, result, False, True
@@ -151,7 +115,8 @@ def _on_grid_of(reference: vtkOrientedImageData, image: vtkOrientedImageData, na
     return result
 
 
-def _in_world(local: LabelMap, node: Any) -> LabelMap:
+def in_world(local: LabelMap, node: Any) -> LabelMap:
+    """A label map of `local_label_map` in world coordinates."""
     matrix = matrix_to_world(node)
     if matrix is not None:
         return LabelMap(local.array, matrix @ local.ijk_to_ras, local.name)
@@ -159,11 +124,11 @@ def _in_world(local: LabelMap, node: Any) -> LabelMap:
 
 
 def _warped(local: LabelMap, node: Any) -> LabelMap:
-    """The segment resampled through a non-linear transform, on a grid of the same axes and spacing."""
+    """A segment resampled through a non-linear transform, on a grid of the same axes and spacing."""
     box = marked_box(local.array)
     assert box is not None
     mask = local.array[slices_of(box)]
-    # Slicer's own hardening takes the new extent from the old one's corners alone, and cuts off what bulges.
+    # Slicer's hardening transforms only the corners of the extent, and cuts off what bulges beyond them.
     edge = np.argwhere(mask & ~ndimage.binary_erosion(mask))[:, ::-1] + box[:, 0]
     points = points_to_world(node, apply_matrix(local.ijk_to_ras, edge))
     ijk = apply_matrix(local.ras_to_ijk, points)

@@ -16,7 +16,7 @@ from dals.geometry.mesh import FloatArray
 from DALSRefineLib.nodes.transforms import array_of, vtk_matrix_of
 
 Box: TypeAlias = NDArray[np.int64]
-"""First and last index along I, J and K, (3, 2), both within."""
+"""First and last index along I, J and K, (3, 2), both inclusive."""
 
 
 def box_of(image: vtkOrientedImageData) -> Box:
@@ -25,14 +25,14 @@ def box_of(image: vtkOrientedImageData) -> Box:
 
 
 def matrix_of(image: vtkOrientedImageData) -> FloatArray:
-    """From the indices of an image, of which the extent's first need not be 0, to millimetres, (4, 4)."""
+    """From the indices of an image to millimetres, (4, 4); its extent need not begin at 0."""
     matrix = vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     return array_of(matrix)
 
 
 def reference_geometry(segmentation: vtkSegmentation) -> vtkOrientedImageData | None:
-    """The grid on which a segmentation is drawn, without voxels and in its own coordinates, if it has one."""
+    """The reference geometry of a segmentation, in its own coordinates; None if it has none."""
     name = vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
     serialized = segmentation.GetConversionParameter(name)
     geometry = vtkOrientedImageData()
@@ -43,7 +43,7 @@ def reference_geometry(segmentation: vtkSegmentation) -> vtkOrientedImageData | 
 
 
 def set_reference_geometry(segmentation: vtkSegmentation, grid: LabelMap) -> None:
-    """Have a segmentation drawn on a grid, given in the segmentation's own coordinates."""
+    """Set the reference geometry of a segmentation to a grid in the segmentation's own coordinates."""
     box = np.array([[0, size - 1] for size in grid.array.shape[::-1]], dtype=np.int64)
     segmentation.SetConversionParameter(
         vtkSegmentationConverter.GetReferenceImageGeometryParameterName(),
@@ -52,7 +52,7 @@ def set_reference_geometry(segmentation: vtkSegmentation, grid: LabelMap) -> Non
 
 
 def geometry_of(box: Box, matrix: FloatArray) -> vtkOrientedImageData:
-    """An oriented image without voxels, from a box of indices and where they lie, (4, 4)."""
+    """An oriented image without voxels, from a box of indices and their matrix to millimetres, (4, 4)."""
     geometry = vtkOrientedImageData()
     geometry.SetImageToWorldMatrix(vtk_matrix_of(matrix))
     geometry.SetExtent(*box.ravel().tolist())
@@ -68,9 +68,9 @@ def grid_of(image: vtkOrientedImageData, box: Box, *, name: str) -> LabelMap:
 
 
 def marked_voxels(image: vtkOrientedImageData, label: int) -> tuple[BoolArray, Box]:
-    """Where an image has a label: a mask (K, J, I) as small as can be, and the box that it covers.
+    """The voxels with a label: the smallest mask (K, J, I) that holds them, and its box.
 
-    An image without the label gives a mask without voxels.
+    Without such voxels the mask has size 0.
     """
     box = box_of(image)
     scalars = image.GetPointData().GetScalars()

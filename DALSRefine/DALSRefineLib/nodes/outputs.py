@@ -1,7 +1,7 @@
 """Meshes to model nodes and back, and to files.
 
-A model node keeps its mesh in its own coordinates, as Slicer wants it; what goes in and comes out here
-is in world coordinates (RAS millimetres), whatever transform the node is under.
+A model node keeps its mesh in its own coordinates. All meshes that these functions take and return are in world
+coordinates (RAS millimetres), whatever transform the node is under.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Colour = tuple[float, float, float]
 
 
 def new_model(scene: Any, mesh: TriangleMesh, *, name: str, colour: Colour, opacity: float = 1.0) -> Any:
-    """Add a mesh to the scene as a smoothly shaded model whose outline shows in the slice views.
+    """Add a mesh to the scene as a smoothly shaded model, outlined in the slice views.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def export_model(model_node: Any, path: str | os.PathLike[str], *, space: Space 
 
 
 def _has_faces(polydata: vtkPolyData, mesh: TriangleMesh) -> bool:
-    """Whether a surface consists of just the mesh's faces on as many points."""
+    """Whether a surface has exactly the faces and the number of points of a mesh."""
     cells = polydata.GetPolys()
     if polydata.GetNumberOfPoints() != len(mesh.vertices) or polydata.GetNumberOfCells() != len(mesh.faces):
         return False

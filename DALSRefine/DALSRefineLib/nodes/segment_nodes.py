@@ -1,4 +1,4 @@
-"""Surfaces into segmentations, always as segments of their own."""
+"""Surfaces as new segments of segmentations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.transforms import apply_matrix
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.geometry.vtk_bridge import polydata_of
-from DALSRefineLib.nodes.inputs import grid_of_volume
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
     grid_of,
@@ -25,19 +24,20 @@ from DALSRefineLib.nodes.oriented_images import (
     slices_of,
 )
 from DALSRefineLib.nodes.transforms import is_mirrored, matrix_to_world, points_from_world
+from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 
 _BINARY = vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 _SURFACE = vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 
 
 def new_segmentation(scene: Any, volume_or_grid: Any, *, name: str) -> Any:
-    """Add an empty segmentation to the scene, to be drawn on the grid of a volume.
+    """Add an empty segmentation to the scene, with the grid of a volume.
 
     Parameters
     ----------
     scene : vtkMRMLScene
     volume_or_grid : vtkMRMLScalarVolumeNode or LabelMap
-        Whose grid is taken, in world coordinates; the mask of a label map is ignored.
+        Gives the grid, in world coordinates; the mask of a label map is ignored.
     name : str
         Made unique in the scene.
 
@@ -73,9 +73,9 @@ def write_segment(
 ) -> str:
     """Add a surface to a segmentation as a new segment with a layer of its own.
 
-    The other segments stay as they are, to the bit, also where the new one overlaps them. The voxels whose
-    centres lie inside the surface are marked, on the segmentation's reference geometry if it has one. In
-    a segmentation whose source is closed surfaces the surface itself becomes the segment.
+    No other segment changes, even where the new one overlaps it. The segment holds the voxels whose centres lie
+    inside the surface, on the segmentation's reference geometry if it has one. In a segmentation whose source
+    representation is closed surfaces, the surface itself becomes the segment.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _local_grid(node: Any, grid: LabelMap | None) -> LabelMap:
 
 
 def _voxels_of(mesh: TriangleMesh, grid: LabelMap) -> Any:
-    """The voxels inside a surface as an oriented image that is just large enough."""
+    """The voxels inside a surface as the smallest oriented image that holds them."""
     label_map = mesh_to_label_map(mesh, grid)
     box = marked_box(label_map.array)
     if box is None:

@@ -1,4 +1,4 @@
-"""World coordinates of nodes that sit under transforms, linear or not."""
+"""World coordinates of nodes under transforms, linear or not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def vtk_matrix_of(matrix: FloatArray) -> vtkMatrix4x4:
 
 
 def matrix_to_world(node: Any) -> FloatArray | None:
-    """From a node's own coordinates to the world's, (4, 4) RAS mm; None under a non-linear transform."""
+    """From a node's own coordinates to world coordinates, (4, 4) RAS mm; None under a non-linear transform."""
     parent = node.GetParentTransformNode()
     if parent is None:
         return np.eye(4)
@@ -39,21 +39,21 @@ def matrix_to_world(node: Any) -> FloatArray | None:
 
 
 def transform_to_world(node: Any) -> vtkGeneralTransform:
-    """From a node's own coordinates to the world's, linear or not."""
+    """From a node's own coordinates to world coordinates, linear or not."""
     transform = vtkGeneralTransform()
     vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, transform)
     return transform
 
 
 def points_to_world(node: Any, points: FloatArray) -> FloatArray:
-    """Take points (N, 3) from a node's own coordinates to the world's, RAS mm."""
+    """Transform points (N, 3) from a node's own coordinates to world coordinates, RAS mm."""
     if node.GetParentTransformNode() is None:
         return np.array(points, dtype=np.float64)
     return _transformed(transform_to_world(node), points)
 
 
 def points_from_world(node: Any, points: FloatArray) -> FloatArray:
-    """Take points (N, 3) from the world's coordinates, RAS mm, to a node's own."""
+    """Transform points (N, 3) from world coordinates, RAS mm, to a node's own."""
     if node.GetParentTransformNode() is None:
         return np.array(points, dtype=np.float64)
     transform = vtkGeneralTransform()
@@ -62,7 +62,7 @@ def points_from_world(node: Any, points: FloatArray) -> FloatArray:
 
 
 def is_mirrored(node: Any) -> bool:
-    """Whether a linear transform turns what is inside of a node's surface out."""
+    """Whether a node is under a linear transform that mirrors, which turns its surface inside out."""
     matrix = matrix_to_world(node)
     return matrix is not None and bool(np.linalg.det(matrix[:3, :3]) < 0)
 

@@ -1,4 +1,4 @@
-"""Noticing that curves have changed, and that the hand has come to rest."""
+"""Notices that the user has changed curves and has then paused."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _EVENTS = (
 
 
 class ChangeWatcher:
-    """Tells once when watched nodes were changed and then left alone for a short while.
+    """Reports a change of watched nodes once, after a pause without further changes.
 
     Parameters
     ----------
     pause_s : float
-        How long nothing may change.
+        Length of that pause.
     clock : callable
         Seconds, monotonic.
     """
@@ -46,14 +46,14 @@ class ChangeWatcher:
             self._observed[identifier] = (node, [node.AddObserver(event, self._on_change) for event in _EVENTS])
 
     def due(self) -> bool:
-        """Whether something has changed and the pause is over; true once for each change."""
+        """Whether there was a change and the pause is over; true once for each change."""
         if self._changed_at is None or self._clock() - self._changed_at < self._pause_s:
             return False
         self._changed_at = None
         return True
 
     def forget(self) -> None:
-        """Take changes so far as dealt with."""
+        """Ignore the changes so far."""
         self._changed_at = None
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ _NAME, _PLANE, _POINTS, _SHOWN = range(4)
 
 
 class ContourTable:
-    """Shows curves in a `QTableWidget`; names and visibility can be changed there.
+    """Shows curves in a `QTableWidget`, where the user can change their names and visibility.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class ContourTable:
     def __init__(self, table: Any) -> None:
         self._table = table
         self._nodes: list[Any] = []
-        self._items: list[Any] = []  # Qt does not keep Python's hold on them
+        self._items: list[Any] = []  # keeps the Python objects alive
         self._filling = False
         header = table.horizontalHeader()
         header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
@@ -84,7 +84,7 @@ class ContourTable:
 
 
 def plane_text(plane: CurvePlane) -> str:
-    """A plane with the letter of the side that it is on, as in Slicer's data probe: "sagittal, L 35 mm"."""
+    """A plane and its position with the letter of the side, as in Slicer's data probe: "sagittal, L 35 mm"."""
     names = {"axial": _("axial"), "coronal": _("coronal"), "sagittal": _("sagittal"), "oblique": _("oblique")}
     name = names.get(plane.name, "")
     if plane.position_mm is None:

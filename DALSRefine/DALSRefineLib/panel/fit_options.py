@@ -1,4 +1,4 @@
-"""The fit settings that the panel shows, and how they differ from a task's defaults."""
+"""The settings of the panel's Advanced section, and how they differ from the defaults."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LATENTS = (PER_VERTEX, ONE_LATENT, FREE)
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """What the panel's Advanced section sets.
+    """The settings of the panel's Advanced section.
 
     Attributes
     ----------
     iterations : int
-        Steps of both stages together, shared out as the task's defaults do.
+        Steps of both stages together, divided between them as in the defaults.
     lambda_reg, lambda_dir : float
-        Weights of Eqs. 2 and 4; `lambda_dir` counts with latents per vertex only, and is meant for three planes or
-        2,500 points.
+        Weights of Eqs. 2 and 4, for three planes or 2,500 points; `lambda_dir` has an effect with latents per vertex
+        only.
     latents : str
         One of `LATENTS`.
     level : int

@@ -1,4 +1,4 @@
-"""What the panel remembers with the scene. For Slicer only: `parameterNodeWrapper` is not part of slicer-core."""
+"""The panel's choices, saved with the scene. For Slicer only: slicer-core has no `parameterNodeWrapper`."""
 
 from typing import Annotated, Any, Union
 
@@ -12,7 +12,7 @@ _DEFAULTS = default_options(CONTOURS)
 
 @parameterNodeWrapper
 class Parameters:
-    """Every choice in the panel; the curves are kept by `ContourList` on the same node."""
+    """Every choice in the panel except the curves, which `ContourList` keeps on the same node."""
 
     prior: str = "liver"
     source: Annotated[str, Choice(list(SOURCES))] = CONTOURS
@@ -21,7 +21,9 @@ class Parameters:
     paintedSegment: str
     segmentation: vtkMRMLSegmentationNode
     segment: str
-    points: Union[vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, None]  # without None nothing could be unset
+    component: str  # text of a `ComponentChoice`; empty where the user has not chosen
+    probabilities: vtkMRMLScalarVolumeNode
+    points: Union[vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, None]  # None lets the user unset it
     autoRefine: bool = False
     device: Annotated[str, Choice(list(DEVICES))] = DEVICES[0]
     iterations: Annotated[int, WithinRange(5, 5000)] = _DEFAULTS.iterations
@@ -39,8 +41,8 @@ class Parameters:
 def bound_widgets(ui: Any) -> dict[str, Any]:
     """Widgets by the names of the parameters that the form binds them to.
 
-    `connectGui` finds them as well, but gives no tag to disconnect them by (Slicer issue 7547): a parameter node that
-    is no longer shown would go on receiving what the user chooses.
+    `connectGui` finds them too, but returns no tag to disconnect them (Slicer issue 7547): the user's choices would
+    still reach a parameter node that is no longer shown.
     """
     bound = ((widget.property("SlicerParameterName"), widget) for widget in vars(ui).values())
     return {name: widget for name, widget in bound if name}

@@ -16,19 +16,19 @@ from DALSRefineLib.priors import add_prior, card_lines, offered_priors, organ_of
 
 
 def user_folder() -> Path:
-    """Where a user's own priors are kept: beside Slicer's settings, whatever version of the extension there is."""
+    """The folder of the user's own priors, beside Slicer's settings: updates of the extension leave it alone."""
     return Path(slicer.app.slicerUserSettingsFilePath).parent / "DALSRefine" / "Priors"
 
 
 class PriorChooser:
-    """The combo box of priors with its card.
+    """The combo box of priors, with the model card of the chosen one.
 
     Parameters
     ----------
     ui
         Widgets `priorComboBox`, `addPriorButton`, `aboutPriorLabel`.
     on_chosen : callable
-        Told the name of the prior that the user chose.
+        Called with the name of the prior that the user chooses.
     guarded : callable
         Runs a function and shows its errors.
     """
@@ -46,17 +46,17 @@ class PriorChooser:
 
     @property
     def header(self) -> PriorHeader | None:
-        """The prior that is chosen, or None where there is none."""
+        """The chosen prior, or None."""
         return self._priors.get(self.name)
 
     @property
     def name(self) -> str:
-        """The name under which the chosen prior is found; empty where there is none."""
+        """The name of the chosen prior, or an empty text."""
         index = self._ui.priorComboBox.currentIndex
         return list(self._priors)[index] if 0 <= index < len(self._priors) else ""
 
     def refresh(self) -> None:
-        """Look again which priors there are."""
+        """List the available priors again."""
         self._priors = offered_priors(user_folder())
         self._filling = True
         self._ui.priorComboBox.clear()
@@ -67,7 +67,7 @@ class PriorChooser:
         self._show_tooltip()
 
     def choose(self, name: str) -> bool:
-        """Show the prior of a name; no prior, and False, if there is none of that name."""
+        """Select a prior by name; returns False and selects none if there is none of that name."""
         names = list(self._priors)
         self._filling = True
         self._ui.priorComboBox.currentIndex = names.index(name) if name in names else -1

@@ -13,13 +13,13 @@ Row = tuple[str, str]
 
 
 def report_rows(report: Mapping[str, Any]) -> list[Row]:
-    """What a clinician wants to know of a result: name and value with its unit, row by row.
+    """The numbers of a result for a clinician: name, and value with its unit.
 
-    A report may come from a scene that another version has saved or somebody has edited: what it does not tell,
-    or tells in another form, is left out.
+    A saved scene may hold a report of another version or an edited one: rows are left out where values are missing or
+    of another type.
     """
     rows: list[Row] = []
-    for part in (_size, _warnings, _residuals, _stray, _agreement, _fit):
+    for part in (_size, _warnings, _residuals, _stray, _confidence, _fit):
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             rows += part(report)
     return rows
@@ -33,9 +33,9 @@ def _size(report: Mapping[str, Any]) -> list[Row]:
 
 
 def _warnings(report: Mapping[str, Any]) -> list[Row]:
-    """What to look at; a confidence's reasons are among it, even where they are all that was saved."""
-    agreement = report.get("agreement")
-    reasons = agreement.get("reasons") if isinstance(agreement, Mapping) else None
+    """Warnings, and the reasons of a confidence, each once."""
+    confidence = report.get("agreement")
+    reasons = confidence.get("reasons") if isinstance(confidence, Mapping) else None
     lists = (each for each in (report.get("warnings"), reasons) if isinstance(each, (list, tuple)))
     sentences = dict.fromkeys(each for some in lists for each in some if isinstance(each, str))
     return [(_("Please check"), sentence) for sentence in sentences]
@@ -55,7 +55,7 @@ def _stray(report: Mapping[str, Any]) -> list[Row]:
     return [(_("Surface on the contours' planes"), words.format(stray=report["stray_mm"]))]
 
 
-def _agreement(report: Mapping[str, Any]) -> list[Row]:
+def _confidence(report: Mapping[str, Any]) -> list[Row]:
     """Only segmentations have it."""
     found = report["agreement"]
     confidences = {"high": _("high"), "medium": _("medium: please check"), "low": _("low: do not use without checking")}

@@ -1,4 +1,4 @@
-"""The panel's section on the result: table, colours, undo, export, segment. For Slicer only."""
+"""The panel's Result section: table, colours, undo, export, segment. For Slicer only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FORMATS = "STL (*.stl);;PLY (*.ply);;OBJ (*.obj);;VTP (*.vtp)"
 
 
 class ResultSection:
-    """Shows what came out and lets the user keep it.
+    """Shows the result and exports it.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class ResultSection:
         self._rows: list[tuple[str, str]] = []
         ui.resultTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         ui.resultTable.horizontalHeader().setStretchLastSection(True)
-        ui.resultTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences need lines
+        ui.resultTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences wrap
         for button, action in (
             (ui.colourButton, self._colour),
             (ui.undoButton, self._undo),
@@ -66,10 +66,10 @@ class ResultSection:
         self._show_rows([] if report is None else report_rows(report))
         nothing = "" if model is not None and model.GetPolyData() is not None else _("There is no result yet.")
         _enable(ui.exportButton, nothing, _("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
-        # Undo changes the session's model, which need not be the one that is shown here.
+        # Undo changes the session's model, which need not be the shown one.
         can_undo = self._session.can_undo and model is self._session.model
-        no_undo = "" if can_undo else _("There is no result before this one.")
-        _enable(ui.undoButton, no_undo, _("Show the result before this one again."))
+        no_undo = "" if can_undo else _("There is no previous result.")
+        _enable(ui.undoButton, no_undo, _("Show the previous result again."))
         _enable(ui.segmentButton, nothing or self._no_grid(), _("Add the surface as a new segment."))
         source = "" if self._has_source() else _("Choose a segmentation as the source first.")
         _enable(
@@ -113,14 +113,14 @@ class ResultSection:
             return grid_of_volume(volume)
         if segmentation is not None and self.parameters.segment:
             return segment_label_map(segmentation, self.parameters.segment).empty_like()
-        raise InputError(_("Choose the volume whose grid the segment is to have."))
+        raise InputError(_("Choose a volume: the new segment takes its grid."))
 
     def _no_grid(self) -> str:
         known = self.parameters is not None and (
             self.parameters.referenceVolume is not None
             or (self.parameters.segmentation is not None and self.parameters.segment)
         )
-        return "" if known else _("Choose the volume whose grid the segment is to have.")
+        return "" if known else _("Choose a volume: the new segment takes its grid.")
 
     def _has_source(self) -> bool:
         return bool(self.parameters is not None and self.parameters.segmentation and self.parameters.segment)
@@ -136,12 +136,12 @@ class ResultSection:
         except DalsError:
             self._ui.colourButton.checked = False
             raise
-        words = _("Red is outside of the segmentation, blue inside of it; the colours end at ±{limit:.1f} mm.")
+        words = _("Red: outside of the segmentation. Blue: inside of it. The colours end at ±{limit:.1f} mm.")
         self._ui.statusLabel.text = words.format(limit=limit)
 
     def _undo(self) -> None:
         self._session.undo()
-        self._ui.statusLabel.text = " ".join((_("The result before is back."), *self._session.warnings))
+        self._ui.statusLabel.text = " ".join((_("The previous result is back."), *self._session.warnings))
         self._ui.colourButton.checked = False
         self.update()
 
@@ -156,7 +156,7 @@ class ResultSection:
             return
         path = chosen if chosen.suffix else Path(f"{chosen}{_suffix_of(name_filter)}")
         question = _("{name} exists already. Replace it?").format(name=path.name)
-        # The dialogue has asked about the name that was typed.
+        # The dialogue has already asked about the typed name.
         if path == chosen or not path.exists() or slicer.util.confirmYesNoDisplay(question, windowTitle="DALSRefine"):
             self.export(path)
 
@@ -168,17 +168,17 @@ class ResultSection:
         for number, row in enumerate(rows):
             for column, text in enumerate(row):
                 item = qt.QTableWidgetItem(text)
-                self._items.append(item)  # Qt does not keep Python's hold on it
+                self._items.append(item)  # keeps the Python object alive
                 table.setItem(number, column, item)
 
 
 def _enable(button: Any, obstacle: str, tip: str) -> None:
-    """A button that cannot be used says why."""
+    """Enable a button, or disable it and say why in its tooltip."""
     button.enabled, button.toolTip = not obstacle, obstacle or tip
 
 
 def _suffix_of(name_filter: str) -> str:
-    """The suffix in a filter of `_FORMATS`; that of the first one where the dialogue names none of them."""
+    """The suffix of a filter in `_FORMATS`, by default of the first one."""
     found = re.search(r"\*(\.\w+)", name_filter) or re.search(r"\*(\.\w+)", _FORMATS)
     assert found is not None
     return found[1]

@@ -1,4 +1,4 @@
-"""The panel's section on what is given: contours, a segmentation or points. For Slicer only."""
+"""The panel's Source section: contours, a segmentation or points. For Slicer only."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from DALSRefineLib.nodes.inputs import (
     segmentation_from_node,
 )
 from DALSRefineLib.nodes.watching import ChangeWatcher
+from DALSRefineLib.panel.component_chooser import ComponentChooser
 from DALSRefineLib.panel.contour_table import ContourTable
 from DALSRefineLib.panel.fit_options import CONTOURS, POINTS, SEGMENTATION, SOURCES
 
@@ -29,14 +30,14 @@ _SELECTORS = {  # widget: parameters for the node and for the segment
 
 
 class SourceSection:
-    """Draws and lists contours, and knows which source is chosen.
+    """Draws and lists contours, and makes the observation of the chosen source.
 
     Parameters
     ----------
     ui
         The panel's widgets.
     on_source : callable
-        Told the source before and after when the user changes the tab.
+        Called with the source before and after when the user changes the tab.
     guarded : callable
         Runs a function and shows its errors.
     """
@@ -50,6 +51,7 @@ class SourceSection:
         self._updating = False
         self._keeper, self._watcher = drawing.PlaneKeeper(), ChangeWatcher()
         self._table = ContourTable(ui.contourTable)
+        self._components = ComponentChooser(ui, self._on_component)
         self._connect()
 
     def set_parameters(self, parameters: Any) -> None:
@@ -66,7 +68,7 @@ class SourceSection:
         return [] if self._contours is None else self._contours.nodes
 
     def add_curve(self, node: Any) -> None:
-        """Use a curve as well."""
+        """Add a curve to the list."""
         if node is not None and self._contours is not None:
             self._contours.add(node)
             self.update()
@@ -86,6 +88,8 @@ class SourceSection:
                 selector.setCurrentNode(node)
                 if node is not None:
                     selector.setCurrentSegmentID(getattr(parameters, segment_name))
+            if parameters.source == SEGMENTATION:
+                self._show_components()
             curves = self.curves
             self._keeper.keep(curves)
             self._watcher.watch(curves)
@@ -95,7 +99,7 @@ class SourceSection:
             self._updating = False
 
     def has_begun(self) -> bool:
-        """Whether a first input is chosen, of any source."""
+        """Whether the user has chosen a first input, of any source."""
         p = self._parameters
         return bool(self.curves) or any(node is not None for node in (p.segmentation, p.paintedSegmentation, p.points))
 
@@ -113,10 +117,13 @@ class SourceSection:
         return "" if len(self.curves) >= 2 else _("Draw contours on at least two planes, better on three.")
 
     def observation(self) -> Any:
-        """What is given, as `dals` wants it; a `DalsError` says what is wrong with it."""
+        """The observation of the chosen source; raises `DalsError` if something is wrong with it."""
         p = self._parameters
         if p.source == SEGMENTATION:
-            return segmentation_from_node(p.segmentation, p.segment)
+            self._show_components()  # the segment may have been edited in another module
+            return segmentation_from_node(
+                p.segmentation, p.segment, component=self._components.choice, probabilities_node=p.probabilities
+            )
         if p.source == POINTS:
             return points_from_node(p.points)
         if p.usePainted:
@@ -124,16 +131,20 @@ class SourceSection:
         return contours_from_curves(self.curves)
 
     def changed(self) -> bool:
-        """Whether contours were changed and the hand has come to rest; true once for each change."""
+        """Whether the user has changed contours and then paused; true once for each change."""
         if self._parameters is None or drawing.is_placing(slicer.mrmlScene) or not self._watcher.due():
             return False
         self.update()
         return bool(self._parameters.source == CONTOURS and not self._parameters.usePainted)
 
     def settle(self) -> None:
-        """What is there now is being refined: end drawing, take changes so far as dealt with."""
+        """A refinement of the present contours begins: end drawing, ignore the changes so far."""
         drawing.stop_placing(slicer.mrmlScene)
         self._watcher.forget()
+
+    def _show_components(self) -> None:
+        p = self._parameters
+        self._components.show(p.segmentation, p.segment, p.component)
 
     def _draw(self, orientation: str) -> None:
         view = drawing.SLICE_VIEWS[orientation]
@@ -178,10 +189,21 @@ class SourceSection:
     def _on_segment(self, widget: str) -> None:
         if self._parameters is None or self._updating:
             return
-        selector, (node_name, segment_name) = getattr(self._ui, widget), _SELECTORS[widget]
-        with slicer.util.NodeModify(self._parameters):
-            setattr(self._parameters, node_name, selector.currentNode())
-            setattr(self._parameters, segment_name, selector.currentSegmentID() or "")
+        parameters, selector, (node_name, segment_name) = (
+            self._parameters,
+            getattr(self._ui, widget),
+            _SELECTORS[widget],
+        )
+        with slicer.util.NodeModify(parameters):
+            before = parameters.segmentation, parameters.segment
+            setattr(parameters, node_name, selector.currentNode())
+            setattr(parameters, segment_name, selector.currentSegmentID() or "")
+            if (parameters.segmentation, parameters.segment) != before:
+                parameters.component = ""  # which was another segment's
+
+    def _on_component(self, choice: str) -> None:
+        if self._parameters is not None and not self._updating:
+            self._parameters.component = choice
 
 
 def _show_view(view: str) -> None:

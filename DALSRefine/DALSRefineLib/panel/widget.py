@@ -1,4 +1,4 @@
-"""The panel: refining and cancelling, what is told meanwhile, the Advanced section. For Slicer only."""
+"""The panel: its sections, refining and cancelling, progress. For Slicer only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import slicer
 from dals.errors import DalsError
 from DALSRefineLib import install
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.panel.fit_options import LATENTS, FitOptions, changed_settings, default_options
+from DALSRefineLib.panel.advanced_section import AdvancedSection
+from DALSRefineLib.panel.fit_options import changed_settings
 from DALSRefineLib.panel.parameters import bound_widgets
 from DALSRefineLib.panel.prior_chooser import PriorChooser
 from DALSRefineLib.panel.result_section import ResultSection
@@ -44,14 +45,14 @@ class RefinePanel:
         self._gui_tag: Any = None
         self._observer: Any = None
         self._updating = self._shown_running = self._asked = self._warmed_up = False
-        self.source = SourceSection(ui, self._on_source, self.guarded)
+        self.advanced = AdvancedSection(ui)
+        self.source = SourceSection(ui, self.advanced.follow_source, self.guarded)
         self.result = ResultSection(ui, session, self.guarded)
         self.priors = PriorChooser(ui, self._on_prior, self.guarded)
-        ui.latentsComboBox.connect("currentIndexChanged(int)", self._on_latents)
         for button, action in (
             (ui.refineButton, self._refine_or_cancel),
             (ui.installButton, self._install),
-            (ui.resetButton, self._reset),
+            (ui.resetButton, self.advanced.reset),
         ):
             button.connect("clicked(bool)", lambda _checked=False, action=action: self.guarded(action))
         session.listeners.append(self._show_event)
@@ -61,11 +62,11 @@ class RefinePanel:
         self._timer.start()
 
     def set_parameters(self, parameters: Any) -> None:
-        """Show and change another parameter node; None while a scene is being closed."""
+        """Show another parameter node; None while a scene is closing."""
         if self.parameters is not None:
             self.parameters.disconnectGui(self._gui_tag)
             self.parameters.RemoveObserver(self._observer)
-        self.parameters = self.result.parameters = parameters
+        self.parameters = self.result.parameters = self.advanced.parameters = parameters
         self.source.set_parameters(parameters)
         if parameters is None:
             return
@@ -81,14 +82,14 @@ class RefinePanel:
         self.ui.progressBar.value, self.ui.statusLabel.text = 0, ""
 
     def close(self) -> None:
-        """The panel goes: end what runs and watch nothing."""
+        """The panel closes: cancel the fit and remove all observers."""
         self._timer.stop()
         self.session.listeners.remove(self._show_event)
         self.set_parameters(None)
         self.session.close()
 
     def guarded(self, action: Callable[[], None]) -> None:
-        """Run an action; what a user can cure is shown as a sentence, the rest goes to the log as well."""
+        """Run an action and show its errors; unexpected ones go to the log as well."""
         try:
             action()
         except DalsError as error:
@@ -107,6 +108,7 @@ class RefinePanel:
         try:
             self._show_prior()
             self.source.update()
+            self.advanced.update()
             self._show_buttons()
             self.result.update()
             self._warm_up()
@@ -114,7 +116,7 @@ class RefinePanel:
             self._updating = False
 
     def look_for_packages(self) -> None:
-        """Show what has to be installed before anything can be refined."""
+        """Show which packages are missing."""
         self._missing = install.missing_packages(remesh=self.parameters.remesh)
         self.ui.installFrame.visible = bool(self._missing)
         self.ui.installLabel.text = _("Not installed yet: {packages}.").format(packages=", ".join(self._missing))
@@ -126,32 +128,13 @@ class RefinePanel:
             return sentence.format(name=self.parameters.prior)
         return self.source.obstacle()
 
-    def options(self) -> FitOptions:
-        """What the Advanced section says."""
-        p = self.parameters
-        return FitOptions(
-            iterations=p.iterations,
-            lambda_reg=p.lambdaReg,
-            lambda_dir=p.lambdaDir,
-            latents=p.latents,
-            level=p.level,
-            seed=p.seed,
-        )
-
-    def set_options(self, options: FitOptions) -> None:
-        """Show other settings in the Advanced section."""
-        p = self.parameters
-        with slicer.util.NodeModify(p):
-            p.iterations, p.seed, p.level = options.iterations, options.seed, options.level
-            p.lambdaReg, p.lambdaDir, p.latents = options.lambda_reg, options.lambda_dir, options.latents
-
     def refine(self, *, warm: bool = False) -> None:
-        """Start; what is wrong with the input is raised as a `DalsError`.
+        """Start a refinement; raises `DalsError` if something is wrong with the input.
 
         Parameters
         ----------
         warm : bool
-            Go on from the last result.
+            Start from the last result.
         """
         header, parameters = self.priors.header, self.parameters
         self.look_for_packages()
@@ -167,7 +150,7 @@ class RefinePanel:
                 observation=observation,
                 prior=header.path,
                 organ=organ_of(header.name),
-                changes=changed_settings(self.options(), parameters.source),
+                changes=changed_settings(self.advanced.options, parameters.source),
                 device=parameters.device,
                 remesh=parameters.remesh,
                 warm=warm,
@@ -180,13 +163,13 @@ class RefinePanel:
         self.ui.statusLabel.text = _("Starting ...")
 
     def _warm_up(self) -> None:
-        """Once, when it can be seen that a fit will be wanted: loading torch takes seconds."""
+        """Start the worker once the user has begun to give input: loading torch takes seconds."""
         if self._warmed_up or self._missing or not self.source.has_begun():
             return
         self._warmed_up = True
         try:
             self.session.warm_up()
-        except DalsError:  # the first fit will say so
+        except DalsError:  # the first fit reports it
             logging.warning(traceback.format_exc())
 
     def _refine_or_cancel(self) -> None:
@@ -197,16 +180,12 @@ class RefinePanel:
             self.refine()
 
     def _refine_quietly(self) -> None:
-        """Refine again while a contour is being corrected: a message box would be in the way."""
+        """Refine again while the user corrects a contour: errors go to the status line, without a message box."""
         try:
             self.refine(warm=True)
         except DalsError as error:
             self.ui.statusLabel.text = str(error)
         self.update()
-
-    def _reset(self) -> None:
-        self.set_options(default_options(self.parameters.source))
-        self.parameters.device, self.parameters.remesh = "auto", False
 
     def _install(self) -> None:
         if not slicer.util.confirmYesNoDisplay(install.question(self._missing), windowTitle="DALSRefine"):
@@ -226,8 +205,6 @@ class RefinePanel:
         ui.priorNoteLabel.text = self.obstacle() if header is None else side_note(header)
         ui.priorNoteLabel.visible = bool(ui.priorNoteLabel.text)
         self.result.organ = organ_of(parameters.prior if header is None else header.name)
-        ui.latentsComboBox.currentIndex = LATENTS.index(parameters.latents)
-        ui.lambdaDirSpinBox.enabled = parameters.latents == LATENTS[0]
 
     def _show_buttons(self) -> None:
         button = self.ui.refineButton
@@ -235,11 +212,11 @@ class RefinePanel:
         obstacle = "" if running else self.obstacle()
         button.text = _("Cancel") if running else _("Refine")
         button.enabled = not obstacle
-        tip = _("Stop; the last result stays.") if running else _("Fit the surface to what was given.")
+        tip = _("Stop. The last result stays.") if running else _("Fit the surface to the source.")
         button.toolTip = obstacle or tip
 
     def _on_tick(self) -> None:
-        """Called by the timer: nothing escapes, and no message box is opened twenty times a second."""
+        """Called by the timer: errors go to the log once, without a message box."""
         try:
             self._look_around()
         except Exception:
@@ -278,7 +255,7 @@ class RefinePanel:
             if event.details:
                 logging.error(event.details)
             ui.statusLabel.text = event.sentence
-            if self._asked:  # and neither a script, which gets an exception, nor a contour that is being corrected
+            if self._asked:  # a script gets an exception; the correction of a contour is not to be interrupted
                 slicer.util.errorDisplay(event.sentence, windowTitle="DALSRefine")
         self._asked = self._asked and isinstance(event, Started)
         self.update()
@@ -287,15 +264,6 @@ class RefinePanel:
         if self.parameters is not None and not self._updating:
             self.parameters.prior = name
 
-    def _on_source(self, before: str, after: str) -> None:
-        """Another tab: its defaults, unless the user has changed settings."""
-        if self.options() == default_options(before):
-            self.set_options(default_options(after))
-
-    def _on_latents(self, index: int) -> None:
-        if self.parameters is not None and not self._updating:
-            self.parameters.latents = LATENTS[index]
-
 
 def _unexpected() -> str:
-    return _("Something unexpected went wrong; the log has the details.")
+    return _("An unexpected error occurred; the log has the details.")

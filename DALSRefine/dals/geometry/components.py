@@ -107,6 +107,8 @@ class Components:
                 parts = "one component" if self.count == 1 else f"{self.count} components"
                 raise InputError(f"There is no component {choice} in the segmentation {name}: it has {parts}.")
             return choice
+        if choice not in ("left", "right"):
+            raise InputError(f"A component is 'largest', 'left', 'right' or a rank by volume, not '{choice}'.")
         sideways = [part.centre[0] for part in self.large]
         middle = 0.5 * (min(sideways) + max(sideways))
         sign = 1 if choice == "right" else -1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from dals.errors import DalsWarning, InputError
+from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
 from dals.io.images import ijk_to_ras, open_image, read_image
+from dals.observations.probability_checks import checked_probabilities
 
 TOLERANCE_VOXELS = 1e-3
-_ROUNDING = 1e-3  # half precision and interpolation leave the range by a little
-_DOUBTFUL = 0.5
 _OWN_CHANNEL = "hand over the organ's own channel as a three-dimensional image"
 
 
@@ -61,44 +59,7 @@ def read_probabilities(path: str | os.PathLike[str], grid: LabelMap) -> NDArray[
         raise InputError(f"{path} holds complex numbers and no probabilities.")
     # The image may have a fourth axis of length one.
     values: NDArray[Any] = sitk.GetArrayViewFromImage(image).reshape(grid.array.shape)
-    _check_range(path, values)
-    probabilities: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
-    _warn_of_doubts(path, probabilities, grid)
-    return probabilities
-
-
-def _check_range(path: Path, values: NDArray[Any]) -> None:
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):  # NaN propagates to both
-        raise InputError(f"{path} holds values that are not finite numbers.")
-    if low >= -_ROUNDING and high <= 1 + _ROUNDING:
-        return
-    if low < -_ROUNDING:
-        hint = "they look like a network's raw output, to which softmax or sigmoid has to be applied first"
-    elif high <= 100:
-        hint = "they look like percentages; divide them by 100"
-    elif high <= 255:
-        hint = "they look like grey values; divide them by 255"
-    else:
-        hint = "this is no probability map"
-    raise InputError(f"{path} holds values from {low:g} to {high:g}, but probabilities lie between 0 and 1; {hint}.")
-
-
-def _warn_of_doubts(path: Path, probabilities: NDArray[np.float32], grid: LabelMap) -> None:
-    if not ((probabilities > 0) & (probabilities < 1)).any():
-        warnings.warn(
-            f"{path} holds nothing but 0 and 1: it looks like a segmentation and says nothing of how sure it is.",
-            DalsWarning,
-            stacklevel=3,
-        )
-    inside = float(probabilities[grid.array].mean()) if not grid.is_empty else 1.0
-    if inside < _DOUBTFUL:
-        warnings.warn(
-            f"Within the segmentation {grid.name} the probabilities of {path} are {inside:.2f} on average; "
-            "perhaps they are another organ's.",
-            DalsWarning,
-            stacklevel=3,
-        )
+    return checked_probabilities(values, source=str(path))
 
 
 def _differences(reader: Any, grid: LabelMap) -> list[str]:

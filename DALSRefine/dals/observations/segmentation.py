@@ -17,6 +17,7 @@ from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.voxelisation import label_map_to_mesh
 from dals.observations.observation import Arrays, Fields, Observation
+from dals.observations.probability_checks import checked_probabilities, doubts
 from dals.observations.segmentation_checks import check_segmentation
 
 
@@ -69,15 +70,20 @@ class Segmentation(Observation):
             if finding.is_fatal:
                 raise InputError(finding.message)
         chosen = components.chosen(self.component)
+        noticed = tuple(finding.message for finding in findings)
         if self.probabilities is not None:
-            values = _checked_probabilities(self.probabilities, whole)
-            object.__setattr__(self, "probabilities", probabilities_of_component(values, whole, chosen))
+            if np.shape(self.probabilities) != whole.array.shape:
+                raise InputError(f"The probabilities are not on the grid of the segmentation {whole.name}.")
+            values = checked_probabilities(self.probabilities, source=f"The probability map of {whole.name}")
+            values = probabilities_of_component(values, whole, chosen)
+            noticed += doubts(values, chosen)
+            object.__setattr__(self, "probabilities", values)
         object.__setattr__(self, "label_map", chosen)
-        object.__setattr__(self, "_notices", tuple(finding.message for finding in findings))
+        object.__setattr__(self, "_notices", noticed)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Several large parts, left and right in one label, cut by the image's border."""
+        """Several large parts, left and right in one label, cut by the image's border, doubtful probabilities."""
         noticed: tuple[str, ...] = self.__dict__["_notices"]
         return noticed
 
@@ -122,12 +128,3 @@ class Segmentation(Observation):
             component=fields["component"],
             _notices=tuple(fields["notices"]),
         )
-
-
-def _checked_probabilities(values: NDArray[Any], label_map: LabelMap) -> NDArray[np.float32]:
-    probabilities: NDArray[np.float32] = np.asarray(values, dtype=np.float32)
-    if probabilities.shape != label_map.array.shape:
-        raise InputError(f"The probabilities are not on the grid of the segmentation {label_map.name}.")
-    if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # not-a-number fails, too
-        raise InputError("The probabilities must lie between 0 and 1.")
-    return probabilities

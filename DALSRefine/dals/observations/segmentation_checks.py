@@ -82,14 +82,41 @@ def check_segmentation(
     return (*findings, cut) if cut else tuple(findings)
 
 
+@dataclass(frozen=True)
+class ComponentOption:
+    """One of the large components of a segmentation, as a user chooses between them.
+
+    Attributes
+    ----------
+    choice : "left", "right" or int
+        What `Components.chosen` takes: the side of one of a pair, otherwise the rank by volume.
+    description : str
+        Its volume and place, such as "2: 300 ml (left, top)" or "left: 150 ml".
+    """
+
+    choice: ComponentChoice
+    description: str
+
+
+def component_options(components: Components) -> tuple[ComponentOption, ...]:
+    """The large components that a user can choose between; none where there is only one."""
+    parts = components.large
+    if len(parts) < 2:
+        return ()
+    sides = _sides(parts)
+    if sides is not None:
+        return tuple(
+            ComponentOption(side, f"{side}: {_ml(part.volume)}") for side, part in zip(sides, parts, strict=True)
+        )
+    return tuple(ComponentOption(rank, text) for rank, text in enumerate(_descriptions(parts), start=1))
+
+
 def _pair(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding | None:
     """If two parts are the left and the right organ of a pair."""
-    largest, second = parts[:2]
-    between = largest.centre - second.centre
-    apart = abs(between[0]) >= _SIDEWAYS * np.linalg.norm(between) and not _overlap_sideways(largest, second)
-    if len(parts) > 2 or second.volume < _SIMILAR * largest.volume or not apart:
+    sides = _sides(parts)
+    if sides is None:
         return None
-    side, other = ("right", "left") if between[0] > 0 else ("left", "right")
+    (side, other), (largest, second) = sides, parts
     return Finding(
         "sides",
         f"The segmentation {label_map.name} holds left and right in one label: {_ml(largest.volume)} on the {side} "
@@ -98,19 +125,31 @@ def _pair(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding | None:
     )
 
 
+def _sides(parts: tuple[Component, ...]) -> tuple[Literal["left", "right"], Literal["left", "right"]] | None:
+    """On which side the larger and the smaller part lie if they are a pair of organs."""
+    largest, second = parts[:2]
+    between = largest.centre - second.centre
+    apart = abs(between[0]) >= _SIDEWAYS * np.linalg.norm(between) and not _overlap_sideways(largest, second)
+    if len(parts) > 2 or second.volume < _SIMILAR * largest.volume or not apart:
+        return None
+    return ("right", "left") if between[0] > 0 else ("left", "right")
+
+
 def _overlap_sideways(a: Component, b: Component) -> bool:
     """Whether they share more than a quarter of the narrower one's extent from left to right."""
     shared = min(a.high[0], b.high[0]) - max(a.low[0], b.low[0])
     return bool(shared > 0.25 * min(a.high[0] - a.low[0], b.high[0] - b.low[0]))
 
 
-def _several(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding:
+def _descriptions(parts: tuple[Component, ...]) -> list[str]:
+    """Rank, volume and place of each part."""
     centres = np.array([part.centre for part in parts])
     middle = 0.5 * (centres.min(axis=0) + centres.max(axis=0))
-    listed = [
-        f"{rank}: {_ml(part.volume)} ({_place(part.centre - middle)})"
-        for rank, part in enumerate(parts[:_MOST_LISTED], start=1)
-    ]
+    return [f"{rank}: {_ml(part.volume)} ({_place(part.centre - middle)})" for rank, part in enumerate(parts, start=1)]
+
+
+def _several(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding:
+    listed = _descriptions(parts)[:_MOST_LISTED]
     more = f" and {len(parts) - _MOST_LISTED} more" if len(parts) > _MOST_LISTED else ""
     return Finding(
         "several",

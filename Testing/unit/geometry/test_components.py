@@ -58,6 +58,12 @@ def test_there_is_no_side(side: str) -> None:
         Components(boxes((2, 10, 5, 9), (20, 10, 6, 9))).chosen(side)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("word", ["lft", "", "Right"])
+def test_an_unknown_word_is_no_side(word: str) -> None:
+    with pytest.raises(InputError, match="'largest', 'left', 'right' or a rank"):
+        Components(PAIR).rank_of(word)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("rank", [0, 4, -1])
 def test_there_is_no_such_rank(rank: int) -> None:
     with pytest.raises(InputError, match="3 components"):

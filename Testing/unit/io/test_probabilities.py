@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from known_shapes import grid, inside_ellipsoid
 
-from dals.errors import DalsWarning, InputError
+from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 from dals.io.coordinates import swap_lps_ras_matrix
 from dals.io.probabilities import read_probabilities
@@ -112,15 +112,6 @@ def test_a_thousandth_of_a_voxel_is_tolerated(tmp_path: Path) -> None:
 def test_another_size(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it has 40 x 30 x 20 voxels instead of 40 x 30 x 24"):
         read_probabilities(write(tmp_path / "a.nrrd", SURE[:20]), ORGAN)
-
-
-def test_doubts_are_told(tmp_path: Path) -> None:
-    with pytest.warns(DalsWarning, match="nothing but 0 and 1"):
-        binary = read_probabilities(write(tmp_path / "a.nrrd", ORGAN.array.astype(np.uint8)), ORGAN)
-    assert np.array_equal(binary, ORGAN.array)
-    with pytest.warns(DalsWarning, match=r"0\.20 on average; perhaps they are another organ's"):
-        other = read_probabilities(write(tmp_path / "a.nrrd", 1 - SURE), ORGAN)
-    assert np.allclose(other, 1 - SURE)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

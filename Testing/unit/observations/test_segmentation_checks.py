@@ -7,8 +7,9 @@ import pytest
 from known_shapes import grid, marked_points
 
 from dals.errors import InputError
+from dals.geometry.components import Components
 from dals.geometry.label_map import LabelMap
-from dals.observations.segmentation_checks import check_segmentation
+from dals.observations.segmentation_checks import check_segmentation, component_options
 
 SPACING = (3.0, 4.0, 5.0)
 
@@ -124,3 +125,24 @@ def test_only_what_is_used_can_be_cut() -> None:
     whole = balls(((70, 0, 0), 50), ((-130, 0, 0), 45))
     assert [finding.kind for finding in check_segmentation(whole, component="left")] == ["cut"]
     assert [finding.kind for finding in check_segmentation(whole, component="right")] == []
+
+
+def test_the_options_are_what_the_warning_lists() -> None:
+    several = balls(((0, 0, 60), 42), ((0, 0, -60), 40), ((100, 0, 0), 30))
+    components = Components(several)
+    options = component_options(components)
+    (finding,) = check_segmentation(several)
+    assert [option.choice for option in options] == [1, 2, 3]
+    assert all(option.description in finding.message for option in options)
+    assert [components.rank_of(option.choice) for option in options] == [1, 2, 3]
+
+
+def test_the_options_of_a_pair_are_its_sides() -> None:
+    components = Components(balls(((70, 0, 0), 42), ((-70, 0, 0), 40)))
+    options = component_options(components)
+    assert [(option.choice, components.rank_of(option.choice)) for option in options] == [("right", 1), ("left", 2)]
+    assert options[0].description == f"right: {components.large[0].volume / 1e3:.0f} ml"
+
+
+def test_one_organ_with_islands_leaves_nothing_to_choose() -> None:
+    assert component_options(Components(balls(((0, 0, 0), 50), ((90, 0, 0), 15)))) == ()

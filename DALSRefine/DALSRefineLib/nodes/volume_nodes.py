@@ -1,0 +1,108 @@
+"""From volumes to grids and probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+from dals.errors import InputError
+from dals.geometry.label_map import LabelMap
+from dals.observations.probability_checks import checked_probabilities
+from DALSRefineLib.nodes.transforms import array_of, matrix_to_world
+
+_SAME_VOXELS = 1e-3  # grids that differ by less, in voxels, are one
+
+
+def grid_of_volume(volume_node: Any) -> LabelMap:
+    """The grid of a volume as an empty label map, in world coordinates.
+
+    Raises
+    ------
+    InputError
+        If there is no volume, it holds no image, or it is under a non-linear transform.
+    """
+    if volume_node is None or not volume_node.IsA("vtkMRMLVolumeNode"):
+        raise InputError("No volume is chosen.")
+    name = volume_node.GetName()
+    image = volume_node.GetImageData()
+    if image is None or min(image.GetDimensions()) < 1:
+        raise InputError(f"The volume '{name}' holds no image.")
+    to_world = matrix_to_world(volume_node)
+    if to_world is None:
+        raise InputError(
+            f"The volume '{name}' is under a non-linear transform and has no regular grid; please harden the transform."
+        )
+    ijk_to_ras = vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(ijk_to_ras)
+    shape = image.GetDimensions()[::-1]
+    return LabelMap(np.zeros(shape, dtype=np.bool_), to_world @ array_of(ijk_to_ras), name)
+
+
+def probabilities_of_volume(volume_node: Any, segment: LabelMap) -> NDArray[np.float32]:
+    """A network's probabilities on the grid of the segment that they belong to.
+
+    A volume on another grid is interpolated linearly; beyond it the probability is 0.
+
+    Parameters
+    ----------
+    volume_node : vtkMRMLScalarVolumeNode
+        Values 0 to 1; under no transform or a linear one.
+    segment : LabelMap
+        World RAS millimetres.
+
+    Returns
+    -------
+    (K, J, I) float32
+        Within 0 to 1.
+
+    Raises
+    ------
+    InputError
+        As `grid_of_volume`; if a voxel has several values; if the values are not probabilities.
+    """
+    grid = grid_of_volume(volume_node)
+    source = f"'{grid.name}'"
+    scalars = volume_node.GetImageData().GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfComponents() != 1:
+        raise InputError(f"{source} has no single value for each voxel; choose the volume of the organ's own channel.")
+    values = vtk_to_numpy(scalars).reshape(grid.array.shape)
+    segment_to_volume = grid.ras_to_ijk @ segment.ijk_to_ras
+    if values.shape != segment.array.shape or not _is_identity(segment_to_volume, values.shape):
+        values = _interpolated(values, segment_to_volume, segment.array.shape)
+    return checked_probabilities(values, source=source)
+
+
+def _interpolated(
+    values: NDArray[Any], matrix: NDArray[np.float64], shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Values (K, J, I) at the voxels of another grid, linearly; 0 beyond them.
+
+    Parameters
+    ----------
+    values : (K, J, I) array
+    matrix : (4, 4) float64
+        From the other grid's indices (i, j, k) to those of the values.
+    shape : tuple of 3 int
+        Of the other grid's array (K, J, I).
+    """
+    import SimpleITK as sitk  # noqa: N813 - several times as fast as SciPy
+
+    image = sitk.GetImageFromArray(values.astype(np.float32, copy=False))
+    to_values = sitk.AffineTransform(matrix[:3, :3].ravel().tolist(), matrix[:3, 3].tolist())
+    origin, spacing, direction = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), np.eye(3).ravel().tolist()
+    resampled = sitk.Resample(
+        image, shape[::-1], to_values, sitk.sitkLinear, origin, spacing, direction, 0.0, sitk.sitkFloat32
+    )
+    return np.asarray(sitk.GetArrayFromImage(resampled))
+
+
+def _is_identity(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
+    """Whether the corners of an image of a shape (K, J, I) stay where they are."""
+    last = np.array(shape[::-1]) - 1
+    corners = np.array(np.meshgrid(*([0, end] for end in last))).reshape(3, -1)
+    moved = matrix[:3, :3] @ corners + matrix[:3, 3:]
+    return bool(np.abs(moved - corners).max() < _SAME_VOXELS)
