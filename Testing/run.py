@@ -24,16 +24,17 @@ ENVIRONMENT = ROOT / ".venv-dals"
 STAMP = ENVIRONMENT / "dalsrefine.json"
 DEMO_OUTPUT = ROOT / "work" / "demo"
 
-EXTRAS: dict[str, list[str]] = {"demo": [], "test": ["lint", "slicer", "test"]}
+EXTRAS: dict[str, list[str]] = {"demo": [], "test": ["docs", "lint", "slicer", "test"]}
 BUILD_TOOLS = ["editables", "hatchling"]
-STYLE_CHECKS = {
+CHECKS = {
     "ruff check": ["ruff", "check", "."],
     "ruff format": ["ruff", "format", "--check", "."],
     "mypy": ["mypy"],
+    "sphinx": ["sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", "work/docs"],
 }
 USAGE = """\
 usage: run.py demo [options of 'dals demo']        refine a made-up liver, write the results to work/demo
-       run.py test [--no-lint] [options of pytest]  check style and types, then run the tests
+       run.py test [--no-lint] [options of pytest]  check style, types and documentation, then run the tests
 """
 
 
@@ -65,12 +66,12 @@ def demo(options: list[str]) -> int:
 
 
 def test(options: list[str]) -> int:
-    """Check style and types unless told not to, then run pytest, whose summary comes last."""
+    """Check style, types and documentation unless told not to, then run pytest, whose summary comes last."""
     failed = []
     if "--no-lint" in options:
         options = [option for option in options if option != "--no-lint"]
     else:
-        failed = [name for name, (module, *rest) in STYLE_CHECKS.items() if run_module(module, rest) != 0]
+        failed = [name for name, (module, *rest) in CHECKS.items() if run_module(module, rest) != 0]
         if failed:
             print(f"\nFailed: {', '.join(failed)}. The tests follow; the exit status will not be 0.\n", flush=True)
     status = run_module("pytest", options)
