@@ -74,3 +74,11 @@ def test_every_decision_is_listed() -> None:
     listed = re.findall(r"^(\d{3}-[\w-]+)$", (folder / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert listed == sorted(path.stem for path in folder.glob("[0-9]*.md"))
     assert [int(name[:3]) for name in listed] == list(range(1, len(listed) + 1))
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize("package", ["dals", "DALSRefineLib"])
+def test_every_room_is_listed(page: str, package: str) -> None:
+    folders = {path.parent.name for path in (ROOT / "DALSRefine" / package).glob("*/__init__.py")}
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert {name for name in folders if f"`{name}`" not in text} == set()
