@@ -33,7 +33,7 @@ HERE = Path(__file__).resolve().parent
 VIEW_SIZE = (340, 230)
 BACKGROUND = ("#8f94c8", "#8f94c8")
 """One colour: a gradient takes most of a GIF."""
-COLOURS_IN_ALL = 96
+COLOURS_IN_ALL = 128
 CLICKS_A_FRAME = 7
 STEPS_A_FRAME = 8
 """Of the first fit; the later ones show their ends only."""
