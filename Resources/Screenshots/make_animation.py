@@ -122,12 +122,12 @@ def draw_contours(film: Film) -> None:
 
 def fit_and_move(film: Film) -> None:
     """The surface is fitted to the curves; then the third one moves, and the fit goes on from where it was."""
+    import dals
     from dals.demo.synthetic_liver import cut_contour
-    from dals.model.prior import load_prior
     from DALSRefineLib.nodes.inputs import contours_from_curves
     from DALSRefineLib.nodes.outputs import new_model, show_mesh
 
-    prior, model = load_prior("liver"), None
+    prior, model = dals.load_prior("liver"), None
 
     def show(mesh: Any) -> None:
         nonlocal model
@@ -136,12 +136,12 @@ def fit_and_move(film: Film) -> None:
             model.GetDisplayNode().SetSliceIntersectionThickness(2)
         show_mesh(model, mesh)
 
-    def on_step(status: Any) -> None:
-        if status.step == 1 or status.step % STEPS_A_FRAME == 0:
-            show(status.mesh())
-            film.shoot(f"Fit, step {status.step} of {status.total}", SHORT_MS)
+    def on_step(step: Any) -> None:
+        if step.step == 1 or step.step % STEPS_A_FRAME == 0:
+            show(step.mesh())
+            film.shoot(f"Fit, step {step.step} of {step.total}", SHORT_MS)
 
-    fitted = refine(contours_from_curves(film.curves.values()), prior, on_step=on_step)
+    fitted = dals.refine(contours_from_curves(film.curves.values()), prior, on_step=on_step)
     show(fitted.mesh)
     film.shoot(f"Fitted: {error_text(film, fitted.mesh)}", 2 * LONG_MS)
 
@@ -152,18 +152,10 @@ def fit_and_move(film: Film) -> None:
         origin[axis] = film.position[THIRD]
         place(curve, cut_contour(film.truth, origin, np.eye(3)[axis], control_points=curve_size(film)))
         film.shoot("The third contour moves", MOVE_MS)
-        fitted = refine(contours_from_curves(film.curves.values()), prior, start=fitted.state)
+        fitted = dals.refine(contours_from_curves(film.curves.values()), prior, start=fitted.state)
         show(fitted.mesh)
         film.shoot(f"Fitted again: {error_text(film, fitted.mesh)}", MOVE_MS)
     film.durations[-1] = 2 * LONG_MS
-
-
-def refine(observation: Any, prior: Any, **options: Any) -> Any:
-    """The fit, as `dals refine` does it."""
-    from dals.fitting.solver import fit
-
-    options["callback"] = options.pop("on_step", None)
-    return fit(prior, observation, **options)
 
 
 def place(curve: Any, points: Sequence[Any] | Points) -> None:

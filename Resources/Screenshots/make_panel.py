@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-WIDTH = 480
+WIDTH = 520
 GAP = 16
 PATIENCE_S = 120.0
 STYLE = "QGroupBox { font-weight: bold; } QGroupBox * { font-weight: normal; }"
