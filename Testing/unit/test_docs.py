@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 
+import dals
+
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "https://github.com/DALSRefine/SlicerDALSRefine/"
 PAGES = sorted(
@@ -82,3 +84,9 @@ def test_every_room_is_listed(page: str, package: str) -> None:
     folders = {path.parent.name for path in (ROOT / "DALSRefine" / package).glob("*/__init__.py")}
     text = (ROOT / page).read_text(encoding="utf-8")
     assert {name for name in folders if f"`{name}`" not in text} == set()
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\.\. auto\w+:: dals\.(\w+)$", text, re.MULTILINE)
+    assert sorted(documented) == sorted(name for name in dals.__all__ if not name.startswith("__"))
