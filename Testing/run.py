@@ -27,9 +27,9 @@ ENVIRONMENT = ROOT / ".venv-dals"
 STAMP = ENVIRONMENT / "dalsrefine.json"
 DEMO_OUTPUT = ROOT / "work" / "demo"
 
-EXTRAS: dict[str, list[str]] = {"demo": [], "test": ["lint", "slicer", "test"]}
+EXTRAS: dict[str, list[str]] = {"demo": [], "test": ["docs", "lint", "slicer", "test"]}
 BUILD_TOOLS = ["editables", "hatchling"]
-STYLE_CHECKS = {
+CHECKS = {
     "ruff check": ["-m", "ruff", "check", "."],
     "ruff format": ["-m", "ruff", "format", "--check", "."],
     "mypy": ["-m", "mypy"],
@@ -37,10 +37,11 @@ STYLE_CHECKS = {
         *("-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
         *("--no-cache", "--no-logo"),
     ],
+    "sphinx": ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", "work/docs"],
 }
 USAGE = """\
 usage: run.py demo [options of 'dals demo']        refine a synthetic liver, write the results to work/demo
-       run.py test [--no-lint] [options of pytest]  check style and types, then run the tests
+       run.py test [--no-lint] [options of pytest]  check style, types and documentation, then run the tests
 """
 
 
@@ -72,12 +73,12 @@ def demo(options: list[str]) -> int:
 
 
 def test(options: list[str]) -> int:
-    """Check style and types unless told not to, then run pytest, whose summary comes last."""
+    """Check style, types and documentation unless told not to, then run pytest, whose summary comes last."""
     failed = []
     if "--no-lint" in options:
         options = [option for option in options if option != "--no-lint"]
     else:
-        failed = [name for name, check in STYLE_CHECKS.items() if run_python(check) != 0]
+        failed = [name for name, check in CHECKS.items() if run_python(check) != 0]
         if failed:
             print(f"\nFailed: {', '.join(failed)}. The tests follow; the exit status will not be 0.\n", flush=True)
     status = run_python(["-m", "pytest", *options])

@@ -33,6 +33,8 @@ COLOURS = {"axial": (0.95, 0.29, 0.20), "sagittal": (0.93, 0.84, 0.30), "coronal
 AXES = {"axial": 2, "sagittal": 0, "coronal": 1}  # of RAS, across the planes
 SEGMENT_COLOUR = (0.25, 0.75, 0.95)
 VIEW_SIZE = (597, 400)
+BACKGROUND = ("#c1c3e8", "#7478bd")
+"""Slicer's own, of a 3D view."""
 GAP = 6
 """Pixels between two views, and of the coloured bar above each."""
 FIELD_OF_VIEW_MM = 310.0
@@ -95,15 +97,23 @@ def make(stage: Stage, refiner: Refiner) -> dict[str, Pixels]:
 
 
 class Stage:
-    """Slicer's scene with its Red, Yellow and Green slice views and a 3D view, drawn off screen."""
+    """Slicer's scene with its Red, Yellow and Green slice views and a 3D view, drawn off screen.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    size : (int, int)
+        Width and height of a view, pixels.
+    background : (str, str)
+        Upper and lower colour of the 3D view.
+    """
+
+    def __init__(self, size: tuple[int, int] = VIEW_SIZE, *, background: tuple[str, str] = BACKGROUND) -> None:
         from slicer import vtkMRMLColorLegendDisplayNode
         from trame_slicer.core import SlicerApp
         from trame_slicer.views import DirectViewFactory, ViewLayoutDefinition
         from vtkmodules.vtkCommonCore import vtkOutputWindow
 
-        self.app = SlicerApp()
+        self.app, self.size = SlicerApp(), size
         vtkOutputWindow.GetInstance().SetDisplayModeToNever()  # VTK tells at length that there is no X server
         self.app.scene.RegisterNodeClass(vtkMRMLColorLegendDisplayNode())
         manager = self.app.view_manager
@@ -113,11 +123,10 @@ class Stage:
             "sagittal": manager.create_view(ViewLayoutDefinition.sagittal_view()),
             "coronal": manager.create_view(ViewLayoutDefinition.coronal_view()),
         }
-        background = ("#c1c3e8", "#7478bd")  # Slicer's own
         self.space = manager.create_view(ViewLayoutDefinition.threed_view(background_color=background))
         for view in (*self.slices.values(), self.space):
-            view.render_window().SetSize(*VIEW_SIZE)
-            view.update_size(*VIEW_SIZE)
+            view.render_window().SetSize(*size)
+            view.update_size(*size)
             view.set_render_blocked(True)  # else every change in the scene is drawn at once
         self.space.renderer().SetDitherGradient(False)  # noise that no PNG can be small with
 
@@ -136,7 +145,8 @@ class Stage:
         """What a slice view shows at a position along its axis, with the middle of the organ in the centre (RAS mm)."""
         view = self.slices[plane]
         node = view.get_view_node()
-        node.SetFieldOfView(FIELD_OF_VIEW_MM, FIELD_OF_VIEW_MM * VIEW_SIZE[1] / VIEW_SIZE[0], node.GetFieldOfView()[2])
+        width, height = self.size
+        node.SetFieldOfView(FIELD_OF_VIEW_MM, FIELD_OF_VIEW_MM * height / width, node.GetFieldOfView()[2])
         centre = middle.copy()
         centre[AXES[plane]] = position
         node.JumpSliceByCentering(*centre)
@@ -271,9 +281,10 @@ def captioned(renderer: Any, caption: str) -> Iterator[None]:
 
     text = vtkTextActor()
     text.SetInput(caption)
-    text.SetDisplayPosition(12, VIEW_SIZE[1] - 14)
+    height = renderer.GetSize()[1]
+    text.SetDisplayPosition(12, height - height // 30)
     style = text.GetTextProperty()
-    style.SetFontSize(17)
+    style.SetFontSize(max(12, height // 23))
     style.SetBold(True)
     style.SetVerticalJustificationToTop()
     style.SetShadow(True)

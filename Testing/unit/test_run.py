@@ -71,7 +71,7 @@ def test_tests_after_a_demo_add_what_they_need(run: ModuleType, recorder: Record
     run.main(["test"])
     assert recorder.count("venv") == 1
     assert recorder.count("--editable") == 2
-    assert recorder.count(f"{run.ROOT}[lint,slicer,test]") == 1
+    assert recorder.count(f"{run.ROOT}[docs,lint,slicer,test]") == 1
 
 
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])
@@ -80,7 +80,7 @@ def test_changed_requirements_are_installed(run: ModuleType, recorder: Recorder,
     (run.ROOT / name).write_text("changed\n")
     run.main(["demo"])
     assert recorder.count("venv") == 1
-    assert recorder.count(f"{run.ROOT}[lint,slicer,test]") == 2, "the extras of the tests were lost"
+    assert recorder.count(f"{run.ROOT}[docs,lint,slicer,test]") == 2, "the extras of the tests were lost"
 
 
 def test_an_interrupted_installation_starts_afresh(run: ModuleType, recorder: Recorder) -> None:
@@ -106,19 +106,20 @@ def test_another_python_starts_afresh(run: ModuleType, recorder: Recorder, monke
 
 
 @pytest.mark.parametrize(
-    ("failing", "expected"), [({}, 0), ({"mypy": 1}, 1), ({"pytest": 3}, 3), ({"ruff": 1, "pytest": 5}, 5)]
+    ("failing", "expected"),
+    [({}, 0), ({"mypy": 1}, 1), ({"sphinx": 2}, 1), ({"pytest": 3}, 3), ({"ruff": 1, "pytest": 5}, 5)],
 )
-def test_the_status_is_that_of_the_tests_or_the_style(
+def test_the_status_is_that_of_the_tests_or_the_checks(
     run: ModuleType, recorder: Recorder, failing: dict[str, int], expected: int
 ) -> None:
     recorder.status.update(failing)
     assert run.main(["test"]) == expected
-    assert "pytest" in recorder.commands[-1], "the tests come last, whatever the style checks say"
+    assert "pytest" in recorder.commands[-1], "the tests come last, whatever the checks say"
 
 
-def test_style_checks_can_be_left_out_and_options_reach_pytest(run: ModuleType, recorder: Recorder) -> None:
+def test_checks_can_be_left_out_and_options_reach_pytest(run: ModuleType, recorder: Recorder) -> None:
     run.main(["test", "--no-lint", "-k", "contour"])
-    assert recorder.count("ruff") == recorder.count("mypy") == 0
+    assert recorder.count("ruff") == recorder.count("mypy") == recorder.count("sphinx") == 0
     assert recorder.commands[-1][-3:] == ["pytest", "-k", "contour"]
 
 

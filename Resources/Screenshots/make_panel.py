@@ -1,0 +1,102 @@
+"""Make the picture of the module's panel: `python Resources/Screenshots/make_panel.py`.
+
+The form, its code, the nodes and the fit are real. The widgets are Qt's, with the stand-ins of `Testing/slicer` for
+those of Slicer: sections look a little different there. Needs `pip install '.[slicer]'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+WIDTH = 520
+GAP = 16
+PATIENCE_S = 120.0
+STYLE = "QGroupBox { font-weight: bold; } QGroupBox * { font-weight: normal; }"
+
+
+def main() -> None:
+    """Write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=HERE / "panel.png", metavar="FILE")
+    path = parser.parse_args().output
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from trame_slicer.core import SlicerApp  # before `Testing` is on the path: it has a folder `slicer`
+
+    core = SlicerApp()
+    sys.path[:0] = [str(HERE.parents[1] / "DALSRefine"), str(HERE.parents[1] / "Testing" / "slicer")]
+    from stand_ins import application, pythonqt
+
+    # PySide takes this attribute for the method that Qt calls to draw a progress bar, which then never ends.
+    del pythonqt.CLASSES["QProgressBar"].text
+    with tempfile.TemporaryDirectory() as settings:
+        application.install(core, Path(settings))
+        import DALSRefine
+
+        widget = application.open_module(DALSRefine.DALSRefineWidget)
+        try:
+            refine_the_sample(widget.panel)
+            picture = drawn(widget)
+        finally:
+            widget.cleanup()
+            application.remove()
+    if not picture.save(str(path)):
+        raise SystemExit(f"{path} cannot be written.")
+
+
+def refine_the_sample(panel: Any) -> None:
+    """Add the sample's three curves and press Refine."""
+    import slicer
+
+    from DALSRefineLib import sample_data
+
+    for curve in sample_data.load()[1:4]:
+        panel.source.add_curve(curve)
+    panel.ui.refineButton.click()
+    began = time.monotonic()
+    while panel.session.running:
+        if time.monotonic() - began > PATIENCE_S:
+            raise SystemExit("The fit does not end.")
+        slicer.app.processEvents()
+        time.sleep(0.01)
+
+
+def drawn(widget: Any) -> Any:
+    """The panel as Qt draws it, its last section beside the others; a QPixmap."""
+    import slicer
+    from PySide6.QtCore import QPoint
+    from PySide6.QtGui import QPainter, QPixmap
+    from PySide6.QtWidgets import QWidget
+    from stand_ins.mrml_widgets import CtkCollapsibleButton
+
+    root = widget.parent.widget
+    for section in root.findChildren(CtkCollapsibleButton):
+        if section.property("collapsed"):
+            for child in section.findChildren(QWidget):
+                QWidget.hide(child)
+    root.setStyleSheet(STYLE)
+    QWidget.show(root)
+    slicer.app.processEvents()
+    QWidget.resize(root, WIDTH, QWidget.sizeHint(root).height())
+    slicer.app.processEvents()
+    whole = QWidget.grab(root)
+    result = widget.panel.ui.resultCollapsibleButton
+    cut = QWidget.mapTo(result, root, QPoint(0, 0)).y() - 4
+    height = max(cut, whole.height() - cut)
+    picture = QPixmap(2 * whole.width() + GAP, height)
+    picture.fill("white")
+    painter = QPainter(picture)
+    painter.drawPixmap(0, 0, whole, 0, 0, whole.width(), cut)
+    painter.drawPixmap(whole.width() + GAP, 0, whole, 0, cut, whole.width(), whole.height() - cut)
+    painter.end()
+    return picture
+
+
+if __name__ == "__main__":
+    main()
