@@ -166,8 +166,10 @@ Inside: TypeAlias = Callable[[Array], NDArray[np.bool_]]
 
 def _voxel_centres(grid: LabelMap) -> Array:
     """RAS positions (K, J, I, 3) of the voxel centres."""
+    from dals.geometry.transforms import apply_matrix
+
     index = np.stack(tuple(np.indices(grid.array.shape))[::-1], axis=-1)
-    return np.asarray(index @ grid.ijk_to_ras[:3, :3].T + grid.ijk_to_ras[:3, 3])
+    return apply_matrix(grid.ijk_to_ras, index)
 
 
 def _ellipsoid(centre: Vector, radii: Vector) -> Inside:

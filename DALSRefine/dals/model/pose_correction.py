@@ -1,4 +1,4 @@
-"""A pose that is optimised during a fit."""
+"""A pose whose parameters are optimised during a fit, and random rotations."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class PoseCorrection(torch.nn.Module):
         self.rotation = torch.nn.Parameter(torch.zeros(3, device=device), requires_grad=rotating)
 
     def forward(self, points: Tensor) -> Tensor:
-        """Apply to canonical points (..., 3)."""
+        """Transform canonical points (..., 3)."""
         if self.rotation.requires_grad:
             points = points @ rotation_matrix(self.rotation).T
         return points * self.log_scale.exp() + self.translation
 
     def as_pose(self) -> Pose:
-        """The correction as numbers."""
+        """The present correction as a pose."""
         rotation = rotation_matrix(self.rotation.detach()).cpu().double().numpy()
         translation = self.translation.detach().cpu().double().numpy()
         return Pose(float(self.log_scale.detach().exp()), translation, rotation)
 
 
 def rotation_matrix(vector: Tensor) -> Tensor:
-    """Rotation (3, 3) about the direction of a vector (3,) by its length in radians."""
+    """Rotation matrix (3, 3) of a rotation vector (3,), radians."""
     x, y, z = vector.unbind()
     zero = torch.zeros_like(x)
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
@@ -43,7 +43,7 @@ def rotation_matrix(vector: Tensor) -> Tensor:
 
 
 def random_rotations(count: int, *, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
-    """Uniformly random rotation matrices (count, 3, 3) from random unit quaternions."""
+    """Draw uniform rotation matrices (count, 3, 3) from unit quaternions."""
     q = torch.nn.functional.normalize(torch.randn(count, 4, generator=generator, device=device), dim=1)
     w, x, y, z = q.unbind(dim=1)
     rows = [
