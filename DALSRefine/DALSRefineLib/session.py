@@ -13,8 +13,8 @@ from dals.model.fit_state import FitState
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.outputs import new_model, show_mesh
 from DALSRefineLib.priors import Organ
-from DALSRefineLib.process.jobs import OUTCOMES, Event, FitFinished, FitProgress, Outcome, Request
-from DALSRefineLib.process.runner import Runner
+from DALSRefineLib.process.jobs import Event, FitFinished, FitProgress, Outcome, Request
+from DALSRefineLib.process.runner import ProcessRunner
 
 REPORT_ATTRIBUTE = "DALSRefine.report"
 WARNINGS = "warnings"
@@ -52,7 +52,7 @@ class RefineSession:
     Parameters
     ----------
     scene : vtkMRMLScene
-    runner : Runner
+    runner : ProcessRunner
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class RefineSession:
         Told of each event, after the scene is up to date with it.
     """
 
-    def __init__(self, scene: Any, runner: Runner) -> None:
+    def __init__(self, scene: Any, runner: ProcessRunner) -> None:
         self.scene, self._runner = scene, runner
         self.listeners: list[Callable[[Event], object]] = []
         self._request: Request | None = None
@@ -178,7 +178,7 @@ class RefineSession:
             elif isinstance(event, FitFinished):
                 self._finish(event, request, target)
         finally:
-            if isinstance(event, OUTCOMES):
+            if isinstance(event, Outcome):
                 self._end()
                 self._outcome = event
         for listener in list(self.listeners):

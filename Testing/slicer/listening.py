@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TypeVar
 
-from DALSRefineLib.process.jobs import OUTCOMES, Event, FitFailed, FitFinished, FitProgress, Request
-from DALSRefineLib.process.runner import Runner
+from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, Outcome, Request
+from DALSRefineLib.process.runner import ProcessRunner
 
 PATIENCE = 120.0
 E = TypeVar("E", bound=Event)
@@ -15,7 +15,7 @@ E = TypeVar("E", bound=Event)
 class Listener:
     """Hears a runner's events; `events` has them in order."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: ProcessRunner) -> None:
         self.runner = runner
         self.events: list[Event] = []
         runner.on_event = self.events.append
@@ -51,7 +51,7 @@ class Listener:
         if isinstance(outcome, FitFailed):
             raise outcome.exception()
         assert isinstance(outcome, FitFinished), outcome
-        assert not any(isinstance(event, OUTCOMES) for event in events[:-1])
+        assert not any(isinstance(event, Outcome) for event in events[:-1])
         return outcome, events
 
 

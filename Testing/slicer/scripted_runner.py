@@ -9,7 +9,7 @@ import numpy as np
 from dals.geometry.mesh import TriangleMesh
 from dals.model.fit_state import FitState
 from dals.model.pose import Pose
-from DALSRefineLib.process.jobs import OUTCOMES, Event, FitCancelled, FitFinished, FitProgress, Request
+from DALSRefineLib.process.jobs import Event, FitCancelled, FitFinished, FitProgress, Outcome, Request
 
 REPORT = {
     "volume_ml": 113.1,
@@ -22,7 +22,7 @@ REPORT = {
 
 
 class ScriptedRunner:
-    """The `Runner` protocol; `say` tells of the fit that runs."""
+    """In place of a `ProcessRunner`; `say` tells of the fit that runs."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -41,7 +41,7 @@ class ScriptedRunner:
     def say(self, *events: Event) -> None:
         for event in events:
             assert self.running, "nothing is heard of an abandoned fit"
-            self.running = not isinstance(event, OUTCOMES)
+            self.running = not isinstance(event, Outcome)
             self.on_event(event)
 
     def wait(self, seconds: float) -> None:

@@ -138,5 +138,3 @@ class FitCancelled:
 Outcome: TypeAlias = FitFinished | FitFailed | FitCancelled
 """The last that is heard of a fit."""
 Event: TypeAlias = FitStarted | FitProgress | Outcome
-EVENTS: tuple[type[Event], ...] = (FitStarted, FitProgress, FitFinished, FitFailed, FitCancelled)
-OUTCOMES: tuple[type[Outcome], ...] = (FitFinished, FitFailed, FitCancelled)

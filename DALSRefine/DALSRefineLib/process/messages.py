@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from numpy.typing import NDArray
 
 from dals.geometry.mesh import TriangleMesh
 from dals.model.fit_state import FitState
 from dals.observations import kind_named
-from DALSRefineLib.process.jobs import EVENTS, Event, Request
+from DALSRefineLib.process.jobs import Event, Request
 from DALSRefineLib.process.wire import Message, WireError
 
 REQUEST = "Request"
-_EVENTS = {kind.__name__: kind for kind in EVENTS}
+_EVENTS = {kind.__name__: kind for kind in get_args(Event)}
 _T = TypeVar("_T")
 
 

@@ -11,43 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from DALSRefineLib.process.interpreter import worker_python
-from DALSRefineLib.process.jobs import OUTCOMES, Event, FitCancelled, FitFailed, FitProgress, Request
+from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed, FitProgress, Outcome, Request
 from DALSRefineLib.process.messages import event_of, request_message
 from DALSRefineLib.process.wire import Message, WireError, pack, unpack
 
 _WORKER = Path(__file__).resolve().with_name("worker.py")
-
-
-class Runner(Protocol):
-    """Runs one fit at a time."""
-
-    on_event: Callable[[Event], object]
-    """Told of each event as it comes, by the thread that runs Qt's event loop or calls `wait`."""
-
-    @property
-    def running(self) -> bool:
-        """Whether a fit has been started whose end has not been told."""
-        ...
-
-    def warm_up(self) -> None:
-        """Get ready for a fit before there is one; returns at once."""
-        ...
-
-    def start(self, request: Request) -> None:
-        """Start a fit; one that runs is abandoned, and nothing is heard of it any more."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Let events come, for scripts; returns after so many seconds or sooner."""
-        ...
-
-    def cancel(self) -> None:
-        """Abandon the fit that runs, if any, and tell so at once."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything; nothing can be started afterwards."""
-        ...
 
 
 class WorkerProcess(Protocol):
@@ -79,7 +47,7 @@ MakeProcess = Callable[[Callable[[bytes], None], Callable[[str], None]], WorkerP
 
 
 class ProcessRunner:
-    """Runs fits in a Python process that stays for the next fit with torch loaded.
+    """Runs one fit at a time in a Python process that stays for the next one with torch loaded.
 
     If that process dies, the fit fails with a sentence, and the next one gets a new process.
 
@@ -92,6 +60,11 @@ class ProcessRunner:
         The interpreter; Slicer's by default, or else the one that runs this.
     search_path : iterable of str, optional
         Where modules are looked for first; by default where this process does.
+
+    Attributes
+    ----------
+    on_event : callable
+        Told of each event as it comes, by Qt's event loop or from within `wait`.
     """
 
     def __init__(
@@ -138,7 +111,7 @@ class ProcessRunner:
         self._send(request)
 
     def wait(self, seconds: float) -> None:
-        """Let events come; returns after so many seconds or sooner."""
+        """Let events come, for scripts; returns after so many seconds or sooner."""
         if self._process is None:
             time.sleep(seconds)
         else:
@@ -203,7 +176,7 @@ class ProcessRunner:
             self._tell(FitFailed(f"The fitting process {what}.", f"{details}\n{words}".strip()))
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, OUTCOMES):
+        if isinstance(event, Outcome):
             self._request = None
         self.on_event(event)
 
