@@ -145,12 +145,12 @@ class DALSRefineLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         if _obstacle():
             raise RuntimeError(_obstacle())
-        from DALSRefineLib.process.interpreter import worker_environment
+        from DALSRefineLib.process.qt_process import QtProcess
         from DALSRefineLib.process.runner import ProcessRunner
         from DALSRefineLib.scripting import Refiner
         from DALSRefineLib.session import RefineSession
 
-        self.session = RefineSession(slicer.mrmlScene, ProcessRunner(environment=worker_environment()))
+        self.session = RefineSession(slicer.mrmlScene, ProcessRunner(QtProcess))
         self._refiner = Refiner(self.session, breathe=slicer.app.processEvents)
 
     def getParameterNode(self):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,12 +18,11 @@ from DALSRefineLib.nodes.inputs import (
     segmentation_from_node,
 )
 from DALSRefineLib.nodes.outputs import export_model
-from DALSRefineLib.priors import organ_of
-from DALSRefineLib.process.jobs import Event, Failed, Finished, Progress
-from DALSRefineLib.process.runner import error_of
-from DALSRefineLib.session import RefineSession, Request
+from DALSRefineLib.priors import Organ, organ_of
+from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, Request
+from DALSRefineLib.session import RefineSession
 
-_PAUSE_S = 0.02
+_WAIT_S = 0.02
 
 
 class Refiner:
@@ -44,7 +42,7 @@ class Refiner:
     settings : dict, optional
         Fields of `dals.fit_settings.FitSettings` to change.
     onProgress : callable, optional
-        Told of each `DALSRefineLib.process.jobs.Progress`.
+        Told of each `DALSRefineLib.process.jobs.FitProgress`.
 
     Raises `dals.errors.DalsError`, with a sentence for people, when something is wrong with the input.
 
@@ -107,7 +105,7 @@ class Refiner:
         device: str = "auto",
         remesh: bool = False,
         settings: dict[str, Any] | None = None,
-        onProgress: Callable[[Progress], None] | None = None,
+        onProgress: Callable[[FitProgress], None] | None = None,
     ) -> Any:
         header = read_header(find_prior(prior))
         with warnings.catch_warnings():
@@ -115,35 +113,29 @@ class Refiner:
             # go first.
             warnings.simplefilter("always", DalsWarning, append=True)
             request = Request(
-                observation=read(),
-                prior=header.path,
-                organ=organ_of(header.name),
-                changes=settings or {},
-                device=device,
-                remesh=remesh,
-                model=model,
+                observation=read(), prior=header.path, changes=settings or {}, device=device, remesh=remesh
             )
-            self.session.start(request)
-            self._wait(request, onProgress)
+            self._run(request, organ_of(header.name), model, onProgress)
             for warning in self.session.warnings:
                 warnings.warn(warning, DalsWarning, stacklevel=3)
         return self.session.model
 
-    def _wait(self, request: Request, on_progress: Callable[[Progress], None] | None) -> None:
-        """Until the refinement has ended, whoever polls the session: a window may do so at the same time."""
-        heard: list[Event] = []
+    def _run(
+        self, request: Request, organ: Organ, model: Any, on_progress: Callable[[FitProgress], None] | None
+    ) -> None:
+        """Start and wait for the end, while a window may go on."""
+        heard: list[Event] = []  # told from here: Qt swallows what is raised in a slot
         self.session.listeners.append(heard.append)
         try:
+            self.session.start(request, organ=organ, model=model)
             while self.session.request is request:
-                self.session.poll()
+                self.session.wait(_WAIT_S)
                 if self._breathe is not None:
                     self._breathe()
                 for event in heard:
-                    if isinstance(event, Progress) and on_progress is not None:
+                    if isinstance(event, FitProgress) and on_progress is not None:
                         on_progress(event)
                 heard.clear()
-                if self.session.request is request:
-                    time.sleep(_PAUSE_S)
         except BaseException:
             if self.session.request is request:
                 self.session.cancel()
@@ -151,7 +143,7 @@ class Refiner:
         finally:
             self.session.listeners.remove(heard.append)
         outcome = self.session.outcome
-        if isinstance(outcome, Failed):
-            raise error_of(outcome)
-        if not isinstance(outcome, Finished):
+        if isinstance(outcome, FitFailed):
+            raise outcome.exception()
+        if not isinstance(outcome, FitFinished):
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")

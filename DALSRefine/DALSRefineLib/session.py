@@ -4,58 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dals.geometry.mesh import TriangleMesh
 from dals.model.fit_state import FitState
-from dals.observations import Observation
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.outputs import new_model, show_mesh
 from DALSRefineLib.priors import Organ
-from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress
-from DALSRefineLib.process.runner import Runner
+from DALSRefineLib.process.jobs import Event, FitFinished, FitProgress, Outcome, Request
+from DALSRefineLib.process.runner import ProcessRunner
 
 REPORT_ATTRIBUTE = "DALSRefine.report"
 WARNINGS = "warnings"
 """In the report that is saved with the model."""
 _PREVIEW_OPACITY = 0.5
 _MOST_UNDOS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is to be refined, and how.
-
-    Attributes
-    ----------
-    observation : Observation
-        RAS mm, world.
-    prior : Path
-    organ : Organ
-        Name and colour of the result.
-    changes : mapping
-        Fit settings that differ from the task's defaults.
-    device : str
-    remesh : bool
-    warm : bool
-        Go on from the last result, if that was made with the same prior.
-    model : vtkMRMLModelNode or None
-        Receives the result; None makes a new node.
-    warnings : tuple of str
-        What was noticed in the input, to be told with the result.
-    """
-
-    observation: Observation
-    prior: Path
-    organ: Organ
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    device: str = "auto"
-    remesh: bool = False
-    warm: bool = False
-    model: Any = None
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +34,15 @@ class Result:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """Where a result goes, and what is told with it."""
+
+    organ: Organ
+    model: Any
+    warnings: tuple[str, ...]
+
+
 class RefineSession:
     """Runs one refinement at a time and keeps the scene in step with it.
 
@@ -78,25 +52,27 @@ class RefineSession:
     Parameters
     ----------
     scene : vtkMRMLScene
-    runner : Runner
+    runner : ProcessRunner
 
     Attributes
     ----------
     listeners : list of callable
-        Told of each event, after the scene is up to date with it, by whomever the session is polled.
+        Told of each event, after the scene is up to date with it.
     """
 
-    def __init__(self, scene: Any, runner: Runner) -> None:
+    def __init__(self, scene: Any, runner: ProcessRunner) -> None:
         self.scene, self._runner = scene, runner
         self.listeners: list[Callable[[Event], object]] = []
         self._request: Request | None = None
+        self._target: _Target | None = None
         self._preview: Any = None
         self._model: Any = None
         self._results: list[Result] = []
-        self._outcome: Finished | Failed | Cancelled | None = None
+        self._outcome: Outcome | None = None
+        runner.on_event = self._take
 
     @property
-    def outcome(self) -> Finished | Failed | Cancelled | None:
+    def outcome(self) -> Outcome | None:
         """How the last refinement ended; None while one is under way or before the first."""
         return self._outcome
 
@@ -129,47 +105,45 @@ class RefineSession:
         """Let the worker load torch while the user draws; returns at once."""
         self._runner.warm_up()
 
-    def start(self, request: Request) -> None:
-        """Begin; a refinement that is under way is given up for this one."""
+    def start(
+        self,
+        request: Request,
+        *,
+        organ: Organ,
+        model: Any = None,
+        warm: bool = False,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        """Begin; a refinement that is under way is given up for this one.
+
+        Parameters
+        ----------
+        request : Request
+        organ : Organ
+            Name and colour of the result.
+        model : vtkMRMLModelNode or None
+            Receives the result; None makes a new node.
+        warm : bool
+            Go on from the last result, if that was made with the same prior.
+        warnings : tuple of str
+            What was noticed in the input, to be told with the result.
+        """
         self._outcome = None
-        if self._request is not None and self._request.organ != request.organ:
+        if self._target is not None and self._target.organ != organ:
             self._end()  # else its preview goes on showing the new fit
         last = self.result
-        warm = request.warm and last is not None and last.prior == request.prior and self.model is not None
-        self._runner.start(
-            Job(
-                prior=request.prior,
-                observation=request.observation,
-                changes=request.changes,
-                device=request.device,
-                start=last.state if warm and last is not None else None,
-                remesh=request.remesh,
-            )
-        )
-        self._request = request
+        if warm and last is not None and last.prior == request.prior and self.model is not None:
+            request = replace(request, start=last.state)
+        self._request, self._target = request, _Target(organ, model, warnings)
+        self._runner.start(request)
 
-    def poll(self) -> list[Event]:
-        """Take what the worker has to tell, and bring the scene up to date with it. Never waits."""
-        events = self._runner.poll()
-        previews = [event.mesh for event in events if isinstance(event, Progress) and event.mesh is not None]
-        if previews and self.running:
-            self._show_preview(previews[-1])
-        for event in events:
-            if isinstance(event, Finished) and self._request is not None:
-                self._finish(event, self._request)
-            if isinstance(event, (Finished, Failed, Cancelled)):
-                self._end()
-                self._outcome = event
-        for event in events:
-            for listener in list(self.listeners):
-                listener(event)
-        return events
+    def wait(self, seconds: float) -> None:
+        """Let events come, for scripts; returns after so many seconds or sooner."""
+        self._runner.wait(seconds)
 
     def cancel(self) -> None:
         """Give up; the last finished result stays. Returns at once."""
         self._runner.cancel()
-        self._end()
-        self._outcome = Cancelled()
 
     @property
     def can_undo(self) -> bool:
@@ -184,9 +158,7 @@ class RefineSession:
 
     def forget(self) -> None:
         """The scene is closed: no refinement, no results."""
-        if self.running:
-            self._runner.cancel()
-        self._end()
+        self._runner.cancel()
         self._results.clear()
         self._model = None
 
@@ -195,14 +167,31 @@ class RefineSession:
         self.forget()
         self._runner.close()
 
-    def _finish(self, event: Finished, request: Request) -> None:
-        wanted = request.model if _is_in(self.scene, request.model) else None
+    def _take(self, event: Event) -> None:
+        """Bring the scene up to date with what the runner tells."""
+        target, request = self._target, self._request
+        if target is None or request is None:
+            return
+        try:
+            if isinstance(event, FitProgress) and event.mesh is not None:
+                self._show_preview(event.mesh, target.organ)
+            elif isinstance(event, FitFinished):
+                self._finish(event, request, target)
+        finally:
+            if isinstance(event, Outcome):
+                self._end()
+                self._outcome = event
+        for listener in list(self.listeners):
+            listener(event)
+
+    def _finish(self, event: FitFinished, request: Request, target: _Target) -> None:
+        wanted = target.model if _is_in(self.scene, target.model) else None
         if wanted is None:
-            wanted = new_model(self.scene, event.mesh, name=request.organ.name, colour=request.organ.colour)
+            wanted = new_model(self.scene, event.mesh, name=target.organ.name, colour=target.organ.colour)
         if wanted is not self._model:
             self._results.clear()  # undo is for one node
         self._model = wanted
-        told = (*request.warnings, *event.warnings)
+        told = (*target.warnings, *event.warnings)
         self._results.append(Result(event.mesh, event.report, event.state, request.prior, told))
         del self._results[:-_MOST_UNDOS]
         self._show_result(self._results[-1])
@@ -212,10 +201,8 @@ class RefineSession:
         report = {**result.report, WARNINGS: list(result.warnings)}
         self._model.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
 
-    def _show_preview(self, mesh: TriangleMesh) -> None:
-        assert self._request is not None
+    def _show_preview(self, mesh: TriangleMesh, organ: Organ) -> None:
         if not _is_in(self.scene, self._preview):
-            organ = self._request.organ
             name = _("{organ} (being refined)").format(organ=organ.name)
             self._preview = new_model(self.scene, mesh, name=name, colour=organ.colour, opacity=_PREVIEW_OPACITY)
             self._preview.SetSaveWithScene(False)
@@ -226,7 +213,7 @@ class RefineSession:
             show_mesh(self._preview, mesh)
 
     def _end(self) -> None:
-        self._request = None
+        self._request = self._target = None
         preview, self._preview = self._preview, None
         if _is_in(self.scene, preview):
             display = preview.GetDisplayNode()

@@ -66,11 +66,12 @@ def write(folder: Path) -> None:
     from dals.io.atomic import atomic_path
 
     stage = Stage()
+    from DALSRefineLib.process.plain_process import PlainProcess
     from DALSRefineLib.process.runner import ProcessRunner
     from DALSRefineLib.scripting import Refiner
     from DALSRefineLib.session import RefineSession
 
-    session = RefineSession(stage.scene, ProcessRunner(sys.executable))
+    session = RefineSession(stage.scene, ProcessRunner(PlainProcess, python=sys.executable))
     try:
         pictures = make(stage, Refiner(session))
     finally:

@@ -1,14 +1,26 @@
 """What Slicer's side adds to a fit: `python Testing/benchmarks/slicer_layer.py` where slicer-core is installed.
 
-The shipped liver prior on a made-up liver, from three curve nodes and from a segment of 512 x 512 x 100 voxels. For
-each: seconds from the nodes to the observation, of handing over the job, and of showing the result; their sum beside
-the fit; and the share of the fit's time that previews take, in the fitting process and in Slicer's.
+The shipped liver prior on a made-up liver, from three curve nodes and from a segment of 512 x 512 x 100 voxels. Printed
+are seconds, medians over the repeats:
+
+nodes, sent, shown, sum
+    From the nodes to the observation, of handing over the request, of showing the result, and their sum.
+there_and_back
+    From the start until the fit is heard to have its input, and of packing and unpacking the result.
+cancelled
+    From the cancelling of a fit until the process has taken up the next one, input included.
+fit, report
+    As the fitting process takes them.
+
+`preview_percent` is the share of the fit's time that previews take in the fitting process,
+`slicer_preview_percent` the same in Slicer's.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,13 +45,16 @@ from dals.geometry.voxelisation import mesh_to_label_map
 from dals.model.prior_files import find_prior
 from DALSRefineLib.nodes.inputs import contours_from_curves, segmentation_from_node
 from DALSRefineLib.priors import organ_of
-from DALSRefineLib.process.jobs import Failed, Finished, Progress
+from DALSRefineLib.process.jobs import Event, FitFinished, FitProgress, FitStarted, Request
+from DALSRefineLib.process.messages import event_message, event_of
+from DALSRefineLib.process.plain_process import PlainProcess
 from DALSRefineLib.process.runner import ProcessRunner
-from DALSRefineLib.session import RefineSession, Request
+from DALSRefineLib.process.wire import pack, unpack
+from DALSRefineLib.session import RefineSession
 
 SHAPE_KJI = (100, 512, 512)
 SPACING = (0.7, 0.7, 2.5)
-PAUSE_S = 0.05  # of the panel's timer
+ENDLESS = {"shared_steps": 10_000_000}
 
 
 def main() -> int:
@@ -55,15 +70,17 @@ def main() -> int:
         "contours": lambda: contours_from_curves(curves),
         "segmentation": lambda: segmentation_from_node(node, identifier),
     }
-    runner = ProcessRunner(sys.executable)
-    session = RefineSession(APP.scene, runner)
+    runner = ProcessRunner(PlainProcess, python=sys.executable)
+    bench = Bench(RefineSession(APP.scene, runner), runner, options.device)
     try:
-        _measure(session, sources["contours"], options.device, {"shared_steps": 2, "local_steps": 2})  # loads torch
+        bench.measure(sources["contours"], {"shared_steps": 2, "local_steps": 2})  # loads torch
         for name, source in sources.items():
-            rows = [_measure(session, source, options.device, {}) for _ in range(options.repeats)]
-            print(f"{name:13s} " + "  ".join(f"{key} {np.median([row[key] for row in rows]):.4g}" for key in rows[0]))
+            rows = [bench.measure(source, {}) for _ in range(options.repeats)]
+            figures = {key: np.median([row[key] for row in rows]) for key in rows[0]}
+            figures["cancelled_s"] = np.median([bench.cancel(source) for _ in range(options.repeats)])
+            print(f"{name:13s} " + "  ".join(f"{key} {value:.4g}" for key, value in figures.items()))
     finally:
-        session.close()
+        bench.session.close()
     return 0
 
 
@@ -77,49 +94,78 @@ def _segment(truth: TriangleMesh) -> tuple[Any, str]:
     return node, add_segment(node, mesh_to_label_map(truth, grid))
 
 
-def _measure(
-    session: RefineSession, source: Callable[[], Any], device: str, changes: dict[str, Any]
-) -> dict[str, float]:
-    """One refinement, polled as the panel does, into the result's node of the one before."""
-    times = [time.monotonic()]
-    observation = source()
-    times.append(time.monotonic())
-    session.start(
-        Request(
-            observation=observation,
-            prior=find_prior("liver"),
-            organ=organ_of("liver"),
-            device=device,
-            changes=changes,
-            model=session.model,
-        )
-    )
-    times.append(time.monotonic())
-    previews_s = shown_s = 0.0
-    while session.running:
-        time.sleep(PAUSE_S)
+class Bench:
+    """Times what a session does."""
+
+    def __init__(self, session: RefineSession, runner: ProcessRunner, device: str) -> None:
+        self.session, self.device = session, device
+        self._take = runner.on_event
+        self._told: list[tuple[Event, float, float]] = []  # when it came, and how long the session took over it
+        runner.on_event = self._time
+
+    def measure(self, source: Callable[[], Any], changes: dict[str, Any]) -> dict[str, float]:
+        """One refinement into the result's node of the one before."""
+        times = [time.monotonic()]
+        observation = source()
+        times.append(time.monotonic())
+        self._start(observation, changes)
+        times.append(time.monotonic())
+        while self.session.running:
+            self.session.wait(0.02)
+        if self.session.result is None or not isinstance(self.session.outcome, FitFinished):
+            raise RuntimeError(self.session.outcome)
+        report, (nodes_s, sent_s) = self.session.result.report, np.diff(times)
+        fit_s = report["timings_s"]["fit"]
+        started_s = next(when for event, when, _ in self._told if isinstance(event, FitStarted)) - times[1]
+        shown_s = self._told[-1][2]
+        previews_s = sum(took for event, _, took in self._told if isinstance(event, FitProgress) and event.mesh)
+        return {
+            "nodes_s": nodes_s,
+            "sent_s": sent_s,
+            "shown_s": shown_s,
+            "sum_s": nodes_s + sent_s + shown_s,
+            "there_and_back_s": started_s + _way_back_s(self.session.outcome),
+            "fit_s": fit_s,
+            "report_s": report["timings_s"]["report"],
+            "previews": report["previews"]["count"],
+            "preview_percent": 100 * report["previews"]["seconds"] / fit_s,
+            "slicer_preview_percent": 100 * previews_s / fit_s,
+        }
+
+    def cancel(self, source: Callable[[], Any]) -> float:
+        """Cancel a fit that is under way, and start the next one."""
+        observation = source()
+        self._start(observation, ENDLESS)
+        self._until(FitProgress)
+        self._told.clear()
         began = time.monotonic()
-        events = session.poll()
+        self.session.cancel()
+        self._start(observation, ENDLESS)
+        self._until(FitStarted)
         took = time.monotonic() - began
-        if any(isinstance(event, Finished) for event in events):
-            shown_s = took
-        elif any(isinstance(event, Progress) and event.mesh is not None for event in events):
-            previews_s += took
-    if isinstance(session.outcome, Failed) or session.result is None:
-        raise RuntimeError(session.outcome)
-    report, (nodes_s, sent_s) = session.result.report, np.diff(times)
-    fit_s = report["timings_s"]["fit"]
-    return {
-        "nodes_s": nodes_s,
-        "sent_s": sent_s,
-        "shown_s": shown_s,
-        "sum_s": nodes_s + sent_s + shown_s,
-        "fit_s": fit_s,
-        "report_s": report["timings_s"]["report"],
-        "previews": report["previews"]["count"],
-        "preview_percent": 100 * report["previews"]["seconds"] / fit_s,
-        "slicer_preview_percent": 100 * previews_s / fit_s,
-    }
+        self.session.cancel()
+        return took
+
+    def _start(self, observation: Any, changes: dict[str, Any]) -> None:
+        self._told.clear()
+        request = Request(observation=observation, prior=find_prior("liver"), device=self.device, changes=changes)
+        self.session.start(request, organ=organ_of("liver"), model=self.session.model)
+
+    def _until(self, kind: type[Event]) -> None:
+        while not any(isinstance(event, kind) for event, _, _ in self._told):
+            self.session.wait(0.02)
+
+    def _time(self, event: Event) -> None:
+        began = time.monotonic()
+        self._take(event)
+        self._told.append((event, began, time.monotonic() - began))
+
+
+def _way_back_s(event: FitFinished) -> float:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        event_of(unpack(pack(event_message(event, 1), Path(folder)), Path(folder)))
+    return time.monotonic() - began
 
 
 if __name__ == "__main__":

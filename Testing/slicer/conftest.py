@@ -56,8 +56,9 @@ def outputs(app):
 @pytest.fixture(scope="session")
 def process():
     """One fitting process for all tests that fit for real: torch is loaded once."""
+    from DALSRefineLib.process.plain_process import PlainProcess
     from DALSRefineLib.process.runner import ProcessRunner
 
-    runner = ProcessRunner(sys.executable)
+    runner = ProcessRunner(PlainProcess, python=sys.executable)
     yield runner
     runner.close()

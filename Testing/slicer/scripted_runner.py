@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dals.geometry.mesh import TriangleMesh
-from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, FitState, Job, Progress
+from dals.model.fit_state import FitState
+from dals.model.pose import Pose
+from DALSRefineLib.process.jobs import Event, FitCancelled, FitFinished, FitProgress, Outcome, Request
 
 REPORT = {
     "volume_ml": 113.1,
@@ -18,48 +22,47 @@ REPORT = {
 
 
 class ScriptedRunner:
-    """The `Runner` protocol; `say` gives what the next poll tells of the job that runs."""
+    """In place of a `ProcessRunner`; `say` tells of the fit that runs."""
 
     def __init__(self) -> None:
-        self.jobs: list[Job] = []
+        self.requests: list[Request] = []
         self.closed = False
         self.running = False
-        self._events: list[Event] = []
+        self.on_event: Callable[[Event], object] = lambda event: None
 
     def warm_up(self) -> None:
         assert not self.closed
 
-    def start(self, job: Job) -> None:
+    def start(self, request: Request) -> None:
         assert not self.closed
-        self.jobs.append(job)
-        self.running, self._events = True, []
+        self.requests.append(request)
+        self.running = True
 
     def say(self, *events: Event) -> None:
-        assert self.running, "nothing is heard of an abandoned job"
-        self._events += events
+        for event in events:
+            assert self.running, "nothing is heard of an abandoned fit"
+            self.running = not isinstance(event, Outcome)
+            self.on_event(event)
 
-    def poll(self) -> list[Event]:
-        events, self._events = self._events, []
-        if any(isinstance(event, (Finished, Failed, Cancelled)) for event in events):
-            self.running = False
-        return events
+    def wait(self, seconds: float) -> None:
+        assert seconds > 0
 
     def cancel(self) -> None:
         if self.running:
-            self.running, self._events = False, [Cancelled()]
+            self.say(FitCancelled())
 
     def close(self) -> None:
-        self.closed, self.running, self._events = True, False, []
+        self.closed, self.running = True, False
 
 
-def finished(mesh: TriangleMesh, *, warnings=(), **report) -> Finished:
+def finished(mesh: TriangleMesh, *, warnings=(), **report) -> FitFinished:
     """A result; keyword arguments go into its report."""
-    return Finished(mesh, {**REPORT, **report}, start_state(float(mesh.area)), tuple(warnings))
+    return FitFinished(mesh, {**REPORT, **report}, start_state(float(mesh.area)), tuple(warnings))
 
 
 def start_state(scale: float) -> FitState:
-    return FitState(scale, np.zeros(3), np.eye(3), np.zeros(3, dtype=np.float32), None, 3)
+    return FitState(Pose(scale, np.zeros(3), np.eye(3)), np.zeros(3, dtype=np.float32), None, 3)
 
 
-def progress(mesh: TriangleMesh | None = None, step=1) -> Progress:
-    return Progress("shared", step, 10, 2.5, 1.0, mesh)
+def progress(mesh: TriangleMesh | None = None, step=1) -> FitProgress:
+    return FitProgress("shared", step, 10, 2.5, 1.0, mesh)

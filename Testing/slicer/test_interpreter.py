@@ -73,17 +73,3 @@ def test_an_unknown_executable_is_no_error(slicer, monkeypatch):
     monkeypatch.setattr(sys, "executable", None)
     with pytest.raises(DalsError):
         interpreter.worker_python()
-
-
-def test_packages_in_unusual_places_are_found(tmp_path, monkeypatch):
-    (tmp_path / "unusual_package.py").write_text("answer = 42\n")
-    monkeypatch.setattr(sys, "path", ["", Path("not text"), str(tmp_path), *sys.path])
-    monkeypatch.setenv("DALS_MARK", "kept")
-    environment = interpreter.worker_environment()
-    assert environment["DALS_MARK"] == "kept"
-    assert environment["PYTORCH_ENABLE_MPS_FALLBACK"] == "1", "torch heeds it only if it is there from the beginning"
-    assert "" not in environment["PYTHONPATH"].split(os.pathsep)
-    code = "import unusual_package; print(unusual_package.answer)"
-    found = interpreter.worker_python()
-    done = subprocess.run([found, "-c", code], capture_output=True, text=True, check=False, env=environment)
-    assert done.stdout.strip() == "42", done.stderr

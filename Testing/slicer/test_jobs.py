@@ -1,9 +1,8 @@
-"""Jobs and events survive the way to the fitting process and back."""
+"""Requests and events survive the way to the fitting process and back."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 import subprocess
 import sys
@@ -13,44 +12,37 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dals.errors import InputError
+from dals.errors import DalsError, InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
-from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
+from dals.model.fit_state import FitState
+from dals.model.pose import Pose
+from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
 from DALSRefineLib.process.fit_progress import RemainingTime, StepTeller
 from DALSRefineLib.process.jobs import (
-    Cancelled,
     Event,
-    Failed,
-    Finished,
-    FitState,
-    Job,
-    Observation,
-    Progress,
-    Started,
+    FitCancelled,
+    FitFailed,
+    FitFinished,
+    FitProgress,
+    FitStarted,
+    Request,
 )
-from DALSRefineLib.process.messages import event_message, event_of, job_message, job_of
-from DALSRefineLib.process.wire import Message, WireError, read_message, write_message
+from DALSRefineLib.process.messages import event_message, event_of, request_message, request_of
+from DALSRefineLib.process.wire import Message, WireError, pack, unpack
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
 MESH = TriangleMesh(np.random.default_rng(1).normal(size=(4, 3)), np.array([[0, 1, 2], [0, 2, 3]]))
 STATE = FitState(
-    91.5,
-    np.array([1.0, -2.0, 3.5]),
-    np.eye(3)[[1, 2, 0]],
+    Pose(91.5, np.array([1.0, -2.0, 3.5]), np.eye(3)[[1, 2, 0]]),
     np.arange(4, dtype=np.float32),
     np.arange(24, dtype=np.float32).reshape(6, 4),
     2,
 )
 
 
-def travelled(message: Message) -> Message:
-    stream = io.BytesIO()
-    write_message(stream, message.kind, message.fields, message.arrays)
-    stream.seek(0)
-    arrived = read_message(stream)
-    assert arrived is not None
-    return arrived
+def travelled(message: Message, folder: Path) -> Message:
+    return unpack(pack(message, folder), folder)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -82,61 +74,70 @@ OBSERVATIONS: dict[str, Observation] = {
     "points": PointCloud(np.random.default_rng(2).normal(size=(20, 3))),
     "contours": PlanarContours((circle(0, clicked=False), circle(1, clicked=True), circle(2, clicked=False))),
     "segmentation": Segmentation(label_map()),
+    "probabilities": Segmentation(
+        label_map(), np.random.default_rng(3).random(label_map().array.shape, dtype=np.float32)
+    ),
 }
 
 
 @pytest.mark.parametrize("task", OBSERVATIONS)
-def test_a_job_survives_the_way(task: str) -> None:
-    changes = {
-        "lambda_dir": math.inf,
-        "initial_scales": (0.8, 1.0),
-        "seed": 3,
-        "removing_folds": False,
-        "rotating": True,
-    }
-    job = Job(Path("priors") / "léber.safetensors", OBSERVATIONS[task], changes, "cpu", STATE, True, math.inf)
-    message = travelled(job_message(job, 7))
-    assert message.fields["job"] == 7
-    assert same(job_of(message), job)
+def test_a_request_survives_the_way(task: str, tmp_path: Path) -> None:
+    request = Request(
+        observation=OBSERVATIONS[task],
+        prior=Path("priors") / "léber.safetensors",
+        changes={
+            "lambda_dir": math.inf,
+            "initial_scales": (0.8, 1.0),
+            "seed": 3,
+            "removing_folds": False,
+            "rotating": True,
+        },
+        device="cpu",
+        start=STATE,
+        remesh=True,
+        preview_seconds=math.inf,
+    )
+    message = travelled(request_message(request, 7), tmp_path)
+    assert message.fields["number"] == 7
+    assert same(request_of(message), request)
 
 
-def test_a_job_without_options_survives_the_way() -> None:
-    job = Job(Path("liver.safetensors"), OBSERVATIONS["points"])
-    assert same(job_of(travelled(job_message(job, 0))), job)
+def test_a_request_without_options_survives_the_way(tmp_path: Path) -> None:
+    request = Request(observation=OBSERVATIONS["points"], prior=Path("liver.safetensors"))
+    assert same(request_of(travelled(request_message(request, 0), tmp_path)), request)
 
 
-def test_a_start_without_latents_of_vertices_survives_the_way() -> None:
+def test_a_start_without_latents_of_vertices_survives_the_way(tmp_path: Path) -> None:
     start = dataclasses.replace(STATE, local=None)
-    job = Job(Path("liver.safetensors"), OBSERVATIONS["points"], start=start)
-    assert same(job_of(travelled(job_message(job, 0))).start, start)
+    request = Request(observation=OBSERVATIONS["points"], prior=Path("liver.safetensors"), start=start)
+    assert same(request_of(travelled(request_message(request, 0), tmp_path)).start, start)
 
 
 EVENTS: dict[str, Event] = {
-    "started": Started("cuda:0", None),
-    "started, total known": Started("cpu", 150),
-    "progress": Progress("shared", 3, 150, 4.5, None),
-    "progress with preview": Progress("local", 149, 150, math.nan, math.inf, MESH),
-    "empty preview": Progress("local", 1, 2, 0.0, 0.5, TriangleMesh(np.empty((0, 3)), np.empty((0, 3), dtype=int))),
-    "finished": Finished(MESH, {"volume_ml": 1500.5, "rows": [{"mean": math.inf}]}, STATE, ("Größe", "b")),
-    "failed": Failed("The contours contradict each other.", "Traceback ...\n", "InputError"),
-    "cancelled": Cancelled(),
+    "started": FitStarted("cuda:0"),
+    "progress": FitProgress("shared", 3, 150, 4.5, None),
+    "progress with preview": FitProgress("local", 149, 150, math.nan, math.inf, MESH),
+    "empty preview": FitProgress("local", 1, 2, 0.0, 0.5, TriangleMesh(np.empty((0, 3)), np.empty((0, 3), dtype=int))),
+    "finished": FitFinished(MESH, {"volume_ml": 1500.5, "rows": [{"mean": math.inf}]}, STATE, ("Größe", "b")),
+    "failed": FitFailed("The contours contradict each other.", "Traceback ...\n", "InputError"),
+    "cancelled": FitCancelled(),
 }
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_an_event_survives_the_way(name: str) -> None:
-    message = travelled(event_message(EVENTS[name], 12))
-    assert message.fields["job"] == 12
+def test_an_event_survives_the_way(name: str, tmp_path: Path) -> None:
+    message = travelled(event_message(EVENTS[name], 12), tmp_path)
+    assert message.fields["number"] == 12
     assert same(event_of(message), EVENTS[name])
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        Message("telegram", {"job": 1}),
-        Message("progress", {"job": 1, "stage": "shared"}),
-        Message("progress", {"job": 1, "weather": "fine"}),
-        Message("finished", {"job": 1, "report": {}, "warnings": [], "state": {"scale": 1.0, "level": 2}}),
+        Message("Telegram", {"number": 1}),
+        Message("FitProgress", {"number": 1, "stage": "shared"}),
+        Message("FitProgress", {"number": 1, "weather": "fine"}),
+        Message("FitFinished", {"number": 1, "report": {}, "warnings": [], "state": {"scale": 1.0, "level": 2}}),
     ],
 )
 def test_what_is_no_event_is_refused_with_a_sentence(message: Message) -> None:
@@ -144,16 +145,17 @@ def test_what_is_no_event_is_refused_with_a_sentence(message: Message) -> None:
         event_of(message)
 
 
-def test_what_is_no_job_is_refused_with_a_sentence() -> None:
+def test_what_is_no_request_is_refused_with_a_sentence() -> None:
     with pytest.raises(WireError, match=r"^A message of kind .*\.$"):
-        job_of(Message("job", {"job": 1, "prior": "liver"}))
+        request_of(Message("Request", {"number": 1, "prior": "liver"}))
 
 
-def test_a_job_whose_contours_contradict_each_other_says_so() -> None:
-    message = job_message(Job(Path("liver.safetensors"), OBSERVATIONS["contours"]), 1)
-    larger = {name: a * (3.0 if name.startswith("contour0") else 1.0) for name, a in message.arrays.items()}
-    with pytest.raises(InputError, match="contradict each other"):
-        job_of(Message(message.kind, message.fields, larger))
+@pytest.mark.parametrize(("name", "kind"), [("InputError", InputError), ("no such error", DalsError)])
+def test_a_failure_is_raised_as_what_it_was(name: str, kind: type[DalsError]) -> None:
+    error = FitFailed("The liver is inside out.", "Traceback ...", name).exception()
+    assert type(error) is kind
+    assert str(error) == "The liver is inside out."
+    assert "Traceback" in str(error.__cause__)
 
 
 def test_slicers_side_needs_no_torch() -> None:
@@ -199,7 +201,7 @@ class FakeFit:
     def mesh(self) -> TriangleMesh:
         return MESH
 
-    def run(self, told: list[Progress], *, preview_seconds: float, steps: int = 101) -> StepTeller:
+    def run(self, told: list[FitProgress], *, preview_seconds: float, steps: int = 101) -> StepTeller:
         teller = StepTeller(
             told.append,
             lambda: self.step < steps,
@@ -215,7 +217,7 @@ class FakeFit:
 
 
 def test_previews_and_losses_are_looked_at_as_rarely_as_asked() -> None:
-    fit, told = FakeFit(), list[Progress]()
+    fit, told = FakeFit(), list[FitProgress]()
     teller = fit.run(told, preview_seconds=0.95)
     previews = [progress for progress in told if progress.mesh is not None]
     assert fit.looks == len(previews) == teller.previews == 10
@@ -225,7 +227,7 @@ def test_previews_and_losses_are_looked_at_as_rarely_as_asked() -> None:
 
 
 def test_without_previews_the_loss_is_still_told() -> None:
-    fit, told = FakeFit(), list[Progress]()
+    fit, told = FakeFit(), list[FitProgress]()
     fit.run(told, preview_seconds=math.inf)
     assert all(progress.mesh is None for progress in told)
     assert 5 < fit.looks < 15
@@ -233,7 +235,7 @@ def test_without_previews_the_loss_is_still_told() -> None:
 
 
 def test_fast_steps_do_not_flood_the_pipe() -> None:
-    fit, told = FakeFit(20_000), list[Progress]()
+    fit, told = FakeFit(20_000), list[FitProgress]()
     clock = iter(np.arange(0, 100, 0.001))  # a millisecond passes whenever somebody looks
     teller = StepTeller(told.append, lambda: True, local_steps=0, preview_seconds=math.inf, clock=lambda: next(clock))
     for step in range(1, 2001):
@@ -244,7 +246,7 @@ def test_fast_steps_do_not_flood_the_pipe() -> None:
 
 
 def test_a_fit_that_nobody_wants_ends() -> None:
-    fit, told = FakeFit(), list[Progress]()
+    fit, told = FakeFit(), list[FitProgress]()
     fit.run(told, preview_seconds=0.2, steps=30)
     assert fit.step == 30
     assert told[-1].step == 29

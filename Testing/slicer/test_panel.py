@@ -8,7 +8,6 @@ source describes them. What passes here can still fail in Slicer; `DALSRefineTes
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.machinery
 import os
 import subprocess
@@ -463,25 +462,25 @@ def test_cancel_leaves_no_trace(with_contours, slicer):
 
 
 def test_a_moved_point_refines_again_after_a_pause(with_contours, sample, slicer, monkeypatch):
-    panel, requests, start = with_contours, [], with_contours.session.start
-    monkeypatch.setattr(panel.session, "start", lambda request: (requests.append(request), start(request)))
+    panel, starts, start = with_contours, [], with_contours.session.start
+    monkeypatch.setattr(panel.session, "start", lambda *request, **how: (starts.append(how), start(*request, **how)))
     first = refine(slicer, panel)
     before = first.GetMTime()
     panel.ui.autoRefineCheckBox.click()
     r, a, s = sample[1].GetNthControlPointPosition(0)
     sample[1].SetNthControlPointPosition(0, r + 6.0, a, s)
     slicer.app.processEvents()
-    assert len(requests) == 1, "the hand has not come to rest"
-    wait_for(slicer, lambda: len(requests) == 2)
+    assert len(starts) == 1, "the hand has not come to rest"
+    wait_for(slicer, lambda: len(starts) == 2)
     wait_for(slicer, lambda: not panel.session.running)
-    assert [request.warm for request in requests] == [False, True]
+    assert [how["warm"] for how in starts] == [False, True]
     assert panel.parameters.result is first
     assert first.GetMTime() > before
 
 
 def test_a_moved_point_starts_no_first_fit(with_contours, sample, slicer, monkeypatch):
     panel, requests = with_contours, []
-    monkeypatch.setattr(panel.session, "start", requests.append)
+    monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
     monkeypatch.setattr(panel.source, "changed", lambda: True)  # at each tick
     panel.ui.autoRefineCheckBox.click()
     assert panel.ui.refineButton.enabled
@@ -492,15 +491,20 @@ def test_a_moved_point_starts_no_first_fit(with_contours, sample, slicer, monkey
     assert requests == [], "some model is no earlier result"
 
 
-@pytest.mark.parametrize("where", ["poll", "observation"])
-def test_nothing_escapes_from_the_timer(with_contours, slicer, monkeypatch, application, caplog, where):
+@pytest.mark.parametrize("where", ["an event", "the timer"])
+def test_nothing_escapes_to_qt(with_contours, slicer, monkeypatch, application, caplog, where):
     panel = with_contours
     refine(slicer, panel)
     panel.ui.autoRefineCheckBox.click()
-    monkeypatch.setattr(panel.source, "changed", lambda: True)
-    monkeypatch.setattr(panel.session if where == "poll" else panel.source, where, lambda: 1 / 0)
-    panel._on_tick()
-    panel._on_tick()
+    if where == "an event":
+        monkeypatch.setattr(panel, "_show_event", lambda event: 1 / 0)
+        panel.ui.refineButton.click()
+        wait_for(slicer, lambda: not panel.session.running)
+    else:
+        monkeypatch.setattr(panel.source, "changed", lambda: True)
+        monkeypatch.setattr(panel.source, "observation", lambda: 1 / 0)
+        panel._on_tick()
+        panel._on_tick()
     assert "unexpected" in panel.ui.statusLabel.text
     assert caplog.text.count("ZeroDivisionError") == 1
     assert application.MESSAGES == []
@@ -515,7 +519,7 @@ def test_warnings_stay_with_their_result(with_contours, slicer, monkeypatch):
     panel, start, told = with_contours, with_contours.session.start, ["It touches the border.", "It looks unlike."]
     sentences = iter(told)
     monkeypatch.setattr(
-        panel.session, "start", lambda request: start(dataclasses.replace(request, warnings=(next(sentences),)))
+        panel.session, "start", lambda *request, **how: start(*request, **{**how, "warnings": (next(sentences),)})
     )
     for sentence in told:
         refine(slicer, panel)

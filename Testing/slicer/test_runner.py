@@ -7,18 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from listening import Listener, previews
 
-from dals.errors import DalsError, FitCancelledError, InputError, PriorError
-from dals.fitting import FitResult as Result
-from dals.fitting import fit
+from dals.errors import DalsError, InputError, PriorError
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -27,34 +28,42 @@ from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.template import icosphere
 from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
-from DALSRefineLib.process.fitting_job import fit_state
-from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job, Progress, Started
-from DALSRefineLib.process.messages import job_message
-from DALSRefineLib.process.runner import ProcessRunner, wait
-from DALSRefineLib.process.wire import read_message, write_message
+from dals.refinement import Refinement, refine
+from DALSRefineLib.process.jobs import FitCancelled, FitFailed, FitFinished, FitProgress, FitStarted, Request
+from DALSRefineLib.process.messages import request_message
+from DALSRefineLib.process.plain_process import PlainProcess
+from DALSRefineLib.process.runner import ProcessRunner
+from DALSRefineLib.process.wire import pack, unpack
 
 PROCESS = Path(__file__).resolve().parents[2] / "DALSRefine" / "DALSRefineLib" / "process"
-PATIENCE = 120.0
+PATIENCE = 60.0
 QUICK = {"shared_steps": 30, "local_steps": 10, "shared_level": 2, "level": 2, "points": 300, "points_per_plane": 150}
 ENDLESS = {**QUICK, "shared_steps": 10_000_000}
 
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[ProcessRunner]:
-    runner = ProcessRunner(sys.executable)
+    runner = ProcessRunner(PlainProcess, python=sys.executable)
     yield runner
     runner.close()
 
 
 @pytest.fixture
-def new_runner() -> Iterator[Callable[..., ProcessRunner]]:
-    """Makes runners that are closed in the end."""
+def listener(runner: ProcessRunner) -> Iterator[Listener]:
+    listener = Listener(runner)
+    yield listener
+    listener.runner.cancel()
+
+
+@pytest.fixture
+def new_listener() -> Iterator[Callable[..., Listener]]:
+    """Makes listeners to runners of their own, which are closed in the end."""
     with contextlib.ExitStack() as stack:
 
-        def make(python: str = sys.executable, environment: Mapping[str, str] | None = None) -> ProcessRunner:
-            made = ProcessRunner(python, environment)
+        def make(python: str = sys.executable, search_path: tuple[str, ...] = ()) -> Listener:
+            made = ProcessRunner(PlainProcess, python=python, search_path=[*search_path, *sys.path])
             stack.callback(made.close)
-            return made
+            return Listener(made)
 
         yield make
 
@@ -72,7 +81,14 @@ def observations(truth: TriangleMesh) -> dict[str, Observation]:
     middle = truth.vertices.mean(axis=0)
     loops = [section_loops(truth, middle + 4.0 * axis, axis)[0] for axis in np.eye(3)]
     contours = PlanarContours(tuple(Contour(loop, None, f"plane {k}") for k, loop in enumerate(loops)))
-    return {"points": PointCloud(truth.vertices), "contours": contours, "segmentation": segmentation_of(truth)}
+    return {
+        "points": PointCloud(truth.vertices),
+        "contours": contours,
+        "segmentation": segmentation_of(truth),
+        "probabilities": with_probabilities(segmentation_of(truth)),
+        "left and right": mirrored_twice(segmentation_of(truth), None),
+        "left": mirrored_twice(segmentation_of(truth), "left"),
+    }
 
 
 def segmentation_of(mesh: TriangleMesh) -> Segmentation:
@@ -82,39 +98,35 @@ def segmentation_of(mesh: TriangleMesh) -> Segmentation:
     return Segmentation(mesh_to_label_map(mesh, LabelMap(np.zeros(size[::-1], dtype=bool), matrix, "grid")))
 
 
-@pytest.fixture(scope="module")
-def job(ellipsoid_prior_file: Path, observations: dict[str, Observation]) -> Job:
-    return Job(ellipsoid_prior_file, observations["points"], QUICK, "cpu")
+def with_probabilities(segmentation: Segmentation) -> Segmentation:
+    """A network that is sure of the lower half alone, which the fit then follows more closely."""
+    label_map = segmentation.label_map
+    sure = np.where(label_map.array, 0.95, 0.05).astype(np.float32)
+    sure[len(sure) // 2 :] = np.where(label_map.array[len(sure) // 2 :], 0.6, 0.4)
+    return Segmentation(label_map, sure)
+
+
+def mirrored_twice(segmentation: Segmentation, component: Literal["left"] | None) -> Segmentation:
+    """The organ once more, on the other side of the body."""
+    label_map = segmentation.label_map
+    both = np.concatenate([label_map.array, label_map.array[:, :, ::-1]], axis=2)
+    return Segmentation(LabelMap(both, label_map.ijk_to_ras, "both"), component=component)
 
 
 @pytest.fixture(scope="module")
-def endless(job: Job) -> Job:
-    return replace(job, changes=ENDLESS, preview_seconds=0.0)
+def quick(ellipsoid_prior_file: Path, observations: dict[str, Observation]) -> Request:
+    return Request(observation=observations["points"], prior=ellipsoid_prior_file, changes=QUICK, device="cpu")
 
 
-def finish(runner: ProcessRunner, job: Job) -> tuple[Finished, list[Event]]:
-    events: list[Event] = []
-    runner.start(job)
-    return wait(runner, on_event=events.append, timeout=PATIENCE), events
+@pytest.fixture(scope="module")
+def endless(quick: Request) -> Request:
+    return replace(quick, changes=ENDLESS, preview_seconds=0.0)
 
 
-def until(runner: ProcessRunner, kind: type[Event]) -> Event:
-    """Poll until there is an event of a kind."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        for event in runner.poll():
-            if isinstance(event, kind):
-                return event
-        time.sleep(0.01)
-    raise TimeoutError(kind.__name__)
-
-
-def here(job: Job) -> Result:
-    """The same fit in this process."""
-    prior = load_prior(job.prior)
-    settings = job.observation.defaults.changed(**job.changes)
-    start = None if job.start is None else fit_state(job.start, prior)
-    return fit(prior, job.observation, settings=settings, start=start)
+def here(request: Request) -> Refinement:
+    """The same in this process."""
+    settings = request.observation.defaults.changed(**request.changes)
+    return refine(request.observation, request.prior, settings=settings, start=request.start, device="cpu")
 
 
 def assert_close(a: FloatArray, b: FloatArray, millimetres: float = 0.01) -> None:
@@ -135,75 +147,89 @@ def has_gone(process_id: int) -> bool:
 # --- results ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", ["points", "contours", "segmentation"])
+@pytest.mark.parametrize("task", ["points", "contours", "segmentation", "probabilities", "left and right", "left"])
 def test_a_fit_gives_what_it_gives_in_this_process(
-    task: str, runner: ProcessRunner, job: Job, observations: dict[str, Observation]
+    task: str, listener: Listener, quick: Request, observations: dict[str, Observation]
 ) -> None:
-    job = replace(job, observation=observations[task], changes={**QUICK, "seed": 4})
-    expected = here(job)
-    finished, _ = finish(runner, job)
+    request = replace(quick, observation=observations[task], changes={**QUICK, "seed": 4})
+    expected = here(request)
+    finished, _ = listener.finish(request)
     assert_close(finished.mesh.vertices, expected.mesh.vertices)
     np.testing.assert_array_equal(finished.mesh.faces, expected.mesh.faces)
-    assert finished.report["task"] == task
+    assert finished.warnings == expected.warnings
+    assert bool(finished.warnings) == (task == "left and right")
+    assert comparable(finished.report) == comparable(expected.report)
     assert finished.report["settings"]["seed"] == 4
-    assert finished.report["iterations"] == expected.steps
-    assert finished.report["volume_ml"] == pytest.approx(expected.mesh.volume / 1e3, rel=1e-4)
-    assert finished.state.scale == pytest.approx(expected.state.pose.scale, rel=1e-5)
-    assert not runner.running
+    assert finished.report["previews"]["count"] > 0
+    assert set(finished.report["timings_s"]) == {"prior", "fit", "remesh", "report"}
+    assert finished.state.pose.scale == pytest.approx(expected.state.pose.scale, rel=1e-5)
+    assert not listener.runner.running
 
 
-def test_infinite_settings_reach_the_fit(runner: ProcessRunner, job: Job) -> None:
-    finished, _ = finish(runner, replace(job, changes={**QUICK, "lambda_dir": float("inf")}))
+def comparable(value: Any) -> Any:
+    """A report without the times and with numbers to four digits."""
+    if isinstance(value, dict):
+        left_out = ("seconds", "timings_s", "previews")
+        return {name: comparable(each) for name, each in value.items() if name not in left_out}
+    if isinstance(value, list | tuple):
+        return [comparable(each) for each in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def test_infinite_settings_reach_the_fit(listener: Listener, quick: Request) -> None:
+    finished, _ = listener.finish(replace(quick, changes={**QUICK, "lambda_dir": float("inf")}))
     assert finished.report["settings"]["lambda_dir"] == "inf"
     assert finished.state.local is None
 
 
-def test_a_fit_goes_on_from_where_another_ended(runner: ProcessRunner, job: Job) -> None:
-    first, _ = finish(runner, job)
-    again = replace(job, start=first.state)
-    second, _ = finish(runner, again)
+def test_a_fit_goes_on_from_where_another_ended(listener: Listener, quick: Request) -> None:
+    first, _ = listener.finish(quick)
+    again = replace(quick, start=first.state)
+    second, _ = listener.finish(again)
     assert second.report["iterations"] < first.report["iterations"]
     assert_close(second.mesh.vertices, here(again).mesh.vertices)
 
 
-def test_a_start_from_another_prior_is_refused(runner: ProcessRunner, job: Job) -> None:
-    first, _ = finish(runner, job)
-    runner.start(replace(job, start=replace(first.state, shared=np.zeros(9, dtype=np.float32))))
+def test_a_start_from_another_prior_is_refused(listener: Listener, quick: Request) -> None:
+    first, _ = listener.finish(quick)
     with pytest.raises(InputError, match="another prior"):
-        wait(runner, timeout=PATIENCE)
+        listener.finish(replace(quick, start=replace(first.state, shared=np.zeros(9, dtype=np.float32))))
 
 
-def test_a_strange_size_is_warned_of(runner: ProcessRunner, job: Job, truth: TriangleMesh) -> None:
-    finished, _ = finish(runner, job)
+def test_a_strange_size_is_warned_of(listener: Listener, quick: Request, truth: TriangleMesh) -> None:
+    finished, _ = listener.finish(quick)
     assert finished.warnings == ()
-    finished, _ = finish(runner, replace(job, observation=PointCloud(truth.vertices / 1000)))
+    finished, _ = listener.finish(replace(quick, observation=PointCloud(truth.vertices / 1000)))
     assert len(finished.warnings) == 1
     assert "metres instead of millimetres" in finished.warnings[0]
 
 
-def test_a_prior_that_has_changed_is_loaded_again(runner: ProcessRunner, job: Job, tmp_path: Path) -> None:
+def test_a_prior_that_has_changed_is_loaded_again(listener: Listener, quick: Request, tmp_path: Path) -> None:
     path = tmp_path / "changing.safetensors"
-    path.write_bytes(job.prior.read_bytes())
-    finish(runner, replace(job, prior=path))
+    path.write_bytes(quick.prior.read_bytes())
+    listener.finish(replace(quick, prior=path))
     path.write_bytes(b"something else")
-    runner.start(replace(job, prior=path))
     with pytest.raises(PriorError, match="cannot be read"):
-        wait(runner, timeout=PATIENCE)
+        listener.finish(replace(quick, prior=path))
 
 
 # --- on the way ---------------------------------------------------------------------------------
 
 
-def test_progress_and_previews_arrive_in_order(runner: ProcessRunner, job: Job) -> None:
-    finished, events = finish(runner, replace(job, preview_seconds=0.0))
-    assert isinstance(events[0], Started)
+def test_progress_and_previews_arrive_in_order(listener: Listener, quick: Request) -> None:
+    finished, events = listener.finish(replace(quick, preview_seconds=0.0))
+    assert isinstance(events[0], FitStarted)
     assert events[0].device == "cpu"
     assert events[-1] is finished
-    steps = [event for event in events if isinstance(event, Progress)]
+    steps = [event for event in events if isinstance(event, FitProgress)]
     assert [event.step for event in steps] == list(range(1, 41))
     assert {event.total for event in steps} == {40}
     assert [event.stage for event in steps] == ["shared"] * 30 + ["local"] * 10
-    assert all(event.mesh is not None and event.mesh.vertices.shape == (162, 3) for event in steps)
+    shown = [
+        event.mesh for event in previews(events) if event.mesh is not None
+    ]  # of those that come together: the last
+    assert {mesh.vertices.shape for mesh in shown} == {(162, 3)}
+    assert len(shown) > 1
     assert steps[-1].loss_mm < steps[0].loss_mm
     assert steps[-1].remaining_s == 0.0
     assert steps[-1].mesh is not None
@@ -211,176 +237,186 @@ def test_progress_and_previews_arrive_in_order(runner: ProcessRunner, job: Job) 
     assert finished.report["previews"]["count"] == 40
 
 
-def test_nothing_is_previewed_unless_asked_for(runner: ProcessRunner, job: Job) -> None:
-    finished, events = finish(runner, replace(job, preview_seconds=float("inf")))
-    assert any(isinstance(event, Progress) for event in events)
-    assert all(event.mesh is None for event in events if isinstance(event, Progress))
+def test_nothing_is_previewed_unless_asked_for(listener: Listener, quick: Request) -> None:
+    finished, events = listener.finish(replace(quick, preview_seconds=float("inf")))
+    assert any(isinstance(event, FitProgress) for event in events)
+    assert all(event.mesh is None for event in events if isinstance(event, FitProgress))
     assert finished.report["previews"]["count"] == 0
 
 
 # --- cancelling and replacing -------------------------------------------------------------------
 
 
-def test_a_cancelled_fit_is_heard_of_once_and_the_next_one_works(runner: ProcessRunner, job: Job, endless: Job) -> None:
-    runner.start(endless)
-    until(runner, Progress)
-    process = runner.process_id
-    runner.cancel()
-    assert not runner.running
-    assert runner.poll() == [Cancelled()]
-    time.sleep(0.2)
-    assert runner.poll() == []
-    finished, events = finish(runner, job)
-    assert_close(finished.mesh.vertices, here(job).mesh.vertices)
-    assert not any(isinstance(event, Progress) and event.total > 40 for event in events)
-    assert runner.process_id == process
+def test_a_cancelled_fit_is_heard_of_once_and_the_next_one_works(
+    listener: Listener, quick: Request, endless: Request
+) -> None:
+    listener.runner.start(endless)
+    listener.until(FitProgress)
+    process = listener.runner.process_id
+    listener.runner.cancel()
+    assert not listener.runner.running
+    assert listener.events == [FitCancelled()], "at once"
+    assert listener.silence() == [FitCancelled()]
+    finished, events = listener.finish(quick)
+    assert_close(finished.mesh.vertices, here(quick).mesh.vertices)
+    assert not any(isinstance(event, FitProgress) and event.total > 40 for event in events)
+    assert listener.runner.process_id == process
 
 
-def test_cancelling_while_nothing_runs_does_nothing(runner: ProcessRunner, job: Job) -> None:
-    finish(runner, job)
-    runner.cancel()
-    assert runner.poll() == []
-    with pytest.raises(DalsError, match="no fit to wait for"):
-        wait(runner, timeout=PATIENCE)
+def test_cancelling_while_nothing_runs_does_nothing(listener: Listener, quick: Request) -> None:
+    listener.finish(quick)
+    listener.runner.cancel()
+    assert listener.silence() == []
 
 
-def test_waiting_for_a_fit_that_is_cancelled_says_so(runner: ProcessRunner, endless: Job) -> None:
-    def cancel_at_first_progress(event: Event) -> None:
-        if isinstance(event, Progress):
-            runner.cancel()
-
-    runner.start(endless)
-    with pytest.raises(FitCancelledError, match="nothing was changed"):
-        wait(runner, on_event=cancel_at_first_progress, timeout=PATIENCE)
-
-
-def test_waiting_too_long_cancels(runner: ProcessRunner, endless: Job) -> None:
-    runner.start(endless)
-    with pytest.raises(TimeoutError):
-        wait(runner, timeout=0.0)
-    assert not runner.running
+def test_cancelling_stops_the_fit_within_half_a_second(listener: Listener, quick: Request, endless: Request) -> None:
+    listener.finish(quick)
+    listener.runner.start(endless)
+    listener.until(FitProgress)
+    began = time.monotonic()
+    listener.runner.cancel()
+    assert listener.events == [FitCancelled()]
+    listener.runner.start(quick)
+    listener.until(FitStarted)  # the process is free again
+    assert time.monotonic() - began < 0.5
+    listener.until(FitFinished)
 
 
-def test_a_job_replaces_the_one_that_runs(runner: ProcessRunner, job: Job, endless: Job) -> None:
-    runner.start(endless)
-    until(runner, Progress)
-    process = runner.process_id
-    finished, events = finish(runner, job)
+def test_a_job_replaces_the_one_that_runs(listener: Listener, quick: Request, endless: Request) -> None:
+    listener.runner.start(endless)
+    listener.until(FitProgress)
+    process = listener.runner.process_id
+    finished, events = listener.finish(quick)
     assert finished.report["settings"]["shared_steps"] == QUICK["shared_steps"]
-    assert not any(isinstance(event, Cancelled) for event in events)
-    assert not any(isinstance(event, Progress) and event.total > 40 for event in events)
-    assert runner.process_id == process
+    assert not any(isinstance(event, FitCancelled) for event in events)
+    assert not any(isinstance(event, FitProgress) and event.total > 40 for event in events)
+    assert listener.runner.process_id == process
 
 
-def test_of_jobs_that_come_at_once_the_last_one_counts(runner: ProcessRunner, job: Job, endless: Job) -> None:
+def test_of_jobs_that_come_at_once_the_last_one_counts(listener: Listener, quick: Request, endless: Request) -> None:
     for _ in range(3):
-        runner.start(endless)
-        runner.cancel()
-        runner.start(endless)
-    finished, events = finish(runner, job)
-    assert sum(isinstance(event, (Started, Cancelled)) for event in events) == 1
+        listener.runner.start(endless)
+        listener.runner.cancel()
+        listener.runner.start(endless)
+    listener.events.clear()
+    finished, events = listener.finish(quick)
+    assert sum(isinstance(event, (FitStarted, FitCancelled)) for event in events) == 1
     assert finished.report["settings"]["shared_steps"] == QUICK["shared_steps"]
 
 
 # --- what can go wrong --------------------------------------------------------------------------
 
 
-def test_a_prior_that_is_not_there_gives_the_sentence_of_dals(runner: ProcessRunner, job: Job, tmp_path: Path) -> None:
+def test_a_prior_that_is_not_there_gives_the_sentence_of_dals(
+    listener: Listener, quick: Request, tmp_path: Path
+) -> None:
     path = tmp_path / "missing.safetensors"
     with pytest.raises(PriorError) as expected:
         load_prior(path)
-    runner.start(replace(job, prior=path))
     with pytest.raises(PriorError) as error:
-        wait(runner, timeout=PATIENCE)
-    assert str(error.value) == str(expected.value)
-
-
-def test_input_that_contradicts_itself_gives_the_sentence_of_dals(
-    runner: ProcessRunner, job: Job, observations: dict[str, Observation]
-) -> None:
-    contours = observations["contours"]
-    assert isinstance(contours, PlanarContours)
-    first, *others = contours.contours
-    middle = first.points.mean(axis=0)
-    bad = (Contour(middle + 3.0 * (first.points - middle), None, first.name), *others)
-    with pytest.raises(InputError) as expected:
-        PlanarContours(bad)
-    unchecked = object.__new__(PlanarContours)
-    object.__setattr__(unchecked, "contours", bad)
-    runner.start(replace(job, observation=unchecked))
-    with pytest.raises(InputError) as error:
-        wait(runner, timeout=PATIENCE)
+        listener.finish(replace(quick, prior=path))
     assert str(error.value) == str(expected.value)
 
 
 def test_an_error_that_nobody_foresaw_is_one_sentence_with_a_traceback_for_the_log(
-    runner: ProcessRunner, job: Job
+    listener: Listener, quick: Request
 ) -> None:
-    runner.start(replace(job, changes={"no_such_setting": 1}))
-    failed = until(runner, Failed)
-    assert isinstance(failed, Failed)
+    listener.runner.start(replace(quick, changes={"no_such_setting": 1}))
+    failed = listener.until(FitFailed)
     assert failed.sentence == "The fit failed unexpectedly; the log tells the details."
     assert "no_such_setting" in failed.details
     assert "Traceback" in failed.details
-    finish(runner, job)
+    listener.finish(quick)
 
 
 def test_a_process_that_is_killed_fails_the_fit_and_the_next_one_works(
-    runner: ProcessRunner, job: Job, endless: Job
+    listener: Listener, quick: Request, endless: Request
 ) -> None:
-    runner.start(endless)
-    until(runner, Progress)
-    killed = runner.process_id
+    listener.runner.start(endless)
+    listener.until(FitProgress)
+    killed = listener.runner.process_id
     assert killed is not None
     os.kill(killed, getattr(signal, "SIGKILL", signal.SIGTERM))
-    failed = until(runner, Failed)
-    assert isinstance(failed, Failed)
+    failed = listener.until(FitFailed)
     assert "ended unexpectedly" in failed.sentence
     assert "exit status" in failed.details
-    assert not runner.running
-    assert runner.poll() == []
-    finish(runner, job)
-    assert runner.process_id != killed
+    assert not listener.runner.running
+    assert listener.silence() == []
+    listener.finish(quick)
+    assert listener.runner.process_id != killed
 
 
-def test_a_process_that_dies_while_idle_is_replaced_without_a_word(runner: ProcessRunner, job: Job) -> None:
-    finish(runner, job)
-    killed = runner.process_id
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_process_that_dies_while_idle_is_replaced_without_a_word(
+    noticed: bool, listener: Listener, quick: Request
+) -> None:
+    listener.finish(quick)
+    killed = listener.runner.process_id
     assert killed is not None
     os.kill(killed, getattr(signal, "SIGKILL", signal.SIGTERM))
-    end = time.monotonic() + PATIENCE
-    while runner.process_id is not None and time.monotonic() < end:
-        assert runner.poll() == []
-        time.sleep(0.01)
-    _, events = finish(runner, job)
-    assert not any(isinstance(event, Failed) for event in events)
-    assert runner.process_id != killed
+    if noticed:
+        assert listener.silence() == []
+        assert listener.runner.process_id is None
+    _, events = listener.finish(quick)
+    assert not any(isinstance(event, FitFailed) for event in events)
+    assert listener.runner.process_id != killed
 
 
 def test_an_interpreter_that_is_not_there_fails_with_a_sentence(
-    new_runner: Callable[..., ProcessRunner], job: Job, tmp_path: Path
+    new_listener: Callable[..., Listener], quick: Request, tmp_path: Path
 ) -> None:
-    runner = new_runner(str(tmp_path / "no-python"))
-    runner.start(job)
+    listener = new_listener(str(tmp_path / "no-python"))
     with pytest.raises(DalsError, match="could not be started"):
-        wait(runner, timeout=PATIENCE)
+        listener.finish(quick)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the impostor is a shell script")
 def test_a_process_that_says_nonsense_fails_with_a_sentence(
-    new_runner: Callable[..., ProcessRunner], job: Job, tmp_path: Path
+    new_listener: Callable[..., Listener], quick: Request, tmp_path: Path
 ) -> None:
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho 'Loading weights from the cache, please wait'; cat > /dev/null\n")
     fake.chmod(0o755)
-    runner = new_runner(str(fake))
-    runner.start(job)
+    listener = new_listener(str(fake))
     with pytest.raises(DalsError, match="unreadable"):
-        wait(runner, timeout=PATIENCE)
+        listener.finish(quick)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the impostor is a shell script")
+def test_a_process_that_ends_at_once_fails_with_a_sentence_and_its_last_words(
+    new_listener: Callable[..., Listener], quick: Request, tmp_path: Path
+) -> None:
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\nhead -c 20000 /dev/zero | tr '\\0' x >&2; echo last words >&2; exit 3\n")
+    fake.chmod(0o755)
+    listener = new_listener(str(fake))
+    listener.runner.start(quick)
+    failed = listener.until(FitFailed)
+    assert failed.sentence == "The fitting process ends as soon as it is started; the log tells the details."
+    assert failed.details.startswith("exit status 3\n")
+    assert failed.details.endswith("last words")
+    assert len(failed.details) < 8100
+
+
+def test_a_folder_that_cannot_be_written_fails_with_a_sentence(
+    new_listener: Callable[..., Listener], quick: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    listener = new_listener()
+    listener.runner.warm_up()
+    (folder,) = tmp_path.glob("dals-*")
+    if os.name == "posix":
+        assert folder.stat().st_mode & 0o077 == 0, "what is in it is nobody else's business"
+    folder.rmdir()
+    with pytest.raises(DalsError, match="cannot be written"):
+        listener.finish(quick)
+    folder.mkdir()
+    listener.finish(quick)
+    assert list(folder.iterdir()) == [], "whoever has read a file removes it"
 
 
 def test_what_libraries_print_and_read_does_not_disturb(
-    new_runner: Callable[..., ProcessRunner], job: Job, tmp_path: Path
+    new_listener: Callable[..., Listener], quick: Request, tmp_path: Path
 ) -> None:
     library = tmp_path / "gpytoolbox.py"
     library.write_text(
@@ -392,70 +428,86 @@ def test_what_libraries_print_and_read_does_not_disturb(
         "    assert sys.stdin.read() == '' and os.read(0, 10) == b''\n"
         "    return vertices + 1.0, faces\n"
     )
-    runner = new_runner(environment={**os.environ, "PYTHONPATH": str(tmp_path)})
-    finished, _ = finish(runner, replace(job, remesh=True))
+    listener = new_listener(search_path=(str(tmp_path),))
+    finished, _ = listener.finish(replace(quick, remesh=True))
     assert finished.report["remeshed"] is True
-    assert_close(finished.mesh.vertices, here(job).mesh.vertices + 1.0)
+    assert_close(finished.mesh.vertices, here(quick).mesh.vertices + 1.0)
 
 
 def test_without_torch_the_sentence_names_the_remedy_and_the_process_lives(
-    new_runner: Callable[..., ProcessRunner], job: Job, tmp_path: Path
+    new_listener: Callable[..., Listener], quick: Request, tmp_path: Path
 ) -> None:
     absent = tmp_path / "torch.py"
     absent.write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
-    runner = new_runner(environment={**os.environ, "PYTHONPATH": str(tmp_path)})
-    runner.start(job)
+    listener = new_listener(search_path=(str(tmp_path),))
     with pytest.raises(DalsError, match=r"PyTorch is missing.*Install button"):
-        wait(runner, timeout=PATIENCE)
-    process = runner.process_id
+        listener.finish(quick)
+    process = listener.runner.process_id
     absent.unlink()  # it is installed now
-    finish(runner, job)
-    assert runner.process_id == process
+    listener.finish(quick)
+    assert listener.runner.process_id == process
 
 
 # --- the end ------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no way to look for a process without ending it")
-def test_closing_ends_the_process_during_a_fit(new_runner: Callable[..., ProcessRunner], endless: Job) -> None:
-    runner = new_runner()
-    runner.start(endless)
-    until(runner, Progress)
-    process = runner.process_id
+def test_closing_ends_the_process_during_a_fit(new_listener: Callable[..., Listener], endless: Request) -> None:
+    listener = new_listener()
+    listener.runner.start(endless)
+    listener.until(FitProgress)
+    process = listener.runner.process_id
     assert process is not None
-    runner.close()
+    before = set(Path(tempfile.gettempdir()).glob("dals-*"))
+    listener.runner.close()
     assert has_gone(process)
-    assert not runner.running
-    assert runner.poll() == []
+    assert len(before - set(Path(tempfile.gettempdir()).glob("dals-*"))) == 1, "its folder has gone"
+    assert not listener.runner.running
+    assert listener.silence() == []
     with pytest.raises(RuntimeError, match="closed"):
-        runner.start(endless)
+        listener.runner.start(endless)
 
 
 @pytest.mark.parametrize("fitting", [False, True])
-def test_the_end_of_its_input_ends_the_process(fitting: bool, endless: Job) -> None:
-    command = [sys.executable, "-u", str(PROCESS / "worker.py")]
+def test_the_end_of_its_input_ends_the_process(fitting: bool, endless: Request, tmp_path: Path) -> None:
+    folder = tmp_path / "messages"
+    folder.mkdir()
+    command = [sys.executable, "-u", str(PROCESS / "worker.py"), str(folder), *filter(None, sys.path)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert child.stdin is not None
     assert child.stdout is not None
     if fitting:
-        message = job_message(endless, 1)
-        write_message(child.stdin, message.kind, message.fields, message.arrays)
-        for kind in ("started", "progress", "progress"):
-            answer = read_message(child.stdout)
-            assert answer is not None
-            assert answer.kind == kind
+        child.stdin.write(pack(request_message(endless, 1), folder))
+        child.stdin.flush()
+        for kind in ("FitStarted", "FitProgress", "FitProgress"):
+            assert unpack(child.stdout.readline(), folder).kind == kind
     child.stdin.close()
     # Nobody reads the previews any more: the process must not wait for that either.
     assert child.wait(10.0 if fitting else PATIENCE) == 0
+    assert not folder.exists(), "Slicer has crashed and cannot remove it"
     child.stdout.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no interrupt to a process without a console")
-def test_an_interrupt_is_left_to_slicer(runner: ProcessRunner, job: Job, endless: Job) -> None:
-    runner.start(endless)
-    until(runner, Progress)
-    process = runner.process_id
+def test_an_interrupt_is_left_to_slicer(listener: Listener, quick: Request, endless: Request) -> None:
+    listener.runner.start(endless)
+    listener.until(FitProgress)
+    process = listener.runner.process_id
     assert process is not None
     os.kill(process, signal.SIGINT)
-    finish(runner, job)
-    assert runner.process_id == process
+    listener.finish(quick)
+    assert listener.runner.process_id == process
+
+
+def test_the_fit_finds_packages_in_unusual_places_and_not_the_modules_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "unusual_package.py").write_text("answer = 42\n")
+    code = (
+        "import os, runpy, sys; "
+        f"worker = runpy.run_path({str(PROCESS / 'worker.py')!r}); "
+        f"sys.path.insert(0, {str(PROCESS)!r}); "
+        f"worker['_find_modules']([{str(tmp_path)!r}]); "
+        "import unusual_package, DALSRefineLib; "
+        f"print(unusual_package.answer, {str(PROCESS)!r} in sys.path)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "42 False", done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -34,7 +35,8 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.io.meshes import read_mesh, write_mesh
 from dals.model.template import icosphere
-from DALSRefineLib.process.jobs import Failed, Progress
+from DALSRefineLib.priors import organ_of
+from DALSRefineLib.process.jobs import FitFailed, FitProgress
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
 SETTINGS = {"level": 3, "seed": 3}
@@ -58,7 +60,6 @@ def refiner(scene, modules, process):
     refiner = scripting.Refiner(session.RefineSession(scene, process))
     yield refiner
     refiner.session.forget()
-    process.poll()
 
 
 @pytest.fixture
@@ -243,9 +244,10 @@ def test_the_options_reach_the_fit(scripted, scene, ellipsoid_prior_file):
     )
     assert found is target
     assert len(surface(target).vertices) == len(sphere(level=2).vertices)
-    (job,) = runner.jobs
-    assert (job.prior, job.changes, job.device, job.remesh) == (ellipsoid_prior_file, SHORT, "cpu", True)
-    assert job.start is None
+    (request,) = runner.requests
+    assert (request.prior, request.changes, request.device) == (ellipsoid_prior_file, SHORT, "cpu")
+    assert request.remesh
+    assert request.start is None
 
 
 def test_a_component_and_probabilities_reach_the_fit(scripted, scene):
@@ -258,7 +260,7 @@ def test_a_component_and_probabilities_reach_the_fit(scripted, scene):
     volume.GetImageData().GetPointData().SetScalars(numpy_to_vtk(both.array.ravel() * np.float32(0.75), deep=True))
     refiner, runner = scripted((finished(sphere(level=2)),))
     refiner.refineSegmentation(node, identifier, component="left", probabilitiesNode=volume)
-    observation = runner.jobs[0].observation
+    observation = runner.requests[0].observation
     np.testing.assert_array_equal(observation.label_map.array, left.array)
     np.testing.assert_array_equal(observation.probabilities, left.array * np.float32(0.75))
 
@@ -266,26 +268,19 @@ def test_a_component_and_probabilities_reach_the_fit(scripted, scene):
 def test_the_liver_prior_is_the_default(scripted, scene):
     refiner, runner = scripted((finished(sphere(level=2)),))
     model = refiner.refinePoints(point_list(scene, sphere(level=1).vertices))
-    assert runner.jobs[0].prior.name == "liver.safetensors"
+    assert runner.requests[0].prior.name == "liver.safetensors"
     assert model.GetName() == "Liver"
 
 
-def test_progress_is_told_even_if_somebody_else_polls(scene, modules):
-    scripting, session = modules
-    runner = ScriptedRunner()
-    the_session = session.RefineSession(scene, runner)
-    polls = [(progress(step=1),), (progress(step=2), progress(step=3)), (progress(step=4), finished(sphere(level=2)))]
-
-    def window() -> None:
-        runner.say(*polls.pop(0))
-        the_session.poll()
-
+def test_progress_is_told_up_to_the_end(scripted, scene):
+    refiner, _ = scripted(
+        (progress(step=1),), (progress(step=2), progress(step=3)), (progress(step=4), finished(sphere(level=2)))
+    )
     heard = []
-    refiner = scripting.Refiner(the_session, breathe=window)
     model = refiner.refinePoints(point_list(scene, sphere(level=1).vertices), onProgress=heard.append)
     assert [event.step for event in heard] == [1, 2, 3, 4]
-    assert model is the_session.model
-    assert the_session.listeners == []
+    assert model is refiner.session.model
+    assert refiner.session.listeners == []
 
 
 def test_warnings_come_as_warnings(scripted, scene):
@@ -308,7 +303,7 @@ def test_each_case_of_a_batch_has_its_own_warnings(scripted, scene, chosen, coun
 
 
 def test_a_failure_is_raised_as_what_it_is(scripted, scene):
-    refiner, _ = scripted((Failed("The liver is inside out.", "details", "InputError"),))
+    refiner, _ = scripted((FitFailed("The liver is inside out.", "details", "InputError"),))
     with pytest.raises(InputError, match="inside out"):
         refiner.refinePoints(point_list(scene, sphere(level=1).vertices))
     assert not refiner.session.running
@@ -330,7 +325,7 @@ def test_input_that_is_wrong_starts_nothing(scripted, scene):
         refiner.refineContours([curve])
     with pytest.raises(PriorError, match="available"):
         refiner.refinePoints(point_list(scene, sphere(level=1).vertices), prior="no such organ")
-    assert runner.jobs == []
+    assert runner.requests == []
 
 
 def test_another_refinement_in_between_counts_as_cancelled(scene, modules, ellipsoid_prior_file):
@@ -341,8 +336,8 @@ def test_another_refinement_in_between_counts_as_cancelled(scene, modules, ellip
 
     def window() -> None:
         """The user presses Refine while a script waits."""
-        requests.append(session.Request(**{**vars(the_session.request), "model": None}))
-        the_session.start(requests[-1])
+        requests.append(dataclasses.replace(the_session.request))
+        the_session.start(requests[-1], organ=organ_of("liver"))
 
     refiner = scripting.Refiner(the_session, breathe=window)
     with pytest.raises(FitCancelledError):
@@ -356,7 +351,7 @@ def test_a_cancelled_refinement_raises(who, scene, scripted):
     refiner, runner = scripted((progress(),), (progress(),))
     breathe, expected = refiner._breathe, FitCancelledError
 
-    def stop(_event: Progress) -> None:
+    def stop(_event: FitProgress) -> None:
         if who == "user":
             refiner.session.cancel()
         else:

@@ -20,7 +20,7 @@ from dals.model.prior_files import find_prior
 from dals.model.template import icosphere
 from dals.observations import PointCloud
 from DALSRefineLib.priors import organ_of
-from DALSRefineLib.process.jobs import Cancelled, Failed, Finished, Progress
+from DALSRefineLib.process.jobs import FitCancelled, FitFailed, FitFinished, FitProgress, Request
 
 LIVERS = Path(__file__).resolve().parents[3] / "shared" / "data" / "livers" / "meshes"
 SPLITS = LIVERS.parent / "splits.json"
@@ -45,7 +45,6 @@ def session(scene, sessions, process):
     session = sessions.RefineSession(scene, process)
     yield session
     session.forget()
-    process.poll()
 
 
 @pytest.fixture
@@ -60,14 +59,40 @@ def scripted(scene, sessions, runner):
 
 
 @pytest.fixture
-def request_of(sessions, ellipsoid_prior_file):
-    """Makes requests to refine a few points."""
+def start(ellipsoid_prior_file):
+    """Starts to refine a few points in a session."""
 
-    def make(**options):
+    def begin(session, *, organ=ORGAN, model=None, warm=False, warnings=(), **options) -> Request:
         options = {"observation": PointCloud(sphere(level=1).vertices), "prior": ellipsoid_prior_file, **options}
-        return sessions.Request(**{"organ": ORGAN, "device": "cpu", **options})
+        request = Request(**{"device": "cpu", **options})
+        session.start(request, organ=organ, model=model, warm=warm, warnings=warnings)
+        return request
 
-    return make
+    return begin
+
+
+@pytest.fixture
+def run(start):
+    """Refines for real."""
+
+    def to_its_end(session, **options) -> FitFinished:
+        start(session, **options)
+        until(session, FitFinished, FitFailed)
+        assert isinstance(session.outcome, FitFinished), session.outcome
+        return session.outcome
+
+    return to_its_end
+
+
+@pytest.fixture
+def give(start, scripted, runner):
+    """A refinement that is over at once."""
+
+    def events(*told, **options) -> None:
+        start(scripted, **options)
+        runner.say(*told)
+
+    return events
 
 
 def ellipsoid(radii=RADII, centre=CENTRE) -> TriangleMesh:
@@ -101,43 +126,34 @@ def same(node, mesh: TriangleMesh) -> bool:
 
 
 def until(session, *kinds) -> object:
-    """Poll until there is an event of one of the kinds."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        for event in session.poll():
-            if isinstance(event, kinds):
-                return event
-        time.sleep(0.01)
+    """Wait for events of the kinds; the last of those that come together."""
+    end, heard = time.monotonic() + PATIENCE, []
+    session.listeners.append(heard.append)
+    try:
+        while time.monotonic() < end:
+            session.wait(0.02)
+            for event in reversed(heard):
+                if isinstance(event, kinds):
+                    return event
+            heard.clear()
+    finally:
+        session.listeners.remove(heard.append)
     raise TimeoutError(kinds)
-
-
-def run(session, request) -> Finished:
-    session.start(request)
-    event = until(session, Finished, Failed)
-    assert isinstance(event, Finished), event
-    return event
-
-
-def give(session, runner, request, *events) -> None:
-    """A refinement that is over at once."""
-    session.start(request)
-    runner.say(*events)
-    session.poll()
 
 
 # --- with a real process ------------------------------------------------------------------------
 
 
-def test_a_refinement_shows_previews_and_then_its_result(scene, session, request_of):
+def test_a_refinement_shows_previews_and_then_its_result(scene, session, start):
     before = count_of_nodes(scene)
     truth = ellipsoid()
-    session.start(request_of(observation=PointCloud(truth.vertices[::5])))
+    start(session, observation=PointCloud(truth.vertices[::5]))
     assert session.running
     assert session.outcome is None
     seen, event = 0, None
-    while not isinstance(event, Finished):
+    while not isinstance(event, FitFinished):
         assert session.model is None
-        event = until(session, Progress, Finished, Failed)
+        event = until(session, FitProgress, FitFinished, FitFailed)
         seen += len(previews(scene))
         assert len(models(scene)) <= 1
     assert seen > 0
@@ -152,33 +168,32 @@ def test_a_refinement_shows_previews_and_then_its_result(scene, session, request
     assert session.model.GetDisplayNode().GetColor() == pytest.approx(ORGAN.colour)
 
 
-def test_cancelling_leaves_everything_as_it_was(scene, session, request_of):
-    run(session, request_of(changes=SHORT))
+def test_cancelling_leaves_everything_as_it_was(scene, session, start, run):
+    run(session, changes=SHORT)
     model, mesh = session.model, surface(session.model)
     before = count_of_nodes(scene)
-    session.start(request_of(changes=ENDLESS, model=model))
+    start(session, changes=ENDLESS, model=model)
     while not previews(scene):
-        until(session, Progress)
+        until(session, FitProgress)
     assert same(model, mesh)
     session.cancel()
     assert not session.running
-    assert session.outcome == Cancelled()
+    assert session.outcome == FitCancelled()
     assert count_of_nodes(scene) == before
-    time.sleep(0.3)
-    assert session.poll() == [Cancelled()]
-    assert session.poll() == []
+    for _ in range(10):
+        session.wait(0.03)
     assert count_of_nodes(scene) == before
     assert same(model, mesh)
-    run(session, request_of(changes=SHORT, model=model))  # and the next one works
+    run(session, changes=SHORT, model=model)  # and the next one works
 
 
-def test_a_failure_leaves_everything_as_it_was(scene, session, request_of, tmp_path):
-    run(session, request_of(changes=SHORT))
+def test_a_failure_leaves_everything_as_it_was(scene, session, start, run, tmp_path):
+    run(session, changes=SHORT)
     model, mesh, report = session.model, surface(session.model), session.model.GetAttribute("DALSRefine.report")
     before = count_of_nodes(scene)
-    session.start(request_of(prior=tmp_path / "missing.safetensors", model=model))
-    failed = until(session, Failed, Finished)
-    assert isinstance(failed, Failed)
+    start(session, prior=tmp_path / "missing.safetensors", model=model)
+    failed = until(session, FitFailed, FitFinished)
+    assert isinstance(failed, FitFailed)
     assert session.outcome is failed
     assert not session.running
     assert count_of_nodes(scene) == before
@@ -186,16 +201,16 @@ def test_a_failure_leaves_everything_as_it_was(scene, session, request_of, tmp_p
     assert model.GetAttribute("DALSRefine.report") == report
 
 
-def test_a_new_refinement_replaces_the_one_that_runs(scene, session, request_of):
-    session.start(request_of(changes=ENDLESS))
+def test_a_new_refinement_replaces_the_one_that_runs(scene, session, start, run):
+    start(session, changes=ENDLESS)
     while not previews(scene):
-        until(session, Progress)
-    found = run(session, request_of(changes={**SHORT, "seed": 7}))
+        until(session, FitProgress)
+    found = run(session, changes={**SHORT, "seed": 7})
     assert found.report["settings"]["seed"] == 7
     assert models(scene) == [session.model]
 
 
-def test_auto_refine_goes_on_from_the_last_state_when_the_hand_rests(scene, session, request_of, inputs):
+def test_auto_refine_goes_on_from_the_last_state_when_the_hand_rests(scene, session, run, inputs):
     from DALSRefineLib.nodes.watching import ChangeWatcher
 
     now = [0.0]
@@ -203,7 +218,7 @@ def test_auto_refine_goes_on_from_the_last_state_when_the_hand_rests(scene, sess
     watcher = ChangeWatcher(pause_s=0.6, clock=lambda: now[0])
     watcher.watch(curves)
     settings = {"level": 3}
-    first = run(session, request_of(observation=inputs.contours_from_curves(curves), changes=settings))
+    first = run(session, observation=inputs.contours_from_curves(curves), changes=settings)
     assert not watcher.due()
 
     grown = clicks_on(ellipsoid(RADII * 1.04))
@@ -218,7 +233,7 @@ def test_auto_refine_goes_on_from_the_last_state_when_the_hand_rests(scene, sess
 
     model, state = session.model, session.result.state
     observation = inputs.contours_from_curves(curves)
-    second = run(session, request_of(observation=observation, changes=settings, warm=True, model=model))
+    second = run(session, observation=observation, changes=settings, warm=True, model=model)
     assert second.report["iterations"] < first.report["iterations"]
     assert session.model is model
     assert models(scene) == [model]
@@ -227,7 +242,7 @@ def test_auto_refine_goes_on_from_the_last_state_when_the_hand_rests(scene, sess
 
 
 @pytest.mark.skipif(not LIVERS.is_dir(), reason="the real livers are not here (../shared/data)")
-def test_a_real_liver_from_curves_on_oblique_planes_off_the_centre(scene, session, request_of, inputs):
+def test_a_real_liver_from_curves_on_oblique_planes_off_the_centre(scene, session, run, inputs):
     truth = read_mesh(LIVERS / f"{json.loads(SPLITS.read_text())['msd_test'][4]}.ply", space="RAS")
     low, high = truth.vertices.min(axis=0), truth.vertices.max(axis=0)
     curves = []
@@ -237,13 +252,13 @@ def test_a_real_liver_from_curves_on_oblique_planes_off_the_centre(scene, sessio
         clicks = refine_cases.cut_contour(truth, origin, tilt, seed=axis)
         curves.append(curve_node(scene, clicks, name=refine_cases.AXES[axis]))
     assert {inputs.plane_of_curve(curve).name for curve in curves} == {"oblique"}
-    request = request_of(
+    run(
+        session,
         observation=inputs.contours_from_curves(curves),
         prior=find_prior("liver"),
         organ=organ_of("liver"),
         changes={"level": 3},
     )
-    run(session, request)
     figures = compare(surface(session.model), truth, samples=30_000, self_intersections=False)
     assert figures.mean_distance < 6.0
     assert {row["name"] for row in session.result.report["residuals_mm"]} == set(refine_cases.AXES)
@@ -252,109 +267,101 @@ def test_a_real_liver_from_curves_on_oblique_planes_off_the_centre(scene, sessio
 # --- previews and the result, event by event ----------------------------------------------------
 
 
-def test_the_result_changes_only_at_the_end(scene, scripted, runner, request_of):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
+def test_the_result_changes_only_at_the_end(scene, scripted, runner, start, give):
+    give(finished(sphere(level=2)))
     model = scripted.model
-    scripted.start(request_of(model=model))
+    start(scripted, model=model)
     runner.say(progress(), progress(sphere(level=2, radius=10.0)), progress(sphere(level=2, radius=20.0)))
-    scripted.poll()
     (preview,) = previews(scene)
     assert same(preview, sphere(level=2, radius=20.0))
     assert same(model, sphere(level=2))
     assert preview.GetDisplayNode().GetOpacity() < 1.0
     runner.say(progress(sphere(level=2, radius=25.0)))
-    scripted.poll()
     assert previews(scene) == [preview]
     assert same(preview, sphere(level=2, radius=25.0))
     assert same(model, sphere(level=2))
     runner.say(finished(sphere(level=2, radius=33.0)))
-    scripted.poll()
     assert previews(scene) == []
     assert same(model, sphere(level=2, radius=33.0))
 
 
-def test_the_preview_of_another_organ_is_another_node(scene, scripted, runner, request_of):
-    scripted.start(request_of())
+def test_the_preview_of_another_organ_is_another_node(scene, scripted, runner, start):
+    start(scripted)
     runner.say(progress(sphere(level=2)))
-    scripted.poll()
     (preview,) = previews(scene)
-    scripted.start(request_of())
+    start(scripted)
     assert previews(scene) == [preview]  # no flicker while contours are corrected
-    scripted.start(request_of(organ=organ_of("liver")))
+    start(scripted, organ=organ_of("liver"))
     assert previews(scene) == []
     runner.say(progress(sphere(level=2)))
-    scripted.poll()
     (preview,) = previews(scene)
     assert preview.GetName().startswith("Liver")
 
 
-def test_listeners_hear_what_others_poll(scripted, runner, request_of):
+def test_listeners_hear_of_events_once_the_scene_is_up_to_date(scripted, runner, start):
     heard = []
     scripted.listeners.append(lambda event: heard.append((event, scripted.model)))
     end = finished(sphere(level=2))
-    scripted.start(request_of())
+    start(scripted)
     runner.say(progress(), end)
-    assert scripted.poll() == [event for event, _model in heard]
     assert heard[-1] == (end, scripted.model)
     assert scripted.model is not None
 
 
-def test_warnings_of_input_and_fit_come_with_the_result(scripted, runner, request_of):
+def test_warnings_of_input_and_fit_come_with_the_result(scripted, runner, give):
     assert scripted.warnings == ()
-    give(scripted, runner, request_of(warnings=("cut off",)), finished(sphere(level=2), warnings=["too small"]))
+    give(finished(sphere(level=2), warnings=["too small"]), warnings=("cut off",))
     assert scripted.warnings == ("cut off", "too small")
 
 
-def test_a_job_is_what_was_asked_for(scripted, runner, request_of, ellipsoid_prior_file):
-    request = request_of(changes=SHORT, remesh=True, warm=True)
-    scripted.start(request)
-    (job,) = runner.jobs
-    assert (job.prior, job.observation, job.changes) == (ellipsoid_prior_file, request.observation, SHORT)
-    assert (job.device, job.remesh, job.start) == ("cpu", True, None)
+def test_a_job_is_what_was_asked_for(scripted, runner, start, ellipsoid_prior_file):
+    request = start(scripted, changes=SHORT, remesh=True, warm=True)
+    assert runner.requests == [request]
     assert scripted.request is request
+    assert request.start is None
 
 
-def test_a_warm_start_needs_a_result_of_the_same_prior(scene, scripted, runner, request_of, tmp_path):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
+def test_a_warm_start_needs_a_result_of_the_same_prior(scene, scripted, runner, start, give, tmp_path):
+    give(finished(sphere(level=2)))
     state = scripted.result.state
-    scripted.start(request_of(warm=True, model=scripted.model))
-    assert runner.jobs[-1].start is state
-    scripted.start(request_of(warm=False, model=scripted.model))
-    assert runner.jobs[-1].start is None
-    scripted.start(request_of(warm=True, model=scripted.model, prior=tmp_path / "other.safetensors"))
-    assert runner.jobs[-1].start is None
+    start(scripted, warm=True, model=scripted.model)
+    assert runner.requests[-1].start is state
+    start(scripted, warm=False, model=scripted.model)
+    assert runner.requests[-1].start is None
+    start(scripted, warm=True, model=scripted.model, prior=tmp_path / "other.safetensors")
+    assert runner.requests[-1].start is None
     scene.RemoveNode(scripted.model)
-    scripted.start(request_of(warm=True))
-    assert runner.jobs[-1].start is None
+    start(scripted, warm=True)
+    assert runner.requests[-1].start is None
 
 
-def test_each_refinement_without_a_node_makes_one(scene, scripted, runner, request_of):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
+def test_each_refinement_without_a_node_makes_one(scene, scripted, runner, give):
+    give(finished(sphere(level=2)))
     first = scripted.model
-    give(scripted, runner, request_of(), finished(sphere(level=2, radius=20.0)))
+    give(finished(sphere(level=2, radius=20.0)))
     assert scripted.model is not first
     assert len(models(scene)) == 2
     assert same(first, sphere(level=2))
 
 
-def test_a_result_node_under_a_transform_shows_the_result_in_the_world(scene, scripted, runner, request_of):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
+def test_a_result_node_under_a_transform_shows_the_result_in_the_world(scene, scripted, runner, give):
+    give(finished(sphere(level=2)))
     under_linear_transform(scene, scripted.model)
-    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2, radius=20.0)))
+    give(finished(sphere(level=2, radius=20.0)), model=scripted.model)
     assert same(scripted.model, sphere(level=2, radius=20.0))
 
 
 # --- undo ---------------------------------------------------------------------------------------
 
 
-def test_undo_brings_surface_and_report_back(sessions, scripted, runner, request_of):
+def test_undo_brings_surface_and_report_back(sessions, scripted, runner, start, give):
     assert not scripted.can_undo
     scripted.undo()
-    give(scripted, runner, request_of(), finished(sphere(level=2), volume_ml=1.0))
+    give(finished(sphere(level=2), volume_ml=1.0))
     model, state = scripted.model, scripted.result.state
     assert not scripted.can_undo
-    give(scripted, runner, request_of(model=model), finished(sphere(level=3, radius=20.0), volume_ml=2.0))
-    give(scripted, runner, request_of(model=model), finished(sphere(level=2, radius=10.0), volume_ml=3.0))
+    give(finished(sphere(level=3, radius=20.0), volume_ml=2.0), model=model)
+    give(finished(sphere(level=2, radius=10.0), volume_ml=3.0), model=model)
     scripted.undo()
     assert same(model, sphere(level=3, radius=20.0))
     assert sessions.report_of(model)["volume_ml"] == 2.0
@@ -362,15 +369,15 @@ def test_undo_brings_surface_and_report_back(sessions, scripted, runner, request
     assert same(model, sphere(level=2))
     assert sessions.report_of(model) == {**REPORT, "volume_ml": 1.0, "warnings": []}
     assert not scripted.can_undo
-    scripted.start(request_of(model=model, warm=True))
-    assert runner.jobs[-1].start is state  # of what is shown
+    start(scripted, model=model, warm=True)
+    assert runner.requests[-1].start is state  # of what is shown
     assert not scripted.can_undo
 
 
-def test_nothing_is_undone_while_a_refinement_runs(scripted, runner, request_of):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
-    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2, radius=20.0)))
-    scripted.start(request_of(model=scripted.model))
+def test_nothing_is_undone_while_a_refinement_runs(scripted, runner, start, give):
+    give(finished(sphere(level=2)))
+    give(finished(sphere(level=2, radius=20.0)), model=scripted.model)
+    start(scripted, model=scripted.model)
     assert not scripted.can_undo
     scripted.undo()
     assert same(scripted.model, sphere(level=2, radius=20.0))
@@ -378,19 +385,19 @@ def test_nothing_is_undone_while_a_refinement_runs(scripted, runner, request_of)
     assert scripted.can_undo
 
 
-def test_results_of_another_node_are_not_undone(scene, scripted, runner, request_of):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
-    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2, radius=20.0)))
+def test_results_of_another_node_are_not_undone(scene, scripted, runner, give):
+    give(finished(sphere(level=2)))
+    give(finished(sphere(level=2, radius=20.0)), model=scripted.model)
     other = scene.AddNewNodeByClass("vtkMRMLModelNode", "other")
-    give(scripted, runner, request_of(model=other), finished(sphere(level=2, radius=10.0)))
+    give(finished(sphere(level=2, radius=10.0)), model=other)
     assert scripted.model is other
     assert same(other, sphere(level=2, radius=10.0))
     assert not scripted.can_undo
 
 
-def test_the_oldest_results_are_forgotten(scripted, runner, request_of):
+def test_the_oldest_results_are_forgotten(scripted, runner, give):
     for radius in range(20, 50):
-        give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=1, radius=radius)))
+        give(finished(sphere(level=1, radius=radius)), model=scripted.model)
     undone = 0
     while scripted.can_undo:
         scripted.undo()
@@ -402,25 +409,24 @@ def test_the_oldest_results_are_forgotten(scripted, runner, request_of):
 # --- nodes that go away -------------------------------------------------------------------------
 
 
-def test_a_deleted_input_does_not_stop_the_refinement(scene, session, request_of, inputs):
+def test_a_deleted_input_does_not_stop_the_refinement(scene, session, start, inputs):
     curves = curves_on(scene, ellipsoid())
-    session.start(request_of(observation=inputs.contours_from_curves(curves), changes=SHORT))
+    start(session, observation=inputs.contours_from_curves(curves), changes=SHORT)
     for curve in curves:
         scene.RemoveNode(curve)
-    assert isinstance(until(session, Finished, Failed), Finished)
+    assert isinstance(until(session, FitFinished, FitFailed), FitFinished)
     assert session.model is not None
 
 
-def test_a_deleted_result_is_replaced_by_a_new_node(scene, scripted, runner, request_of):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
-    give(scripted, runner, request_of(model=scripted.model), finished(sphere(level=2)))
+def test_a_deleted_result_is_replaced_by_a_new_node(scene, scripted, runner, start, give):
+    give(finished(sphere(level=2)))
+    give(finished(sphere(level=2)), model=scripted.model)
     old = scripted.model
-    scripted.start(request_of(model=old))
+    start(scripted, model=old)
     scene.RemoveNode(old)
     assert scripted.model is None
     assert not scripted.can_undo
     runner.say(finished(sphere(level=2, radius=20.0)))
-    scripted.poll()
     assert scripted.model is not None
     assert scripted.model is not old
     assert scripted.model.GetScene() is scene
@@ -428,24 +434,21 @@ def test_a_deleted_result_is_replaced_by_a_new_node(scene, scripted, runner, req
     assert not scripted.can_undo
 
 
-def test_a_deleted_preview_comes_back(scene, scripted, runner, request_of):
-    scripted.start(request_of())
+def test_a_deleted_preview_comes_back(scene, scripted, runner, start):
+    start(scripted)
     runner.say(progress(sphere(level=2)))
-    scripted.poll()
     scene.RemoveNode(previews(scene)[0])
     runner.say(progress(sphere(level=2)))
-    scripted.poll()
     assert len(previews(scene)) == 1
     scripted.cancel()
     assert previews(scene) == []
 
 
 @pytest.mark.parametrize("cleared", ["before forgetting", "after forgetting"])
-def test_a_closed_scene_leaves_nothing(scene, scripted, runner, request_of, cleared):
-    give(scripted, runner, request_of(), finished(sphere(level=2)))
-    scripted.start(request_of(model=scripted.model))
+def test_a_closed_scene_leaves_nothing(scene, scripted, runner, start, give, cleared):
+    give(finished(sphere(level=2)))
+    start(scripted, model=scripted.model)
     runner.say(progress(sphere(level=2)))
-    scripted.poll()
     runner.say(progress(sphere(level=2)), finished(sphere(level=2)))
     if cleared == "before forgetting":
         scene.Clear(False)
@@ -457,16 +460,15 @@ def test_a_closed_scene_leaves_nothing(scene, scripted, runner, request_of, clea
     assert not scripted.running
     assert not runner.running
     assert (scripted.model, scripted.result, scripted.warnings) == (None, None, ())
-    scripted.poll()
     assert models(scene) == []
-    give(scripted, runner, request_of(warm=True), finished(sphere(level=2)))
-    assert runner.jobs[-1].start is None
+    give(finished(sphere(level=2)), warm=True)
+    assert runner.requests[-1].start is None
     assert same(scripted.model, sphere(level=2))
     assert not scripted.can_undo
 
 
-def test_a_closed_session_ends_its_process(scripted, runner, request_of):
-    scripted.start(request_of())
+def test_a_closed_session_ends_its_process(scripted, runner, start):
+    start(scripted)
     scripted.close()
     assert runner.closed
     assert not scripted.running
@@ -475,14 +477,14 @@ def test_a_closed_session_ends_its_process(scripted, runner, request_of):
 # --- saving -------------------------------------------------------------------------------------
 
 
-def test_a_saved_scene_has_report_and_contours_and_no_preview(scene, sessions, scripted, runner, request_of, tmp_path):
+def test_a_saved_scene_has_report_and_contours_and_no_preview(scene, sessions, scripted, runner, start, give, tmp_path):
     from DALSRefineLib.nodes.contour_list import ContourList
     from DALSRefineLib.nodes.drawing import PLANE_ATTRIBUTE, plane_of
 
     names = ['Umriß "axial"; 50%: a|b', "肝臓 <coronal>", "sagittal"]
     rows = [{"name": name, "mean": 0.5, "maximum": 1.0} for name in names]
     warned = ["Perhaps another organ."]
-    give(scripted, runner, request_of(), finished(sphere(level=2), warnings=warned, residuals_mm=rows))
+    give(finished(sphere(level=2), warnings=warned, residuals_mm=rows))
     report = {**REPORT, "residuals_mm": rows, "warnings": warned}
     assert sessions.report_of(scripted.model) == report
     name = scripted.model.GetName()
@@ -491,9 +493,8 @@ def test_a_saved_scene_has_report_and_contours_and_no_preview(scene, sessions, s
     parameters = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "Choices")
     for curve in curves:
         ContourList(parameters).add(curve)
-    scripted.start(request_of(model=scripted.model))
+    start(scripted, model=scripted.model)
     runner.say(progress(sphere(level=2)))
-    scripted.poll()
     assert len(previews(scene)) == 1
 
     path = tmp_path / "case.mrb"
@@ -522,7 +523,7 @@ def test_a_report_that_is_none(scene, sessions, text):
     assert sessions.report_of(None) is None
 
 
-def test_the_report_is_plain_json(scene, scripted, runner, request_of):
-    give(scripted, runner, request_of(), finished(sphere(level=2), settings={"lambda_dir": "inf"}))
+def test_the_report_is_plain_json(scene, scripted, runner, give):
+    give(finished(sphere(level=2), settings={"lambda_dir": "inf"}))
     text = scripted.model.GetAttribute("DALSRefine.report")
     assert json.loads(text)["settings"] == {"lambda_dir": "inf"}

@@ -20,9 +20,9 @@ from DALSRefineLib.panel.prior_chooser import PriorChooser
 from DALSRefineLib.panel.result_section import ResultSection
 from DALSRefineLib.panel.source_section import SourceSection
 from DALSRefineLib.priors import organ_of, side_note
-from DALSRefineLib.process.jobs import Event, Failed, Finished, Progress, Started
+from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, FitStarted, Request
 from DALSRefineLib.process.noticed import noticed
-from DALSRefineLib.session import RefineSession, Request, report_of
+from DALSRefineLib.session import RefineSession, report_of
 
 _TICK_MS = 50
 
@@ -55,7 +55,7 @@ class RefinePanel:
             (ui.resetButton, self.advanced.reset),
         ):
             button.connect("clicked(bool)", lambda _checked=False, action=action: self.guarded(action))
-        session.listeners.append(self._show_event)
+        session.listeners.append(self._on_event)
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK_MS)
         self._timer.connect("timeout()", self._on_tick)
@@ -84,7 +84,7 @@ class RefinePanel:
     def close(self) -> None:
         """The panel closes: cancel the fit and remove all observers."""
         self._timer.stop()
-        self.session.listeners.remove(self._show_event)
+        self.session.listeners.remove(self._on_event)
         self.set_parameters(None)
         self.session.close()
 
@@ -149,14 +149,14 @@ class RefinePanel:
             Request(
                 observation=observation,
                 prior=header.path,
-                organ=organ_of(header.name),
                 changes=changed_settings(self.advanced.options, parameters.source),
                 device=parameters.device,
                 remesh=parameters.remesh,
-                warm=warm,
-                model=parameters.result,
-                warnings=tuple(told),
-            )
+            ),
+            organ=organ_of(header.name),
+            model=parameters.result,
+            warm=warm,
+            warnings=tuple(told),
         )
         self._asked = not warm
         self.ui.progressBar.value = 0
@@ -216,9 +216,17 @@ class RefinePanel:
         button.toolTip = obstacle or tip
 
     def _on_tick(self) -> None:
-        """Called by the timer: errors go to the log once, without a message box."""
+        """Called by the timer."""
+        self._quietly(self._look_around)
+
+    def _on_event(self, event: Event) -> None:
+        """Called by the session, and that by Qt."""
+        self._quietly(lambda: self._show_event(event))
+
+    def _quietly(self, action: Callable[[], None]) -> None:
+        """Nothing escapes, and no message box is opened twenty times a second."""
         try:
-            self._look_around()
+            action()
         except Exception:
             details = traceback.format_exc()
             if details != self._logged:
@@ -226,7 +234,6 @@ class RefinePanel:
             self._logged, self.ui.statusLabel.text = details, _unexpected()
 
     def _look_around(self) -> None:
-        self.session.poll()  # which tells the events to `_show_event`
         if self.session.running != self._shown_running:  # a script has started or finished something
             self.update()
         if self.source.changed():
@@ -237,27 +244,27 @@ class RefinePanel:
 
     def _show_event(self, event: Event) -> None:
         ui = self.ui
-        if isinstance(event, Started):
+        if isinstance(event, FitStarted):
             ui.deviceUsedLabel.text = event.device
-        elif isinstance(event, Progress):
+        elif isinstance(event, FitProgress):
             ui.progressBar.maximum, ui.progressBar.value = event.total, event.step
             left = "" if event.remaining_s is None else _(", {seconds:.0f} s left").format(seconds=event.remaining_s)
             text = _("Step {step} of {total}, {loss:.1f} mm{left}")
             ui.statusLabel.text = text.format(step=event.step, total=event.total, loss=event.loss_mm, left=left)
             return
-        elif isinstance(event, Finished):
+        elif isinstance(event, FitFinished):
             ui.progressBar.value = ui.progressBar.maximum
             ui.statusLabel.text = " ".join(self.session.warnings) or _("Done.")
             ui.colourButton.checked = False
             if self.parameters is not None:
                 self.parameters.result = self.session.model
-        elif isinstance(event, Failed):
+        elif isinstance(event, FitFailed):
             if event.details:
                 logging.error(event.details)
             ui.statusLabel.text = event.sentence
             if self._asked:  # a script gets an exception; the correction of a contour is not to be interrupted
                 slicer.util.errorDisplay(event.sentence, windowTitle="DALSRefine")
-        self._asked = self._asked and isinstance(event, Started)
+        self._asked = self._asked and isinstance(event, FitStarted)
         self.update()
 
     def _on_prior(self, name: str) -> None:

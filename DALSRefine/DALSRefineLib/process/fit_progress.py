@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from DALSRefineLib.process.jobs import Progress
+from DALSRefineLib.process.jobs import FitProgress
 
 if TYPE_CHECKING:
     from dals.fitting import FitStep
@@ -59,7 +59,7 @@ class StepTeller:
     Parameters
     ----------
     tell
-        Takes each `Progress`.
+        Takes each `FitProgress`.
     wanted
         Whether the fit shall go on.
     local_steps : int
@@ -72,7 +72,7 @@ class StepTeller:
 
     def __init__(
         self,
-        tell: Callable[[Progress], None],
+        tell: Callable[[FitProgress], None],
         wanted: Callable[[], bool],
         *,
         local_steps: int,
@@ -100,7 +100,7 @@ class StepTeller:
             if looking:
                 self._loss_mm = status.loss_mm()
                 mesh = status.mesh() if self._previewing else None
-            self._tell(Progress(status.stage, status.step, status.total, self._loss_mm, remaining, mesh))
+            self._tell(FitProgress(status.stage, status.step, status.total, self._loss_mm, remaining, mesh))
             done = self._clock()
             self._next_word = done + _PROGRESS_SECONDS
             if looking:

@@ -1,4 +1,4 @@
-"""Running one job with torch, in the fitting process."""
+"""Running one fit with torch, in the fitting process."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from dals.model.prior import ShapePrior, load_prior
 from dals.ops.device import choose_device
 from dals.refinement import refine
 from DALSRefineLib.process.fit_progress import StepTeller
-from DALSRefineLib.process.jobs import Event, Finished, Job, Started
+from DALSRefineLib.process.jobs import Event, FitFinished, FitStarted, Request
 
 
 class Fitter:
-    """Fits jobs; keeps the priors it has loaded, per device, until their files change."""
+    """Fits what is asked for; keeps the priors it has loaded, per device, until their files change."""
 
     def __init__(self) -> None:
         self._priors: dict[tuple[Path, torch.device], tuple[int, ShapePrior]] = {}
 
-    def run(self, job: Job, *, tell: Callable[[Event], None], wanted: Callable[[], bool]) -> Finished:
-        """Fit one job.
+    def run(self, request: Request, *, tell: Callable[[Event], None], wanted: Callable[[], bool]) -> FitFinished:
+        """Run one fit.
 
         Parameters
         ----------
-        job : Job
+        request : Request
         tell
             Takes events that come before the last one.
         wanted
-            Whether the job shall go on.
+            Whether the fit shall go on.
 
         Raises
         ------
@@ -41,19 +41,21 @@ class Fitter:
             For what a user can cause.
         """
         began = time.monotonic()
-        device = choose_device(job.device)
-        tell(Started(str(device), None))
-        prior = self._prior(job.prior, device)
+        device = choose_device(request.device)
+        tell(FitStarted(str(device)))
+        prior = self._prior(request.prior, device)
         seconds = time.monotonic() - began
-        settings = job.observation.defaults.changed(**job.changes)
+        settings = request.observation.defaults.changed(**request.changes)
         local_steps = 0 if settings.single_latent else settings.local_steps
-        steps = StepTeller(tell, wanted, local_steps=local_steps, preview_seconds=job.preview_seconds)
-        result = refine(job.observation, prior, settings=settings, start=job.start, remesh=job.remesh, on_step=steps)
+        steps = StepTeller(tell, wanted, local_steps=local_steps, preview_seconds=request.preview_seconds)
+        result = refine(
+            request.observation, prior, settings=settings, start=request.start, remesh=request.remesh, on_step=steps
+        )
         if not wanted():
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")
         report = {**result.report, "previews": {"count": steps.previews, "seconds": steps.preview_seconds}}
         report["timings_s"] = {"prior": seconds, **result.report["timings_s"]}
-        return Finished(result.mesh, report, result.state, result.warnings)
+        return FitFinished(result.mesh, report, result.state, result.warnings)
 
     def _prior(self, path: Path, device: torch.device) -> ShapePrior:
         changed = path.stat().st_mtime_ns if path.is_file() else -1

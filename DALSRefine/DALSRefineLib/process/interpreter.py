@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from dals.errors import DalsError
@@ -27,16 +27,6 @@ def worker_python() -> str:
         if path.name.lower().startswith("python") and path.is_file() and os.access(path, os.X_OK):
             return str(path)
     raise DalsError("Slicer's Python program was not found; please install Slicer again.")
-
-
-def worker_environment() -> dict[str, str]:
-    """The environment of this process, with its search path for modules: packages may lie in unusual places.
-
-    Where a user asks for MPS, the processor does what MPS cannot. Torch looks for that wish while it is imported,
-    before it is known which device will be asked for; elsewhere it has no effect.
-    """
-    known: Mapping[str, str] = {"PYTORCH_ENABLE_MPS_FALLBACK": "1", **os.environ}
-    return {**known, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path and isinstance(path, str))}
 
 
 def _candidates() -> Iterator[str]:

@@ -10,23 +10,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import dals.errors
 from dals.errors import DalsError
 from dals.geometry.mesh import TriangleMesh
 from dals.model.fit_state import FitState
 from dals.observations import Observation
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
     """One fit.
 
     Attributes
     ----------
+    observation : Observation
+        RAS mm, world.
     prior : Path
         File of the shape prior.
-    observation : Observation
     changes : mapping
-        Fields of `dals.fitting.FitSettings` that differ from the observation's defaults.
+        Fields of `dals.fit_settings.FitSettings` that differ from the observation's defaults.
     device : str
         "auto", "cpu", "cuda" or "mps".
     start : FitState or None
@@ -37,9 +39,9 @@ class Job:
         Least time between two previews; infinity for none.
     """
 
-    prior: Path
     observation: Observation
-    changes: Mapping[str, object] = field(default_factory=dict)
+    prior: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     start: FitState | None = None
     remesh: bool = False
@@ -47,15 +49,14 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Started:
-    """The fit has its device; `total` steps if they are known yet, otherwise the first `Progress` tells."""
+class FitStarted:
+    """The fit has its device."""
 
     device: str
-    total: int | None
 
 
 @dataclass(frozen=True, eq=False)
-class Progress:
+class FitProgress:
     """How far a fit is.
 
     Attributes
@@ -80,7 +81,7 @@ class Progress:
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class FitFinished:
     """A fit's result.
 
     Attributes
@@ -88,8 +89,8 @@ class Finished:
     mesh : TriangleMesh
         RAS mm, remeshed if that was asked for.
     report : dict
-        That of `dals.evaluation.report.make_report`, with `remeshed` (bool), `previews` (count and seconds they took)
-        and `timings_s` (seconds of loading the prior, of fitting, remeshing and reporting).
+        That of `dals.refinement.Refinement`, with `previews` (count and seconds they took) and, in `timings_s`, the
+        seconds of loading the prior.
     state : FitState
         Where it ended.
     warnings : tuple of str
@@ -103,7 +104,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FitFailed:
     """A fit without a result.
 
     Attributes
@@ -120,10 +121,20 @@ class Failed:
     details: str = ""
     error: str = DalsError.__name__
 
+    def exception(self) -> DalsError:
+        """The error that it stands for, with its sentence."""
+        named = getattr(dals.errors, self.error, None)
+        kind = named if isinstance(named, type) and issubclass(named, DalsError) else DalsError
+        error = kind(self.sentence)
+        error.__cause__ = RuntimeError(self.details) if self.details else None
+        return error
+
 
 @dataclass(frozen=True)
-class Cancelled:
+class FitCancelled:
     """A fit was cancelled."""
 
 
-Event: TypeAlias = Started | Progress | Finished | Failed | Cancelled
+Outcome: TypeAlias = FitFinished | FitFailed | FitCancelled
+"""The last that is heard of a fit."""
+Event: TypeAlias = FitStarted | FitProgress | Outcome

@@ -1,79 +1,69 @@
-"""Jobs and events as messages, and back."""
+"""Requests and events as messages, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeVar, get_args
 
 from numpy.typing import NDArray
 
 from dals.geometry.mesh import TriangleMesh
 from dals.model.fit_state import FitState
 from dals.observations import kind_named
-from DALSRefineLib.process.jobs import (
-    Cancelled,
-    Event,
-    Failed,
-    Finished,
-    Job,
-    Progress,
-    Started,
-)
+from DALSRefineLib.process.jobs import Event, Request
 from DALSRefineLib.process.wire import Message, WireError
 
-Arrays: TypeAlias = dict[str, NDArray[Any]]
+REQUEST = "Request"
+_EVENTS = {kind.__name__: kind for kind in get_args(Event)}
+_T = TypeVar("_T")
 
 
-def job_message(job: Job, number: int) -> Message:
-    """A job as the message with its number."""
-    observed, arrays = job.observation.to_arrays()
-    arrays = {f"observation.{name}": array for name, array in arrays.items()}
-    fields = {
-        "job": number,
-        "prior": str(job.prior),
-        "observation": {"kind": job.observation.kind, **observed},
-        "changes": dict(job.changes),
-        "device": job.device,
-        "start": None if job.start is None else _state_fields(job.start),
-        "remesh": job.remesh,
-        "preview_seconds": job.preview_seconds,
+def request_message(request: Request, number: int) -> Message:
+    """A request as the message with its number."""
+    observed, arrays = request.observation.to_arrays()
+    fields: dict[str, Any] = {
+        "number": number,
+        "observation": {"kind": request.observation.kind, **observed},
+        "prior": str(request.prior),
+        "changes": dict(request.changes),
+        "device": request.device,
+        "remesh": request.remesh,
+        "preview_seconds": request.preview_seconds,
     }
-    if job.start is not None:
-        arrays |= _state_arrays(job.start)
-    return Message("job", fields, arrays)
+    arrays = _under("observation", arrays)
+    if request.start is not None:
+        fields["start"], started = request.start.to_arrays()
+        arrays |= _under("start", started)
+    return Message(REQUEST, fields, arrays)
 
 
-def job_of(message: Message) -> Job:
-    """The job in a message.
+def request_of(message: Message) -> Request:
+    """The request in a message.
 
     Raises
     ------
-    InputError
-        If what the user gave contradicts itself.
     WireError
-        If the message holds no job.
+        If the message holds none.
     """
-    return _understood(_job_of, message)
+    return _understood(_request_of, message)
 
 
 def event_message(event: Event, number: int) -> Message:
-    """An event of a job as the message with the job's number."""
-    arrays: Arrays = {}
-    if isinstance(event, Started):
-        fields: dict[str, Any] = {"device": event.device, "total": event.total}
-    elif isinstance(event, Progress):
-        names = ("stage", "step", "total", "loss_mm", "remaining_s")
-        fields = {name: getattr(event, name) for name in names}
-        arrays = {} if event.mesh is None else _mesh_arrays(event.mesh)
-    elif isinstance(event, Finished):
-        fields = {"report": event.report, "warnings": list(event.warnings), "state": _state_fields(event.state)}
-        arrays = _mesh_arrays(event.mesh) | _state_arrays(event.state)
-    elif isinstance(event, Failed):
-        fields = {"sentence": event.sentence, "details": event.details, "error": event.error}
-    else:
-        fields = {}
-    return Message(type(event).__name__.lower(), {"job": number, **fields}, arrays)
+    """An event of a fit as the message with the fit's number."""
+    fields: dict[str, Any] = {"number": number}
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in (field.name for field in fields_of(event)):
+        value = getattr(event, name)
+        if isinstance(value, TriangleMesh):
+            arrays |= _under(name, {"vertices": value.vertices, "faces": value.faces})
+        elif isinstance(value, FitState):
+            fields[name], ended = value.to_arrays()
+            arrays |= _under(name, ended)
+        else:
+            fields[name] = value
+    return Message(type(event).__name__, fields, arrays)
 
 
 def event_of(message: Message) -> Event:
@@ -82,72 +72,50 @@ def event_of(message: Message) -> Event:
     Raises
     ------
     WireError
-        If the message holds no event.
+        If the message holds none.
     """
     return _understood(_event_of, message)
 
 
-def _understood(read: Callable[[Message], Any], message: Message) -> Any:
+def _understood(read: Callable[[Message], _T], message: Message) -> _T:
     try:
         return read(message)
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(f"A message of kind {message.kind!r} lacks something or has something wrong.") from error
 
 
-def _job_of(message: Message) -> Job:
-    if message.kind != "job":
-        raise ValueError(f"{message.kind} is no job")
+def _request_of(message: Message) -> Request:
+    if message.kind != REQUEST:
+        raise ValueError(f"{message.kind} is no request")
     fields, arrays = message.fields, message.arrays
-    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in fields["changes"].items()}
-    return Job(
+    kind = kind_named(fields["observation"]["kind"])
+    return Request(
+        observation=kind.from_arrays(fields["observation"], _within("observation", arrays)),
         prior=Path(fields["prior"]),
-        observation=kind_named(fields["observation"]["kind"]).from_arrays(
-            fields["observation"], _within("observation", arrays)
-        ),
-        changes=changes,
+        changes={name: tuple(v) if isinstance(v, list) else v for name, v in fields["changes"].items()},
         device=fields["device"],
-        start=None if fields["start"] is None else _state_of(fields["start"], arrays),
+        start=FitState.from_arrays(fields["start"], _within("start", arrays)) if "start" in fields else None,
         remesh=fields["remesh"],
         preview_seconds=fields["preview_seconds"],
     )
 
 
 def _event_of(message: Message) -> Event:
-    fields, arrays = {name: v for name, v in message.fields.items() if name != "job"}, message.arrays
-    if message.kind == "started":
-        return Started(**fields)
-    if message.kind == "progress":
-        return Progress(**fields, mesh=_mesh_of(arrays) if "mesh.vertices" in arrays else None)
-    if message.kind == "finished":
-        state = _state_of(fields["state"], arrays)
-        return Finished(_mesh_of(arrays), fields["report"], state, tuple(fields["warnings"]))
-    if message.kind == "failed":
-        return Failed(**fields)
-    if message.kind == "cancelled":
-        return Cancelled()
-    raise ValueError(f"{message.kind} is no event")
+    values = {name: value for name, value in message.fields.items() if name != "number"}
+    if mesh := _within("mesh", message.arrays):
+        values["mesh"] = TriangleMesh(mesh["vertices"], mesh["faces"])
+    if "state" in values:
+        values["state"] = FitState.from_arrays(values["state"], _within("state", message.arrays))
+    if "warnings" in values:
+        values["warnings"] = tuple(values["warnings"])
+    return _EVENTS[message.kind](**values)
 
 
-def _mesh_arrays(mesh: TriangleMesh) -> Arrays:
-    return {"mesh.vertices": mesh.vertices, "mesh.faces": mesh.faces}
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays with a prefix to their names."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
 
 
-def _mesh_of(arrays: Mapping[str, NDArray[Any]]) -> TriangleMesh:
-    return TriangleMesh(arrays["mesh.vertices"], arrays["mesh.faces"])
-
-
-def _within(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    """The arrays whose names begin with a prefix, without it."""
+def _within(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays whose names have a prefix, without it."""
     return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
-
-
-def _state_fields(state: FitState) -> dict[str, Any]:
-    return state.to_arrays()[0]
-
-
-def _state_arrays(state: FitState) -> Arrays:
-    return {f"state.{name}": array for name, array in state.to_arrays()[1].items()}
-
-
-def _state_of(fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FitState:
-    return FitState.from_arrays(fields, _within("state", arrays))

@@ -1,235 +1,200 @@
-"""Fits that run while Slicer goes on: started, polled from a timer, cancelled.
-
-Nothing here uses a thread: threads of Slicer stand still while Qt works.
-"""
+"""Fits that run in a process of their own while Slicer goes on."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import dals.errors
-from dals.errors import DalsError, FitCancelledError
-from DALSRefineLib.process.child_process import ChildProcess
 from DALSRefineLib.process.interpreter import worker_python
-from DALSRefineLib.process.jobs import Cancelled, Event, Failed, Finished, Job
-from DALSRefineLib.process.messages import event_of, job_message
-from DALSRefineLib.process.wire import Message, WireError
+from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed, FitProgress, Outcome, Request
+from DALSRefineLib.process.messages import event_of, request_message
+from DALSRefineLib.process.wire import Message, WireError, pack, unpack
 
 _WORKER = Path(__file__).resolve().with_name("worker.py")
-_CANCELLED = "The refinement was cancelled; nothing was changed."
 
 
-class Runner(Protocol):
-    """Runs one fit at a time."""
+class WorkerProcess(Protocol):
+    """A program with pipes; made with two functions, which take what it writes and what kept it from starting."""
 
     @property
-    def running(self) -> bool:
-        """Whether a job has been started whose end `poll` has not told yet."""
+    def process_id(self) -> int:
+        """What the operating system knows it by."""
         ...
 
-    def warm_up(self) -> None:
-        """Get ready for a job before there is one; returns at once."""
+    def start(self, program: str, arguments: Sequence[str]) -> None:
+        """Start it; may find out at once or later that this fails."""
         ...
 
-    def start(self, job: Job) -> None:
-        """Start a job; one that runs is abandoned, and nothing is heard of it any more."""
+    def write(self, line: bytes) -> None:
+        """Write to its standard input."""
         ...
 
-    def poll(self) -> list[Event]:
-        """What has happened since the last time, in order; never waits."""
+    def wait(self, seconds: float) -> None:
+        """Hand on what comes within so many seconds; may return sooner."""
         ...
 
-    def cancel(self) -> None:
-        """Abandon the job that runs, if any; returns at once, and `poll` then gives one `Cancelled`."""
+    def stop(self) -> str:
+        """End it and hand on nothing more; returns its exit status and the end of its standard error."""
         ...
 
-    def close(self) -> None:
-        """Let go of everything; nothing can be started afterwards."""
-        ...
+
+MakeProcess = Callable[[Callable[[bytes], None], Callable[[str], None]], WorkerProcess]
 
 
 class ProcessRunner:
-    """Runs fits in a Python process of its own, which stays for the next fit with torch loaded.
+    """Runs one fit at a time in a Python process that stays for the next one with torch loaded.
 
-    If that process dies, the job fails with a sentence, and the next one gets a new process.
+    If that process dies, the fit fails with a sentence, and the next one gets a new process.
 
     Parameters
     ----------
+    make_process
+        `QtProcess` in Slicer, `PlainProcess` where there is no Qt. It takes two functions: one for bytes that the
+        process has written; one for its end, with the reason if it could not be started and else an empty text.
     python : str, optional
         The interpreter; Slicer's by default, or else the one that runs this.
-    environment : mapping, optional
-        All environment variables of the process; those of this one by default.
+    search_path : iterable of str, optional
+        Where modules are looked for first; by default where this process does.
+
+    Attributes
+    ----------
+    on_event : callable
+        Told of each event as it comes, by Qt's event loop or from within `wait`.
     """
 
-    def __init__(self, python: str | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, make_process: MakeProcess, *, python: str | None = None, search_path: Iterable[str] | None = None
+    ) -> None:
+        self.on_event: Callable[[Event], object] = lambda event: None
+        self._make_process = make_process
         self._python = python or worker_python()
-        self._environment = environment
-        self._child: ChildProcess | None = None
+        self._search_path = [path for path in (sys.path if search_path is None else search_path) if path]
+        self._process: WorkerProcess | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._partial = b""
         self._number = 0
-        self._active: int | None = None
-        self._pending: list[Event] = []
+        self._request: Request | None = None  # that runs
+        self._heard = False  # of that fit
+        self._deaths = 0  # of processes that were given it and never said a word
         self._closed = False
 
     @property
     def running(self) -> bool:
-        """Whether a job has been started whose end `poll` has not told yet."""
-        return self._active is not None
+        """Whether a fit has been started whose end has not been told."""
+        return self._request is not None
 
     @property
     def process_id(self) -> int | None:
         """The process's number, if there is one."""
-        return None if self._child is None else self._child.process_id
+        return None if self._process is None else self._process.process_id
 
     def warm_up(self) -> None:
         """Start the process before it is needed, so that it loads torch while the user draws."""
         if self._closed:
             raise RuntimeError("the runner is closed")
-        if self._child is not None and self._child.has_ended:
-            self._discard()
-        if self._child is None:
-            try:
-                self._child = ChildProcess([self._python, "-u", str(_WORKER)], self._environment)
-            except OSError as error:
-                raise DalsError(
-                    f"The fitting process could not be started with {self._python} ({error.strerror or error}); "
-                    "please install the module again."
-                ) from error
+        if self._process is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="dals-", ignore_cleanup_errors=True)
+            self._partial = b""
+            self._process = self._make_process(self._take_output, self._take_end)
+            arguments = ["-u", str(_WORKER), self._folder.name, *map(str, self._search_path)]
+            self._process.start(self._python, arguments)
 
-    def start(self, job: Job) -> None:
-        """Start a job; one that runs is abandoned, and nothing is heard of it any more."""
+    def start(self, request: Request) -> None:
+        """Start a fit; one that runs is abandoned, and nothing is heard of it any more."""
         self._number += 1
-        self._active, self._pending = None, []
-        message = job_message(job, self._number)
-        try:
-            self._send_afresh(message)
-        except DalsError as error:
-            self._pending = [Failed(str(error), str(error.__cause__))]
-        else:
-            self._active = self._number
+        self._request, self._heard, self._deaths = request, False, 0
+        self._send(request)
 
-    def poll(self) -> list[Event]:
-        """What has happened since the last time, in order; never waits."""
-        events, self._pending = self._pending, []
-        if self._child is None:
-            return events
-        try:
-            messages, ended = self._child.receive()
-            for message in messages:
-                events += self._events_in(message)
-        except WireError as error:
-            return events + self._failure("answered with something unreadable", repr(error))
-        if ended:
-            events += self._failure("ended unexpectedly, perhaps because memory ran out")
-        return events
+    def wait(self, seconds: float) -> None:
+        """Let events come, for scripts; returns after so many seconds or sooner."""
+        if self._process is None:
+            time.sleep(seconds)
+        else:
+            self._process.wait(seconds)
 
     def cancel(self) -> None:
-        """Abandon the job that runs, if any; returns at once, and `poll` then gives one `Cancelled`."""
-        if self._active is None:
+        """Abandon the fit that runs, if any, and tell so at once."""
+        if self._request is None:
             return
-        number, self._active = self._active, None
-        self._pending = [Cancelled()]
-        if self._child is not None:
-            try:
-                self._child.send(Message("cancel", {"job": number}))
-            except OSError:  # it has ended, which is a way to be cancelled
-                self._discard()
+        if self._process is not None and self._folder is not None:
+            self._process.write(pack(Message("cancel"), Path(self._folder.name)))
+        self._tell(FitCancelled())
 
     def close(self) -> None:
         """End the process; nothing can be started afterwards."""
-        self._closed, self._active, self._pending = True, None, []
+        self._closed, self._request = True, None
         self._discard()
 
-    def _send_afresh(self, message: Message) -> None:
-        """Send a job to a process that lives; one that has died unnoticed is replaced once."""
-        for attempt in range(2):
-            self.warm_up()
-            assert self._child is not None
-            try:
-                return self._child.send(message)
-            except OSError as error:
-                words = self._discard()
-                if attempt:
-                    sentence = "The fitting process ends as soon as it is started; the log tells the details."
-                    raise DalsError(sentence) from RuntimeError(f"{error}\n{words}")
-        return None
+    def _send(self, request: Request) -> None:
+        self.warm_up()
+        if self._process is None or self._folder is None:
+            return  # it could not be started, which has been told
+        try:
+            line = pack(request_message(request, self._number), Path(self._folder.name))
+        except OSError as error:
+            sentence = f"The fit's temporary files cannot be written ({error.strerror}); please make room for them."
+            self._tell(FitFailed(sentence, repr(error)))
+        else:
+            self._process.write(line)
 
-    def _events_in(self, message: Message) -> list[Event]:
-        if self._active is None or message.fields.get("job") != self._active:
-            return []  # of an abandoned job
-        event = event_of(message)
-        if isinstance(event, (Finished, Failed, Cancelled)):
-            self._active = None
-        return [event]
+    def _take_output(self, data: bytes) -> None:
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        assert self._folder is not None
+        try:
+            messages = [unpack(line, Path(self._folder.name)) for line in lines]
+            events = [(message.fields["number"], event_of(message)) for message in messages]
+        except (WireError, KeyError) as error:
+            self._fail("answered with something unreadable; please try again", repr(error))
+            return
+        for number, event in _without_old_previews(events):
+            if self._request is not None and number == self._number:  # else it was abandoned
+                self._heard = True
+                self._tell(event)
 
-    def _failure(self, what: str, details: str = "") -> list[Event]:
-        """Give the process up; an event only if a job suffers from it."""
+    def _take_end(self, obstacle: str) -> None:
+        request = self._request
+        self._deaths += 1
+        if obstacle:
+            self._fail(f"could not be started with {self._python} ({obstacle}); please install the module again")
+        elif request is None or self._heard:
+            self._fail("ended unexpectedly, perhaps because memory ran out; please try again")
+        elif self._deaths > 1:
+            self._fail("ends as soon as it is started; the log tells the details")
+        else:
+            self._discard()  # it had died before, while nobody looked
+            self._send(request)
+
+    def _fail(self, what: str, details: str = "") -> None:
+        """Give the process up; told only if a fit suffers from it."""
         words = self._discard()
-        if self._active is None:
-            return []
-        self._active = None
-        return [Failed(f"The fitting process {what}; please try again.", f"{details}\n{words}".strip())]
+        if self._request is not None:
+            self._tell(FitFailed(f"The fitting process {what}.", f"{details}\n{words}".strip()))
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Outcome):
+            self._request = None
+        self.on_event(event)
 
     def _discard(self) -> str:
         """End the process; its last words."""
-        child, self._child = self._child, None
-        return "" if child is None else child.stop()
+        process, self._process = self._process, None
+        words = "" if process is None else process.stop()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+        return words
 
 
-def error_of(failed: Failed) -> DalsError:
-    """The exception that a failure stands for, with its sentence."""
-    named = getattr(dals.errors, failed.error, None)
-    kind = named if isinstance(named, type) and issubclass(named, DalsError) else DalsError
-    error = kind(failed.sentence)
-    error.__cause__ = RuntimeError(failed.details) if failed.details else None
-    return error
-
-
-def wait(
-    runner: Runner,
-    *,
-    on_event: Callable[[Event], object] | None = None,
-    timeout: float | None = None,
-    pause: float = 0.02,
-) -> Finished:
-    """Poll until the job that runs has ended; for scripts and tests, as Slicer polls from a timer.
-
-    Parameters
-    ----------
-    runner : Runner
-    on_event : callable, optional
-        Told of each event, the last one as well.
-    timeout : float, optional
-        Seconds after which the job is cancelled.
-    pause : float
-        Seconds between two polls.
-
-    Raises
-    ------
-    FitCancelledError
-        If the job was cancelled.
-    DalsError
-        If it failed; of the class that it failed with.
-    TimeoutError
-    """
-    began = time.monotonic()
-    while True:
-        waiting = runner.running
-        events = runner.poll()
-        for event in events:
-            if on_event is not None:
-                on_event(event)
-            if isinstance(event, Finished):
-                return event
-            if isinstance(event, Failed):
-                raise error_of(event)
-            if isinstance(event, Cancelled):
-                raise FitCancelledError(_CANCELLED)
-        if not (waiting or events or runner.running):
-            raise DalsError("There is no fit to wait for.")
-        if timeout is not None and time.monotonic() - began > timeout:
-            runner.cancel()
-            raise TimeoutError(f"the fit took longer than {timeout:g} s")
-        time.sleep(pause)
+def _without_old_previews(events: list[tuple[Any, Event]]) -> list[tuple[Any, Event]]:
+    """Of previews that came together, Slicer shows the last one only."""
+    previews = [i for i, (_, event) in enumerate(events) if isinstance(event, FitProgress) and event.mesh is not None]
+    for index in previews[:-1]:
+        number, event = events[index]
+        assert isinstance(event, FitProgress)
+        events[index] = number, replace(event, mesh=None)
+    return events

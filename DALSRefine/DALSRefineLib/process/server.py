@@ -1,117 +1,103 @@
-"""The fitting process's main loop: jobs come in, events go out."""
+"""The fitting process's main loop: requests come in, events go out."""
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import queue
+import shutil
 import threading
 import traceback
-from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
 from dals.errors import DalsError, DeviceError, FitCancelledError
-from DALSRefineLib.process.jobs import Cancelled, Event, Failed
-from DALSRefineLib.process.messages import event_message, job_of
-from DALSRefineLib.process.wire import Message, read_message, write_message
+from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed
+from DALSRefineLib.process.messages import REQUEST, event_message, request_of
+from DALSRefineLib.process.wire import Message, pack, unpack
 
 _ENGINE = "DALSRefineLib.process.fitting_job"
 
 
-def serve(incoming: IO[bytes], outgoing: IO[bytes]) -> int:
-    """Run jobs as they come; returns never, as the end of `incoming` ends the process."""
-    inbox, outbox = Inbox(), Outbox(outgoing)
-    threading.Thread(target=_listen, args=(incoming, inbox), daemon=True).start()
+def serve(incoming: IO[bytes], outgoing: IO[bytes], folder: Path) -> int:
+    """Run fits as they are asked for; never returns, as the end of `incoming` ends the process.
+
+    Parameters
+    ----------
+    incoming, outgoing
+        The pipes to Slicer.
+    folder : Path
+        Of the messages' arrays; removed in the end, which Slicer cannot do if it has crashed.
+    """
+    inbox = Inbox()
+    threading.Thread(target=_listen, args=(incoming, inbox, folder), daemon=True).start()
     fitter: Any = None
     try:
         fitter = _engine().Fitter()  # torch is loaded while the user still draws
     except DalsError:
-        traceback.print_exc()  # the first job says it to the user, if it still holds by then
+        traceback.print_exc()  # the first fit says it to the user, if it still holds by then
     while True:
-        message = inbox.next_job()
-        number = message.fields["job"]
+        message = inbox.next_request()
+        number = message.fields["number"]
 
         def tell(event: Event, number: int = number) -> None:
-            outbox.put(event_message(event, number))
+            outgoing.write(pack(event_message(event, number), folder))
+            outgoing.flush()
 
         def wanted(number: int = number) -> bool:
-            return inbox.wants(number)
+            return inbox.wanted == number
 
         try:
             fitter = fitter or _engine().Fitter()
-            event = fitter.run(job_of(message), tell=tell, wanted=wanted)
+            tell(fitter.run(request_of(message), tell=tell, wanted=wanted))
         except Exception as error:
-            event = outcome_of(error)
-        tell(event)
-
-
-class Outbox:
-    """What goes out, written by a thread: a fit must not wait until Slicer has read a preview."""
-
-    def __init__(self, outgoing: IO[bytes]) -> None:
-        self._outgoing = outgoing
-        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        threading.Thread(target=self._write_all, daemon=True).start()
-
-    def put(self, message: Message) -> None:
-        """Take a message; they are written in order."""
-        self._messages.put(message)
-
-    def _write_all(self) -> None:
-        while True:
-            message = self._messages.get()
-            try:
-                write_message(self._outgoing, message.kind, message.fields, message.arrays)
-            except OSError:  # nobody listens any more
-                os._exit(0)
+            tell(outcome_of(error))
 
 
 class Inbox:
-    """What came in: the newest job, and which jobs nobody wants any more."""
+    """What Slicer has asked for.
+
+    Attributes
+    ----------
+    wanted : int or None
+        Number of the fit that Slicer waits for.
+    """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._job: Message | None = None
-        self._newest = -1
-        self._cancelled = -1
+        self._requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.wanted: int | None = None
 
     def put(self, message: Message) -> None:
-        """Take a job, which replaces all earlier ones, or the wish to cancel all jobs up to one."""
-        with self._changed:
-            number = int(message.fields["job"])
-            if message.kind == "job":
-                self._job, self._newest = message, number
-            else:
-                self._cancelled = max(self._cancelled, number)
-            self._changed.notify()
+        """Take a request, which replaces all earlier ones, or the wish to cancel it."""
+        self.wanted = message.fields["number"] if message.kind == REQUEST else None
+        if message.kind == REQUEST:
+            self._requests.put(message)
 
-    def next_job(self) -> Message:
-        """Wait for a job that is still wanted."""
-        with self._changed:
-            while self._job is None or not self.wants(self._newest):
-                self._changed.wait()
-            message, self._job = self._job, None
-            return message
-
-    def wants(self, number: int) -> bool:
-        """Whether a job was neither cancelled nor replaced."""
-        return number == self._newest and number > self._cancelled
+    def next_request(self) -> Message:
+        """Wait for one that is still wanted."""
+        while True:
+            message = self._requests.get()
+            if message.fields["number"] == self.wanted:
+                return message
 
 
 def outcome_of(error: Exception) -> Event:
-    """What a job that raised an exception comes to."""
+    """What a fit that raised an exception comes to."""
     if isinstance(error, FitCancelledError):
-        return Cancelled()
+        return FitCancelled()
     details = "".join(traceback.format_exception(error))
     if isinstance(error, DalsError):
-        return Failed(str(error), details if error.__cause__ else "", type(error).__name__)
+        return FitFailed(str(error), details if error.__cause__ else "", type(error).__name__)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         sentence = (
             "The fit ran out of memory; choose the processor as device or a coarser mesh, or close other programs."
         )
-        return Failed(sentence, details, DeviceError.__name__)
-    return Failed("The fit failed unexpectedly; the log tells the details.", details)
+        return FitFailed(sentence, details, DeviceError.__name__)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return FitFailed("The disk for temporary files is full; please make room on it.", details)
+    return FitFailed("The fit failed unexpectedly; the log tells the details.", details)
 
 
 def _engine() -> ModuleType:
@@ -135,18 +121,15 @@ def _engine() -> ModuleType:
         ) from error
 
 
-def _listen(incoming: IO[bytes], inbox: Inbox) -> None:
-    """Take messages until Slicer closes the pipe or asks to quit, then end the process, whatever it is doing."""
+def _listen(incoming: IO[bytes], inbox: Inbox, folder: Path) -> None:
+    """Take messages until Slicer closes the pipe, then end the process, whatever it is doing."""
     status = 1
     try:
-        _take_all(incoming, inbox.put)
+        for line in incoming:
+            inbox.put(unpack(line, folder))
         status = 0
     except Exception:
         traceback.print_exc()
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(status)
-
-
-def _take_all(incoming: IO[bytes], put: Callable[[Message], None]) -> None:
-    while (message := read_message(incoming)) is not None and message.kind != "quit":
-        put(message)

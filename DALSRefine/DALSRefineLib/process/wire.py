@@ -1,33 +1,26 @@
-"""Frames that Slicer and its fitting process exchange: a JSON header and raw arrays, nothing that can be executed.
+"""Messages between Slicer and its fitting process: lines of JSON over the pipes, arrays as safetensors files.
 
-A frame is 4 magic bytes, the header's and the payload's length (little-endian), the header, and the payload:
-the arrays one after the other, as the header lists them. Boolean arrays travel as compressed bits: a label map of
-ten million voxels takes a fraction of a megabyte.
+The files lie in a folder that only this user can read, and whoever receives one removes it. The pipes carry ASCII
+text alone, which every version of PythonQt hands over unharmed. Nothing that is received can be executed.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import struct
-import zlib
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_PREFIX = struct.Struct("<4sIQ")
-_MAGIC = b"DALS"
-_MAX_HEADER = 16 * 2**20
-_MAX_ARRAYS = 2 * 2**30  # of one message, packed or unpacked
-_DTYPES = ("<f8", "<f4", "<i8", "<i4", "|u1", "|b1")
+from dals.geometry.label_map import marked_box
 
 
 class WireError(Exception):
-    """What came over the pipe is no message, or not a whole one."""
+    """What was received is no message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +33,7 @@ class Message:
     fields : mapping
         What JSON can hold; numbers may be infinite or not-a-number. Tuples arrive as lists.
     arrays : mapping of str to array
-        Of float64, float32, int64, int32, uint8 or bool.
+        Numbers or bool, of any shape.
     """
 
     kind: str
@@ -48,143 +41,74 @@ class Message:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def write_message(
-    stream: IO[bytes],
-    kind: str,
-    fields: Mapping[str, Any] | None = None,
-    arrays: Mapping[str, NDArray[Any]] | None = None,
-) -> None:
-    """Write one message to a buffered binary stream and flush it.
+def pack(message: Message, folder: Path) -> bytes:
+    """The line that stands for a message; its arrays are written to a file in the folder.
+
+    Of a mask (K, J, I) only the box with the marked voxels travels; it arrives on its whole grid again.
 
     Raises
     ------
     TypeError
-        For a field that JSON cannot hold or an array of a type that does not travel.
+        For a field that JSON cannot hold or an array that is not of numbers.
+    OSError
+        If the file cannot be written.
     """
-    specs: list[dict[str, Any]] = []
-    parts: list[bytes] = []
-    for name, array in (arrays or {}).items():
-        spec, part = _pack(name, np.asarray(array))
-        specs.append(spec)
-        parts.append(part)
-    content = {"kind": kind, "fields": dict(fields or {}), "arrays": specs}
-    header = json.dumps(content, default=_plain).encode("ascii")
-    stream.write(_PREFIX.pack(_MAGIC, len(header), sum(map(len, parts))) + header)
-    for part in parts:
-        stream.write(part)
-    stream.flush()
+    content: dict[str, Any] = {"kind": message.kind, "fields": dict(message.fields), "file": None, "boxes": {}}
+    if message.arrays:
+        content["file"] = f"{uuid.uuid4().hex}.safetensors"
+    parts = {name: np.asarray(array) for name, array in message.arrays.items()}
+    for name, array in parts.items():
+        if array.dtype.hasobject or array.dtype.kind not in "biuf":
+            raise TypeError(f"an array of type {array.dtype} does not travel")
+        box = marked_box(array) if array.dtype == np.bool_ and array.ndim == 3 else None
+        if box is not None:
+            content["boxes"][name] = {"shape": array.shape, "start": [int(part.start) for part in box]}
+            parts[name] = array[box]
+    line = json.dumps(content, default=_plain).encode("ascii") + b"\n"
+    if parts:
+        _write(folder / content["file"], parts)
+    return line
 
 
-def read_message(stream: IO[bytes]) -> Message | None:
-    """Read one message from a buffered binary stream; None if the stream has ended.
+def unpack(line: bytes, folder: Path) -> Message:
+    """The message that a line stands for; the file with its arrays is removed.
 
     Raises
     ------
     WireError
-        If the stream ends within a message or holds something else.
+        If it is no message or its file cannot be read.
     """
-    prefix = stream.read(_PREFIX.size)
-    if not prefix:
-        return None
-    if len(prefix) < _PREFIX.size:
-        raise WireError("The stream ended in the middle of a message.")
-    header_size, payload_size = _sizes(prefix)
-    frame = stream.read(header_size + payload_size)
-    if len(frame) < header_size + payload_size:
-        raise WireError("The stream ended in the middle of a message.")
-    return _decode(frame[:header_size], frame[header_size:])
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
-
-class MessageBuffer:
-    """Puts messages together from bytes that come in pieces."""
-
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        """Add bytes as they came."""
-        self._bytes += data
-
-    def take(self) -> Message | None:
-        """The next message, or None while it is not complete.
-
-        Raises
-        ------
-        WireError
-            If the bytes are no message; nothing more can then be read.
-        """
-        if len(self._bytes) < _PREFIX.size:
-            return None
-        header_size, payload_size = _sizes(bytes(self._bytes[: _PREFIX.size]))
-        end = _PREFIX.size + header_size + payload_size
-        if len(self._bytes) < end:
-            return None
-        frame = bytes(self._bytes[_PREFIX.size : end])
-        del self._bytes[:end]
-        return _decode(frame[:header_size], frame[header_size:])
-
-
-def _sizes(prefix: bytes) -> tuple[int, int]:
-    magic, header_size, payload_size = _PREFIX.unpack(prefix)
-    if magic != _MAGIC:
-        raise WireError("The stream holds something that is no message.")
-    if header_size > _MAX_HEADER or payload_size > _MAX_ARRAYS:
-        raise WireError("A message states a size that is absurd.")
-    return header_size, payload_size
-
-
-def _decode(header: bytes, payload: bytes) -> Message:
     try:
-        content = json.loads(header)
-        kind, fields, specs = content["kind"], content["fields"], content["arrays"]
-        if not isinstance(kind, str) or not isinstance(fields, dict) or not isinstance(specs, list):
-            raise TypeError("fields of a wrong type")
-        arrays, start = {}, 0
-        for spec in specs:
-            size = _count(spec["bytes"])
-            if start + size > len(payload):
-                raise ValueError("arrays longer than the payload")
-            arrays[str(spec["name"])] = _unpack(spec, payload[start : start + size])
-            start += size
-        if start != len(payload):
-            raise ValueError("a payload longer than the arrays")
-    except (KeyError, TypeError, ValueError, RecursionError, zlib.error) as error:
+        content = json.loads(line)
+        name, boxes = content["file"], content["boxes"]
+        arrays = {}
+        if name is not None:
+            path = folder / Path(name).name
+            arrays = load(path.read_bytes())
+            path.unlink()
+        for name, box in boxes.items():
+            arrays[name] = _on_grid(arrays[name], **box)
+        return Message(content["kind"], dict(content["fields"]), arrays)
+    except (KeyError, TypeError, ValueError, RecursionError, OSError, SafetensorError) as error:
         raise WireError(f"A message cannot be understood: {error}.") from error
-    return Message(kind, fields, arrays)
 
 
-def _pack(name: str, array: NDArray[Any]) -> tuple[dict[str, Any], bytes]:
-    dtype = array.dtype.newbyteorder("<").str
-    if dtype not in _DTYPES:
-        raise TypeError(f"an array of type {array.dtype} does not travel")
-    if dtype == "|b1":
-        part = zlib.compress(np.packbits(array).tobytes(), level=1)
-    else:
-        part = array.astype(dtype, order="C", copy=False).tobytes()
-    return {"name": name, "dtype": dtype, "shape": array.shape, "bytes": len(part)}, part
+def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    # Imported late: where it is missing, Slicer's panel offers to install it.
+    from safetensors.numpy import save
+
+    native = {name: array.astype(array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
+    path.write_bytes(save(native))
 
 
-def _unpack(spec: Mapping[str, Any], part: bytes) -> NDArray[Any]:
-    """An array of its own memory: aligned and writable."""
-    dtype, shape = spec["dtype"], tuple(_count(size) for size in spec["shape"])
-    if dtype not in _DTYPES:
-        raise ValueError(f"arrays of type {dtype} do not travel")
-    count = math.prod(shape)
-    if count * np.dtype(dtype).itemsize > _MAX_ARRAYS:
-        raise ValueError("an array of an absurd size")
-    if dtype != "|b1":
-        return np.frombuffer(part, dtype=dtype).reshape(shape).astype(np.dtype(dtype).newbyteorder("="))
-    packed = (count + 7) // 8
-    bits = zlib.decompressobj().decompress(part, packed + 1)  # one more than wanted shows that there is too much
-    if len(bits) != packed:
-        raise ValueError("a mask of another size than stated")
-    return np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=count).astype(np.bool_).reshape(shape)
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no count")
-    return value
+def _on_grid(part: NDArray[Any], shape: list[int], start: list[int]) -> NDArray[Any]:
+    """A mask's box within the whole mask."""
+    whole = np.zeros(shape, dtype=part.dtype)
+    whole[tuple(slice(low, low + size) for low, size in zip(start, part.shape, strict=True))] = part
+    return whole
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The fitting process: `python -u worker.py`, spoken to over stdin and stdout.
+"""The fitting process: `python -u worker.py FOLDER SEARCH_PATH...`, spoken to over stdin and stdout.
 
 A fit cannot run in a thread of Slicer, whose event loop holds Python's lock while Qt works.
 """
@@ -14,14 +14,18 @@ from typing import IO
 
 
 def main() -> int:
-    """Serve jobs until stdin ends or Slicer asks to quit."""
+    """Serve requests until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Slicer, which then ends this process
     incoming, outgoing = take_streams()
     faulthandler.enable()  # a crash in a library leaves a trace in Slicer's log
-    _find_package()
+    folder, *search_path = sys.argv[1:]
+    _find_modules(search_path)
+    # Where a user asks for MPS, the processor does what MPS cannot. Torch looks for that wish while it is imported,
+    # before it is known which device will be asked for; elsewhere it has no effect.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     from DALSRefineLib.process.server import serve
 
-    return serve(incoming, outgoing)
+    return serve(incoming, outgoing, Path(folder))
 
 
 def take_streams() -> tuple[IO[bytes], IO[bytes]]:
@@ -39,10 +43,14 @@ def take_streams() -> tuple[IO[bytes], IO[bytes]]:
     return incoming, outgoing
 
 
-def _find_package() -> None:
-    """Put the module's folder on the path, instead of this one, whose modules could hide others of their names."""
+def _find_modules(search_path: list[str]) -> None:
+    """Look for modules where Slicer does, as packages may lie in unusual places.
+
+    The module's own folder takes the place of this one, whose modules could hide others of their names.
+    """
     here = Path(__file__).resolve().parent
-    sys.path[:] = [str(here.parents[1]), *(entry for entry in sys.path if not entry or Path(entry).resolve() != here)]
+    known = [path for path in sys.path if path and Path(path).resolve() != here]
+    sys.path[:] = list(dict.fromkeys([*search_path, str(here.parents[1]), *known]))
 
 
 if __name__ == "__main__":

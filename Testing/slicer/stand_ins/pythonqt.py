@@ -112,7 +112,7 @@ def make_module() -> types.ModuleType:
     qt = types.ModuleType("qt")
     for name, class_ in CLASSES.items():
         setattr(qt, name, class_)
-    qt.QTimer = with_habits(QtCore.QTimer)
+    qt.QTimer, qt.QProcess = with_habits(QtCore.QTimer), with_habits(QtCore.QProcess)
     qt.QTableWidgetItem, qt.QHeaderView, qt.Qt = QtWidgets.QTableWidgetItem, QtWidgets.QHeaderView, QtCore.Qt
     qt.QFileDialog = QFileDialog
     return qt
