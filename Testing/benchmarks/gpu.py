@@ -10,7 +10,6 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ import torch
 from benchmarks.speed import flops, synthetic_case
 from dals.dataset.normalisation import canonical
 from dals.demo.synthetic_liver import synthetic_liver
-from dals.fitting import fit
 from dals.geometry.mesh import TriangleMesh
 from dals.model.prior import load_prior
 from dals.model.template import icosphere
 from dals.observations import PointCloud, kind_named
+from dals.refinement import refine
 from dals.training import TrainingSettings, train
 from dals.training.augmentation import PointWolfSettings, draw_warps
 
@@ -82,20 +81,19 @@ def _fits(prior_name: str, device: torch.device) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     points = PointCloud(truth.vertices[rng.choice(len(truth.vertices), 2_500, replace=False)])
     rows = {}
-    for name, observation in (("planes", contours), ("points", points)):
+    for name, observation in (("contours", contours), ("points", points)):
         prior = load_prior(prior_name)
         settings = kind_named(name).defaults
         on_device = prior.to(device)
-        fit(on_device, observation, settings=settings)  # warm up
-        began = time.monotonic()
-        ours = fit(on_device, observation, settings=settings)
-        seconds = time.monotonic() - began
-        reference = fit(prior, observation, settings=settings)
+        refine(observation, on_device, settings=settings)  # warm up
+        ours = refine(observation, on_device, settings=settings)
+        seconds = ours.report["seconds"]
+        reference = refine(observation, prior, settings=settings)
         gap = np.linalg.norm(ours.mesh.vertices - reference.mesh.vertices, axis=1)
         rows[name] = {
             "seconds": seconds,
-            "ms_a_step": 1e3 * seconds / ours.steps,
-            "cpu_seconds": reference.seconds,
+            "ms_a_step": 1e3 * seconds / ours.report["iterations"],
+            "cpu_seconds": reference.report["seconds"],
             "distance_from_cpu_mm": {"mean": float(gap.mean()), "maximum": float(gap.max())},
             "gflop_a_step_at_the_end": flops(prior.decoder, len(icosphere(settings.level).vertices)) / 1e9,
         }

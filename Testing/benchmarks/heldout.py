@@ -12,7 +12,6 @@ import functools
 import json
 import platform
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
@@ -26,11 +25,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Pat
 
 from benchmarks import protocol
 from dals.errors import DalsError
-from dals.fitting import fit
 from dals.geometry.remeshing import remesh
 from dals.io.atomic import atomic_path
 from dals.model.prior import ShapePrior, load_prior
 from dals.observations import Observation
+from dals.refinement import refine
 
 RESULTS = Path(__file__).resolve().parent / "results"
 TASKS: dict[str, tuple[Callable[[Any], Observation], bool]] = {
@@ -96,16 +95,14 @@ def _measure(job: tuple[str, str, Any]) -> dict[str, Any]:
     prior_name, task, shape = job
     make, known = TASKS[task]
     prior = _prior(prior_name)
-    began = time.monotonic()
-    result = fit(prior, make(shape), pose=protocol.known_pose(shape) if known else None)
-    seconds = time.monotonic() - began
+    result = refine(make(shape), prior, pose=protocol.known_pose(shape) if known else None)
     return {
         "task": task,
         "case": shape.name,
         **protocol.judge(result.mesh, shape),
         **{f"{name}_remeshed": value for name, value in protocol.judge(remesh(result.mesh), shape).items()},
-        "seconds": seconds,
-        "steps": result.steps,
+        "seconds": result.report["seconds"],
+        "steps": result.report["iterations"],
         "prior_sha256": prior.digest,
     }
 

@@ -25,10 +25,11 @@ from benchmarks import protocol
 from dals.cli import main as dals
 from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.storage import load_dataset
-from dals.fitting import FitSettings, fit
+from dals.fit_settings import FitSettings
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
 from dals.observations import Observation, kind_named
+from dals.refinement import refine
 
 EVERY = 8
 
@@ -79,7 +80,7 @@ def _fits(prior: ShapePrior, shape: NormalisedShape) -> list[float]:
 def _chamfer(
     prior: ShapePrior, observation: Observation, settings: FitSettings, pose: Pose, shape: NormalisedShape
 ) -> float:
-    return float(protocol.judge(fit(prior, observation, settings=settings, pose=pose).mesh, shape)["chamfer"])
+    return float(protocol.judge(refine(observation, prior, settings=settings, pose=pose).mesh, shape)["chamfer"])
 
 
 if __name__ == "__main__":

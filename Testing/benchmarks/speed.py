@@ -24,7 +24,7 @@ import torch
 
 from dals.demo.synthetic_liver import cut_contour, synthetic_liver
 from dals.evaluation.metrics import compare
-from dals.fitting import FitSettings, fit
+from dals.fit_settings import FitSettings
 from dals.geometry.label_map import LabelMap
 from dals.geometry.splines import sample_closed_spline
 from dals.geometry.voxelisation import mesh_to_label_map
@@ -34,6 +34,7 @@ from dals.model.decoder import Decoder
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.template import icosphere
 from dals.observations import Contour, PlanarContours, kind_named
+from dals.refinement import refine
 
 OFFSETS = (0.06, -0.05, 0.07)
 SPACING_MM = (0.8, 0.8, 5.0)
@@ -107,12 +108,12 @@ def _cold_start(prior: str, given: list[str], folder: Path) -> dict[str, float]:
 
 
 def _measure(prior: ShapePrior, contours: PlanarContours, truth: Any, settings: FitSettings) -> dict[str, float]:
-    result = fit(prior, contours, settings=settings)
+    result = refine(contours, prior, settings=settings)
     unit = float(np.linalg.norm(truth.vertices - truth.centroid, axis=1).max())
     figures = compare(result.mesh, truth)
     return {
-        "fit_s": result.seconds,
-        "steps": result.steps,
+        "fit_s": result.report["seconds"],
+        "steps": result.report["iterations"],
         "chamfer": figures.scaled(1 / unit).chamfer,
         "mean_mm": figures.mean_distance,
     }

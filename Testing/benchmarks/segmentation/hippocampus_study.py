@@ -12,9 +12,9 @@ from benchmarks.segmentation.refine import LARGEST, SHOWN, VARIANTS, jobs_of, ke
 from benchmarks.segmentation.results import DEFINITIONS, examples, store
 from benchmarks.segmentation.rows import RAW, Job, Row, measure_all, one_thread
 from benchmarks.segmentation.table import brief, groups_and_methods, markdown, pairs_of
-from dals.fitting import fit
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.model.prior import ShapePrior, load_prior
+from dals.refinement import refine
 
 NAME = "segmentation-hippocampus"
 VIEW_FROM = (1.0, 0.3, 0.5)
@@ -109,7 +109,7 @@ def _draw(results: Path, rows: list[Row], prior: ShapePrior, *, folder: Path) ->
     for title, (before, after) in examples([pair for panel in panels for pair in pairs_of(rows, *panel)]):
         case, raw = read_case(after.case), read_prediction(after.group, after.case, folder=folder)
         given = observation(Job(after.group, after.case, after.method), folder=folder)
-        mesh = fit(prior, given, settings=VARIANTS[after.method].settings).mesh
+        mesh = refine(given, prior, settings=VARIANTS[after.method].settings).mesh
         differing = raw.with_array(raw.array ^ mesh_to_label_map(mesh, raw).array)
         surfaces = label_map_to_mesh(raw), mesh, label_map_to_mesh(case.truth)
         heading = f"{title}: {after.group}, {after.case}, Dice {before.dice:.3f} to {after.dice:.3f}"

@@ -21,10 +21,10 @@ from benchmarks.segmentation.provenance import describe
 from benchmarks.segmentation.results import DEFINITIONS, examples, store
 from benchmarks.segmentation.rows import RAW, Row, measure_all, one_thread
 from benchmarks.segmentation.table import brief, groups_and_methods, markdown, pairs_of
-from dals.fitting import fit
 from dals.geometry.voxelisation import label_map_to_mesh
 from dals.model.prior import ShapePrior, load_prior
 from dals.observations import Segmentation
+from dals.refinement import refine
 
 NAME = "segmentation-livers"
 VIEW_FROM = (0.4, 1.0, 0.35)
@@ -91,7 +91,7 @@ def _draw(results: Path, rows: list[Row], prior: ShapePrior, *, folder: Path) ->
     drawn = []
     for title, (before, after) in examples(pairs_of(rows, KINDS[0], REFINED)):
         case = liver_case(after.group, after.case, folder=folder)
-        mesh = fit(prior, Segmentation(case.segmentation)).mesh
+        mesh = refine(Segmentation(case.segmentation), prior).mesh
         heading = f"{title}: {after.case}, Dice {before.dice:.3f} to {after.dice:.3f}"
         drawn.append(Example(heading, label_map_to_mesh(case.segmentation), mesh, case.truth.surface))
     surfaces_picture(results / f"{NAME}-surfaces.png", drawn, view_from=VIEW_FROM)

@@ -11,11 +11,11 @@ from benchmarks.segmentation.cases import label_path, probability_path, read_cas
 from benchmarks.segmentation.provenance import code_digest
 from benchmarks.segmentation.rows import RAW, Job, Row, digest_of, key_of, row_of
 from benchmarks.segmentation.scores import NOTHING, SAMPLES, Truth, score, score_of_label_map
-from dals.evaluation.confidence import agreement
-from dals.fitting import FitSettings, fit
+from dals.fit_settings import FitSettings
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.model.prior import ShapePrior, load_prior
 from dals.observations import Segmentation, kind_named
+from dals.refinement import refine
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,12 @@ def refined_row(
     job: Job, prior: ShapePrior, segmentation: Segmentation, truth: Truth, settings: FitSettings | None = None
 ) -> Row:
     """Refine a segmentation, score the result, and ask what its user would be told."""
-    result = fit(prior, segmentation, settings=settings)
+    result = refine(segmentation, prior, settings=settings)
     found = score(result.mesh, mesh_to_label_map(result.mesh, truth.label_map), truth)
-    told = agreement(result, segmentation, prior)
-    return row_of(job, found, seconds=result.seconds, confidence=told.confidence, reasons=" ".join(told.reasons))
+    told = result.confidence
+    assert told is not None
+    seconds = result.report["seconds"]
+    return row_of(job, found, seconds=seconds, confidence=told.level, reasons=" ".join(told.reasons))
 
 
 def observation(job: Job, *, folder: Path) -> Segmentation:

@@ -33,18 +33,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.systems.base import Observation
-from dals.fitting import FitSettings, fit
+from dals.fit_settings import FitSettings
 from dals.geometry.mesh import TriangleMesh
-from dals.geometry.remeshing import remesh
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.observations import kind_named
+from dals.refinement import refine
 
 Changes = tuple[tuple[str, Any], ...]
 
 TUNED: dict[str, Changes] = {
     "points": (("points", 5_000), ("lambda_dir", 3e-4)),
-    "planes": (("lambda_prior", 1e-3), ("shared_steps", 210)),
+    "contours": (("lambda_prior", 1e-3), ("shared_steps", 210)),
 }
 """Differences from the defaults where the pose is known, by task."""
 GLOBAL_STEPS = 150
@@ -89,5 +89,5 @@ class DalsSystem:
     def fit(self, observation: Observation, *, pose: Pose) -> TriangleMesh:
         """Fit the prior, RAS mm."""
         known = None if self.estimates_pose else pose
-        mesh = fit(self.prior, observation, settings=self.settings(observation), pose=known).mesh
-        return remesh(mesh) if self.remeshed else mesh
+        settings = self.settings(observation)
+        return refine(observation, self.prior, settings=settings, pose=known, remesh=self.remeshed).mesh

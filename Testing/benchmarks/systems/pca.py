@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from benchmarks.systems.base import Observation, Section, canonical_points, canonical_sections, in_patient
 from dals.dataset.normalisation import NormalisedShape
 from dals.evaluation.metrics import sample_points
-from dals.fitting import FitSettings, fit
+from dals.fit_settings import FitSettings
 from dals.fitting.kinds.contours import resample_closed
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.io.atomic import atomic_path
@@ -29,6 +29,7 @@ from dals.model.prior import ShapePrior, load_prior
 from dals.model.template import icosphere
 from dals.observations import PlanarContours, PointCloud, kind_named
 from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
+from dals.refinement import refine
 
 LEVEL = 4
 TRAINING_POINTS = 5_000
@@ -119,7 +120,7 @@ def _correspond(job: tuple[str, NormalisedShape, Path]) -> None:
     prior, shape, path = job
     torch.set_num_threads(1)
     cloud = PointCloud(sample_points(shape.mesh, TRAINING_POINTS, np.random.default_rng(0)))
-    mesh = fit(load_prior(prior), cloud, settings=_settings(), pose=Pose(1.0, np.zeros(3))).mesh
+    mesh = refine(cloud, load_prior(prior), settings=_settings(), pose=Pose(1.0, np.zeros(3))).mesh
     with atomic_path(path) as temporary:
         save_file({"vertices": mesh.vertices.astype(np.float32)}, temporary)
 
