@@ -41,7 +41,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from benchmarks import protocol
-from benchmarks.systems.auto_decoder import ImplicitDecoder, Status, AutoDecoderSettings, train
+from benchmarks.systems.auto_decoder import AutoDecoderSettings, ImplicitDecoder, Status, train
 from benchmarks.systems.deepsdf import DeepSdf
 from benchmarks.systems.dual_mlp import DualMlp
 from benchmarks.systems.implicit import ImplicitFitSettings, ImplicitSystem
@@ -217,4 +217,6 @@ def megabytes(name: str) -> float:
 def identity(name: str, path: Path) -> bytes:
     """Changes whenever the weights or the settings of the fits do."""
     recipe = RECIPES[name]
-    return hashlib.sha256(path.read_bytes() + repr((recipe.for_points, recipe.for_planes)).encode()).digest()
+    # Stored rows were keyed when the class was called FitSettings.
+    settings = repr((recipe.for_points, recipe.for_planes)).replace(ImplicitFitSettings.__name__, "FitSettings")
+    return hashlib.sha256(path.read_bytes() + settings.encode()).digest()

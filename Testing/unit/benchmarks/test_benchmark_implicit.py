@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 pytest.importorskip("igl")
 
 from benchmarks.systems import trained
-from benchmarks.systems.auto_decoder import ImplicitDecoder, Status, AutoDecoderSettings, train
+from benchmarks.systems.auto_decoder import AutoDecoderSettings, ImplicitDecoder, Status, train
 from benchmarks.systems.deepsdf import DeepSdf, quick_dropout
 from benchmarks.systems.dual_mlp import DualMlp, interpolated
 from benchmarks.systems.evidence import evidence_of
