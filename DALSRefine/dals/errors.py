@@ -1,6 +1,10 @@
-"""Exceptions whose message is one sentence that a clinician can act on."""
+"""Errors and warnings whose message is one sentence that a clinician can act on."""
 
 from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class DalsError(Exception):
@@ -36,4 +40,21 @@ class FitCancelledError(DalsError):
 
 
 class DalsWarning(UserWarning):
-    """A doubt that a clinician should know of; the computation goes on."""
+    """Something doubtful that the clinician has to check; the computation goes on."""
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collect the messages of all `DalsWarning`s, each once; the list is complete when the context ends.
+
+    Other warnings are issued as usual.
+    """
+    sentences: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DalsWarning)  # by default, Python shows a warning once per line of code
+        yield sentences
+    for warning in caught:
+        if not issubclass(warning.category, DalsWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif str(warning.message) not in sentences:
+            sentences.append(str(warning.message))

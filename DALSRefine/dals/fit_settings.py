@@ -1,36 +1,48 @@
-"""What is minimised in Eq. 3 and how."""
+"""Settings of a fit: the weights of Eq. 3, the steps and the learning rates."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+
+from dals.errors import InputError
+
+_RENAMED = {
+    "reach": "robust_scale",
+    "starts": "initial_scales",
+    "retrieved": "initial_shapes",
+    "snapping": "projection_distance",
+    "untangled": "removing_folds",
+}
+"""Former names of settings."""
 
 
 @dataclass(frozen=True)
 class FitSettings:
     """Settings of a fit. The defaults of a kind of observation are its `defaults`: `PlanarContours.defaults`.
 
-    A fit has up to two stages: one latent that all vertices share, together with the pose
-    unless that is known, and one latent per vertex.
+    A fit has up to two stages. The shared stage fits one latent for all vertices, and the pose unless it is known.
+    The local stage fits one latent per vertex.
 
     Attributes
     ----------
     lambda_reg : float
         Weight of the triangle quality L_reg (Eq. 2).
     lambda_dir : float
-        Weight of the Dirichlet energy of the latents L_dir (Eq. 4); infinity keeps one latent
-        for all vertices, 0 sets them free.
+        Weight of the Dirichlet energy of the latents L_dir (Eq. 4). Infinity keeps one latent for all vertices;
+        0 leaves the latents free.
     evidence_power : float
-        The power of the amount of what was observed with which lambda_prior, lambda_scale and lambda_dir
-        fall: they are meant for 2,500 points or three planes (`fitting.evidence`). 0, as in the paper, keeps them.
+        lambda_prior, lambda_scale and lambda_dir are divided by the amount of evidence to this power. An amount of 1 is
+        2,500 points or three independent planes (`dals.fitting.evidence`). 0, as in the paper, leaves the weights
+        unchanged.
     power : int
         p of Eq. 4.
     lambda_prior : float
-        Weight of the squared length of the shared latent in units of its standard deviations
-        over the training shapes (mean over dimensions); 0 is the paper's energy.
+        Weight of the squared length of the shared latent, in standard deviations of the training latents (mean over
+        dimensions); 0 in the paper.
     lambda_scale : float
-        Weight of the squared deviation of the organ's size from the training shapes', in
-        standard deviations of its logarithm; only where the pose is estimated.
+        Weight of the squared deviation of the organ's size from the training shapes', in standard deviations of its
+        logarithm. Used only where the pose is estimated.
     shared_steps, local_steps : int
         Adam steps of the two stages.
     pose_rate, shared_rate, local_rate : float
@@ -38,36 +50,36 @@ class FitSettings:
     decaying : bool
         Whether learning rates fall along a cosine to a twentieth within each stage.
     whitened : bool
-        Whether Adam works on latents in standard deviations; otherwise on the latents themselves,
-        as in the paper.
+        Whether Adam works on whitened latents (standard deviations along the principal directions). Otherwise it works
+        on the latents themselves, as in the paper.
     shared_level, level : int
-        Subdivision level of the template in the first stage and of the result.
+        Subdivision level of the template in the shared stage and of the result.
     level_shares : tuple of float
-        Shares of the local steps on templates from coarse to fine, the last one that of the result, each with
-        a quarter of the vertices of the next: there steps are faster and reach further.
+        Shares of the local steps on templates from coarse to fine; the last template is that of the result. Each
+        template has a quarter of the vertices of the next, so its steps are faster and move the surface further.
     initial_scales : tuple of float
-        Factors on the first guess of the scale that are tried where the pose is estimated.
+        Factors on the first guess of the scale. Each gives one initialisation where the pose is estimated.
     initial_shapes : int
-        Training shapes that are tried as starts as well, those that agree best.
+        Number of training shapes, those that agree best, that serve as further initialisations.
     rotating : bool
         Whether an estimated pose may rotate.
     points : int
-        Points drawn from the prediction (and at most from the observation) for the Chamfer loss.
+        Points sampled on the mesh (and at most from the observation) for the Chamfer loss.
     points_per_plane : int
-        Points drawn on each plane for the slice Chamfer loss.
+        Points sampled on each plane for the slice Chamfer loss.
     robust_scale : float
-        Canonical distance beyond which disagreement counts less than its square: that of the mesh's own
-        section from the contours in its plane levels off (it may belong to a part that nobody outlined),
-        that of a segmentation's boundary and the mesh grows linearly (it may be wrong, but is not to be
-        forgotten). Infinite in the paper.
+        Robust-loss scale, a canonical distance; infinite in the paper. For contours, the squared distance of the mesh's
+        section from the contours levels off beyond it: such a section may belong to a part that was not outlined. For
+        segmentations, the squared distance between boundary and mesh grows linearly beyond it: the boundary may be
+        wrong there, but still counts.
     coverage : float
-        For segmentations: weight of the distance from the boundary to the mesh; 0 in the paper,
-        whose loss looks from the mesh to the boundary only and so lets the mesh shrink.
+        For segmentations: weight of the distance from the boundary to the mesh. It is 0 in the paper, whose loss
+        measures only from the mesh to the boundary and therefore lets the mesh shrink.
     projection_distance : float
-        For segmentations: canonical distance within which the result is moved onto the boundary at the end; 0 leaves
-        it where the latents put it, as in the paper.
+        For segmentations: canonical distance within which vertices are finally projected onto the boundary. 0, as in
+        the paper, turns the projection off.
     removing_folds : bool
-        Whether tiny folds of the result are smoothed away; not in the paper.
+        Whether small folds of the result are smoothed away; not in the paper.
     seed : int
     """
 
@@ -105,7 +117,7 @@ class FitSettings:
 
     @property
     def total_steps(self) -> int:
-        """Steps of all stages together when there is one start."""
+        """Steps of all stages together with a single initialisation."""
         return self.shared_steps + (0 if self.single_latent else self.local_steps)
 
     def local_schedule(self) -> list[tuple[int, int]]:
@@ -117,7 +129,7 @@ class FitSettings:
 
     @classmethod
     def of_paper(cls, *, lambda_reg: float, lambda_dir: float) -> FitSettings:
-        """The paper's plain loop with the weights of one of its tables: 250 Adam steps at 1e-3 from the mean latent."""
+        """The paper's settings with the weights of one of its tables: 250 Adam steps at 1e-3 from the mean latent."""
         single = math.isinf(lambda_dir)
         return cls(
             lambda_reg=lambda_reg,
@@ -135,5 +147,20 @@ class FitSettings:
         )
 
     def changed(self, **options: object) -> FitSettings:
-        """A copy with the options that are not None."""
+        """A copy with the options that are not None.
+
+        Raises
+        ------
+        InputError
+            If there is no setting of that name; for a former name it gives the present one.
+        """
+        known = {field.name for field in fields(self)}
+        for name in options:
+            if name not in known:
+                hint = (
+                    f"it is now called {_RENAMED[name]}"
+                    if name in _RENAMED
+                    else f"there are {', '.join(sorted(known))}"
+                )
+                raise InputError(f"A fit has no setting {name!r}; {hint}.")
         return replace(self, **{k: v for k, v in options.items() if v is not None})  # type: ignore[arg-type]

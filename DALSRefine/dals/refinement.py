@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dals.errors import DalsWarning
+from dals.errors import DalsWarning, collected_warnings
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.report import make_report, unusual_size
 from dals.fit_settings import FitSettings
@@ -109,7 +108,7 @@ def refine(
     >>> result.mesh.vertices.shape, result.report["task"]
     ((162, 3), 'points')
     """
-    with _collected() as told:
+    with collected_warnings() as told:
         prior = _on_device(prior, device)
         fitted = _fit(observation, prior, settings=settings, start=start, pose=pose, remesh=remesh, on_step=on_step)
         described = _describe(fitted, fitted.mesh)
@@ -149,12 +148,12 @@ def refine_together(
     chosen = settings or [None] * len(observations)
     notices, fits = [], []
     for index, observation in enumerate(observations):
-        with _collected() as told:
+        with collected_warnings() as told:
             prior = _on_device(priors[index], device)
             tell = None if on_step is None else on_step(index)
             fits.append(_fit(observation, prior, settings=chosen[index], remesh=remesh, on_step=tell))
         notices.append(told)
-    with _collected() as told:
+    with collected_warnings() as told:
         meshes = separate([fitted.mesh for fitted in fits], names=list(names))
     notices[0] += told
     results = []
@@ -218,17 +217,3 @@ def _on_device(prior: ShapePrior | str | Path, device: str) -> ShapePrior:
     if isinstance(prior, ShapePrior):
         return prior if device == "auto" else prior.to(choose_device(device))
     return load_prior(prior).to(choose_device(device))
-
-
-@contextmanager
-def _collected() -> Iterator[list[str]]:
-    """The sentences of all `DalsWarning`s until the context ends, each once; other warnings go on as they were."""
-    sentences: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DalsWarning)  # each time, and not once for each place in the code
-        yield sentences
-    for warning in caught:
-        if not issubclass(warning.category, DalsWarning):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        elif str(warning.message) not in sentences:
-            sentences.append(str(warning.message))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dals import fit_settings
+from dals.errors import InputError
 from dals.fit_settings import FitSettings
 from dals.observations import kind_named
 
@@ -39,6 +40,27 @@ def test_only_segmentations_go_from_coarse_to_fine_by_default() -> None:
         task for task in ("points", "contours", "segmentation") if len(kind_named(task).defaults.level_shares) > 1
     ]
     assert several == ["segmentation"]
+
+
+@pytest.mark.parametrize(
+    ("former", "present"),
+    [
+        ("reach", "robust_scale"),
+        ("starts", "initial_scales"),
+        ("retrieved", "initial_shapes"),
+        ("snapping", "projection_distance"),
+        ("untangled", "removing_folds"),
+    ],
+)
+def test_a_former_name_is_refused_with_the_present_one(former: str, present: str) -> None:
+    assert hasattr(FitSettings(), present)
+    with pytest.raises(InputError, match=f"'{former}'; it is now called {present}"):
+        FitSettings().changed(**{former: 1})
+
+
+def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"'lambda_drr'; there are .*lambda_dir, "):
+        FitSettings().changed(lambda_drr=None)
 
 
 def test_the_settings_need_no_torch() -> None:

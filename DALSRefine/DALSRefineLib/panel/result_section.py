@@ -10,7 +10,7 @@ from typing import Any
 import qt
 import slicer
 
-from dals.errors import DalsError, InputError
+from dals.errors import DalsError, InputError, collected_warnings
 from dals.geometry.voxelisation import label_map_to_mesh
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.inputs import grid_of_volume, segment_label_map
@@ -24,7 +24,6 @@ from DALSRefineLib.nodes.outputs import (
 )
 from DALSRefineLib.panel.report_rows import report_rows
 from DALSRefineLib.priors import Organ
-from DALSRefineLib.process.noticed import noticed
 from DALSRefineLib.session import RefineSession, report_of
 
 _FORMATS = "STL (*.stl);;PLY (*.ply);;OBJ (*.obj);;VTP (*.vtp)"
@@ -95,7 +94,7 @@ class ResultSection:
             volume = self.parameters.referenceVolume
             segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=_("DALSRefine segmentation"))
             self.parameters.resultSegmentation = segmentation
-        with noticed() as told:
+        with collected_warnings() as told:
             write_segment(
                 mesh_of_model(self.model),
                 segmentation,

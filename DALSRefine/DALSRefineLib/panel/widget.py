@@ -10,7 +10,7 @@ from typing import Any
 import qt
 import slicer
 
-from dals.errors import DalsError
+from dals.errors import DalsError, collected_warnings
 from DALSRefineLib import install
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.panel.advanced_section import AdvancedSection
@@ -21,7 +21,6 @@ from DALSRefineLib.panel.result_section import ResultSection
 from DALSRefineLib.panel.source_section import SourceSection
 from DALSRefineLib.priors import organ_of, side_note
 from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, FitStarted, Request
-from DALSRefineLib.process.noticed import noticed
 from DALSRefineLib.session import RefineSession, report_of
 
 _TICK_MS = 50
@@ -142,7 +141,7 @@ class RefinePanel:
             raise DalsError(_("Please install first: {packages}.").format(packages=", ".join(self._missing)))
         if header is None:
             raise DalsError(self.obstacle())
-        with noticed() as told:
+        with collected_warnings() as told:
             observation = self.source.observation()
         self.source.settle()
         self.session.start(

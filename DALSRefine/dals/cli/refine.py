@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--sparse-segmentation", type=Path, metavar="FILE", help="label map painted on a few slices")
     source.add_argument("--segmentation", type=Path, metavar="FILE", help="full label map")
     source.add_argument("--points", type=Path, metavar="FILE", help="points on the surface")
-    source.add_argument("--batch", type=Path, metavar="CSV", help="a table of cases (see the README)")
+    source.add_argument("--batch", type=Path, metavar="CSV", help="a table of cases (see docs/command-line.md)")
     parser.add_argument(
         "--label",
         action="append",

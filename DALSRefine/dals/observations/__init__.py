@@ -1,6 +1,6 @@
-"""What the user gave: contours, points or a segmentation, in RAS millimetres.
+"""Observations of one organ: contours, points or a segmentation, in RAS millimetres.
 
-A module of this room holds one kind of observation; importing the room registers them all.
+Each kind of observation has a module of its own. Importing the package registers them all.
 """
 
 from dals.observations.contours import Contour, Plane

@@ -1,9 +1,9 @@
-"""Whether outlines of one organ on different planes agree where the planes cross.
+"""Consistency of contours on different planes.
 
-On the line in which two planes cross, the inside of the organ is a set of stretches, and every outline that
-contains one point of a stretch contains all of it. So where the stretches of two outlines overlap, their ends
-must be the same points, up to some millimetres of tremor, spline and coarse drawing. Stretches without a
-counterpart say little: an organ may have several sections on a plane, of which only one was drawn.
+On the line where two planes cross, the organ occupies a set of intervals. A contour that contains one point of an
+interval contains all of it. Therefore, where intervals of two contours overlap, their end points must coincide, apart
+from some millimetres of tremor, interpolation and coarse drawing. An interval without a counterpart is no
+contradiction: an organ may have several sections on a plane, of which only one was drawn.
 """
 
 from __future__ import annotations
@@ -19,41 +19,42 @@ from dals.geometry.mesh import FloatArray
 from dals.observations.contours import Contour, Plane
 
 MINIMUM_ANGLE_DEG = 20.0
-"""Planes that cross at less say too little about where the surface is."""
+"""Planes that cross at a smaller angle locate the surface too poorly to be compared."""
 MINIMUM_GAP_MM = 4.0
 RELATIVE_GAP = 0.055
 SPACING_GAP = 0.5
-"""Gaps up to the largest of these are explained by drawing: millimetres, a share of the smaller contour's extent and
-a share of the distance between its clicks."""
+"""Drawing errors explain gaps up to the largest of these: a distance in millimetres, a fraction of the smaller contour's
+extent, and a fraction of the larger distance between clicks."""
 CLEAR_GAP = 2.4
-"""One gap of so many times what drawing explains is a contradiction. A smaller one may be a fissure that one outline
-skipped, unless there is a second one."""
+"""A single gap this many times the drawing error is a contradiction. A single smaller gap may be a fissure that one
+contour skipped; two are a contradiction."""
 RELATIVE_OVERLAP = 0.1
-"""Stretches that share less than this fraction of the shorter one are neighbours rather than the same."""
+"""Intervals that overlap by a smaller fraction of the shorter one are treated as neighbours, not as the same."""
 RELATIVE_DISTANCE = 0.6
-"""Bounding boxes of contours may be this fraction of the largest contour's extent apart; in real livers they touch."""
+"""Largest distance between bounding boxes of contours, as a fraction of the largest contour's extent. In real livers
+they touch."""
 
 
 class _End(NamedTuple):
-    """Where a contour passes through another plane."""
+    """A point where a contour crosses another plane."""
 
     position: float
-    """Along the line in which the planes cross, in millimetres."""
+    """Along the line of intersection of the planes, in millimetres."""
     point: FloatArray
     contour: Contour
 
 
-_Stretch = tuple[_End, _End]
+_Interval = tuple[_End, _End]
 
 
 class _Gap(NamedTuple):
-    """How far a point of one contour is from another contour that should pass there."""
+    """Distance of a point of one contour from another contour that should pass through it."""
 
     contour: Contour
     other: Contour
     millimetres: float
     excess: float
-    """In units of what drawing explains."""
+    """In multiples of the drawing error."""
 
     @property
     def is_wide(self) -> bool:
@@ -61,10 +62,10 @@ class _Gap(NamedTuple):
 
 
 def check_consistency(groups: Sequence[Sequence[Contour]]) -> None:
-    """Compare every two planes along the line in which they cross.
+    """Compare each pair of planes along their line of intersection.
 
-    A plane may hold several contours (separate sections, holes) and may lack some: a contradiction needs
-    wide gaps that both sides see, or a contour that is far from all others.
+    A plane may hold several contours (separate sections, holes), and some may be missing. Therefore only two things
+    count as a contradiction: wide gaps seen from both planes, or a contour that is far from all others.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def check_consistency(groups: Sequence[Sequence[Contour]]) -> None:
     Raises
     ------
     InputError
-        Naming the two contours that fit each other worst, and their gap in millimetres.
+        If contours contradict each other. The message names the worst pair and its gap in millimetres.
     """
     _check_distances([contour for group in groups for contour in group])
     wide: list[_Gap] = []
@@ -95,13 +96,13 @@ def check_consistency(groups: Sequence[Sequence[Contour]]) -> None:
 
 
 def _gaps(a: Sequence[Contour], b: Sequence[Contour]) -> list[_Gap]:
-    """For each end of two stretches that should be the same: the gap, seen from the side that sees less of it.
+    """The gap at each pair of interval ends that should coincide: the smaller one of the two seen from either plane.
 
-    An end that only one side sees is explained by a hole or a section that the other side left out.
+    An end seen from one plane only is explained by a hole or a section that was not drawn on the other.
     """
     direction = np.cross(a[0].plane.normal, b[0].plane.normal)
     direction /= np.linalg.norm(direction)
-    in_a, in_b = _stretches(a, b[0].plane, direction), _stretches(b, a[0].plane, direction)
+    in_a, in_b = _intervals(a, b[0].plane, direction), _intervals(b, a[0].plane, direction)
     return [
         min(_gap(end_a, b), _gap(end_b, a), key=lambda gap: gap.excess)
         for x, y in product(in_a, in_b)
@@ -110,21 +111,21 @@ def _gaps(a: Sequence[Contour], b: Sequence[Contour]) -> list[_Gap]:
     ]
 
 
-def _stretches(group: Sequence[Contour], plane: Plane, direction: FloatArray) -> list[_Stretch]:
-    """The stretches of a line that the contours of one plane enclose (even-odd rule), in order."""
+def _intervals(group: Sequence[Contour], plane: Plane, direction: FloatArray) -> list[_Interval]:
+    """Intervals of a line that lie inside the contours of one plane (even-odd rule), in order."""
     ends = [_End(float(point @ direction), point, contour) for contour in group for point in _through(contour, plane)]
     ends.sort(key=lambda end: end.position)
     return list(zip(ends[::2], ends[1::2], strict=False))
 
 
-def _overlap(a: _Stretch, b: _Stretch) -> float:
-    """Length that two stretches share, as a fraction of the shorter one; not positive if there is none."""
+def _overlap(a: _Interval, b: _Interval) -> float:
+    """Overlap of two intervals as a fraction of the shorter one; zero or negative if they are disjoint."""
     shared = min(a[1].position, b[1].position) - max(a[0].position, b[0].position)
     return shared / max(min(a[1].position - a[0].position, b[1].position - b[0].position), 1e-9)
 
 
 def _gap(end: _End, others: Sequence[Contour]) -> _Gap:
-    """From where a contour passes through a plane to the nearest of the contours there."""
+    """Gap between the point where a contour crosses a plane and the nearest contour on that plane."""
     distances = [_distance_to_polyline(end.point, other.points) for other in others]
     nearest = int(np.argmin(distances))
     pair = (end.contour, others[nearest])
@@ -137,7 +138,7 @@ def _gap(end: _End, others: Sequence[Contour]) -> _Gap:
 
 
 def _through(contour: Contour, plane: Plane) -> FloatArray:
-    """Where a closed polyline passes through a plane, (N, 3)."""
+    """Points where a closed contour crosses a plane, (N, 3)."""
     points, following = contour.points, np.roll(contour.points, -1, axis=0)
     before = plane.distances(points)
     after = plane.distances(following)

@@ -1,4 +1,4 @@
-"""The outline of an organ on a plane."""
+"""A contour of an organ on a plane."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dals.geometry.mesh import FloatArray
 
 
 class Plane(NamedTuple):
-    """A plane in RAS millimetres: a point of it and its unit normal, each (3,)."""
+    """A plane in RAS millimetres: a point on it and its unit normal, each (3,)."""
 
     origin: FloatArray
     normal: FloatArray
@@ -34,17 +34,16 @@ class Contour:
     Attributes
     ----------
     points : (N, 3) float64
-        Densely sampled, RAS millimetres. The polyline closes by itself: a repeated last point is removed.
+        Densely sampled, RAS millimetres. The polyline is closed implicitly: a repeated last point is removed.
     control_points : (M, 3) float64 or None
-        The points that the user clicked, if any.
+        The points that the user clicked, if known.
     name : str
-        For messages.
+        Used in messages.
 
     Raises
     ------
     InputError
-        For fewer than three points, values that are not finite, or points that all coincide or lie
-        on one straight line.
+        If there are fewer than three distinct points, a value is not finite, or all points lie on a straight line.
     """
 
     points: FloatArray
@@ -75,7 +74,7 @@ class Contour:
 
     @cached_property
     def plane(self) -> Plane:
-        """The plane that fits the points best; the largest component of its normal is positive."""
+        """Least-squares plane of the points; the largest component of its normal is positive."""
         origin = self.points.mean(axis=0)
         _, _, axes = np.linalg.svd(self.points - origin, full_matrices=False)
         normal = axes[2] * np.sign(axes[2][np.argmax(np.abs(axes[2]))])
@@ -98,12 +97,12 @@ class Contour:
 
     @property
     def click_spacing(self) -> float:
-        """Mean distance along the contour between the points that the user gave, in millimetres."""
+        """Mean arc length between clicked points, in millimetres."""
         return self.length / len(self.points if self.control_points is None else self.control_points)
 
 
 def checked_points(points: FloatArray, owner: str) -> FloatArray:
-    """`points` as finite (N >= 1, 3) float64, or an `InputError` whose sentence starts with `owner`."""
+    """Return `points` as finite (N >= 1, 3) float64, or raise an `InputError` that starts with `owner`."""
     array = np.array(points, dtype=np.float64)
     if array.size == 0:
         raise InputError(f"{owner} has no points.")

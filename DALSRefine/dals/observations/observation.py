@@ -1,4 +1,4 @@
-"""What every kind of observation has: a name, bounds, named points, defaults, and arrays that can be sent."""
+"""The interface that every kind of observation implements."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from dals.fit_settings import FitSettings
 from dals.geometry.mesh import FloatArray
 
 Fields = Mapping[str, Any]
-"""What JSON can hold."""
+"""Values that JSON can represent."""
 Arrays = Mapping[str, NDArray[Any]]
 _Self = TypeVar("_Self", bound="Observation")
 _KINDS: dict[str, type[Observation]] = {}
 
 
 class Observation(ABC):
-    """What the user gave of one organ, in RAS millimetres.
+    """An observation of one organ, in RAS millimetres.
 
-    A subclass is a frozen dataclass in a module of `dals.observations`. Its data term is registered in a module of
-    `dals.fitting.kinds`. Nothing else needs to know of a new kind.
+    Each subclass is a frozen dataclass in a module of `dals.observations`. A module of `dals.fitting.kinds` registers
+    its data term. A new kind needs these two modules and a reader, nothing else.
 
     Attributes
     ----------
     kind : str
-        Names the kind in reports and messages.
+        Name of the kind, used in reports and in messages between processes.
     defaults : FitSettings
-        What a fit to this kind uses unless told otherwise.
+        Default settings of a fit to this kind.
     paper : FitSettings
-        The paper's plain loop for this kind.
+        The paper's settings for this kind.
     """
 
     kind: ClassVar[str]
@@ -46,30 +46,30 @@ class Observation(ABC):
     @property
     @abstractmethod
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Least and largest coordinates of what was observed, each (3,)."""
+        """Minimum and maximum coordinates of the observation, each (3,)."""
 
     @property
     @abstractmethod
     def named_points(self) -> list[tuple[str, FloatArray]]:
-        """Points (N, 3) that the surface should pass through, with the names of what they belong to."""
+        """Points (N, 3) that the surface should pass through, grouped under the name of their source."""
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a clinician should know of the input itself, one sentence each."""
+        """Warnings about the input itself, one sentence each."""
         return ()
 
     @abstractmethod
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Fields and arrays from which `from_arrays` makes the same observation."""
+        """JSON-compatible fields and arrays from which `from_arrays` restores the observation."""
 
     @classmethod
     @abstractmethod
     def from_arrays(cls: type[_Self], fields: Fields, arrays: Arrays) -> _Self:
-        """The observation of `to_arrays`, which was checked when it was first made."""
+        """Restore an observation from `to_arrays`. It was validated when it was created and is not validated again."""
 
     @classmethod
     def _unchecked(cls: type[_Self], **attributes: Any) -> _Self:
-        """An instance with these attributes, without the checks of `__post_init__`."""
+        """Create an instance without the validation in `__post_init__`."""
         made = object.__new__(cls)
         for name, value in attributes.items():
             object.__setattr__(made, name, value)
@@ -82,11 +82,11 @@ def kind_named(kind: str) -> type[Observation]:
     Raises
     ------
     KeyError
-        If there is none of that name.
+        If no kind has that name.
     """
     return _KINDS[kind]
 
 
 def bounds_of(points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Least and largest coordinates of points (N, 3), each (3,)."""
+    """Minimum and maximum coordinates of points (N, 3), each (3,)."""
     return np.asarray(points.min(axis=0)), np.asarray(points.max(axis=0))

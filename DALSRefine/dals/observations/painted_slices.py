@@ -20,11 +20,11 @@ from dals.observations.contours import Contour
 from dals.observations.planar_contours import PlanarContours
 
 MAXIMUM_COVERAGE = 0.7
-"""A direction with more than this fraction of its slices painted makes the map a full one."""
+"""A label map with more than this fraction of slices painted along an axis is a full segmentation."""
 THICKEST_STROKE = 3
-"""Neighbouring slices, up to this many, count as one painted plane: the middle one is taken."""
+"""Up to this many adjacent slices count as one painted plane, of which the middle slice is used."""
 MINIMUM_FRAGMENT = 0.02
-"""Pieces below this fraction of a slice's largest piece are dropped."""
+"""Fragments smaller than this fraction of the slice's largest piece are dropped."""
 MINIMUM_FRAGMENT_VOXELS = 9
 _AXIS_NAMES = "IJK"
 
@@ -32,24 +32,24 @@ _AXIS_NAMES = "IJK"
 def contours_from_painted_slices(label_map: LabelMap) -> PlanarContours:
     """Outline the painted slices of a label map.
 
-    Slices may be painted along any of the three image axes, also along all three at once. In the slices
-    across it a painted plane leaves a line of its thickness, which is told from a painted section by its width.
+    Slices may be painted along one or more of the three image axes. A painted plane appears as a line in the slices
+    that cross it; lines are distinguished from painted sections by their width.
 
     Parameters
     ----------
     label_map : LabelMap
-        Voxel centres are at whole indices; any spacing, direction and handedness.
+        Any spacing, orientation and handedness; voxel centres are at integer indices.
 
     Returns
     -------
     PlanarContours
-        Outer contours in RAS millimetres, half way between marked and unmarked voxels.
+        Outer contours in RAS millimetres, half-way between marked and unmarked voxels.
 
     Raises
     ------
     InputError
-        If the map is empty, no slice is painted, (almost) all are, or the contours are not on at
-        least two planes or contradict each other.
+        If the map is empty, no slice or nearly every slice is painted, or the contours lie on a single plane or
+        contradict each other.
     """
     if label_map.is_empty:
         raise InputError(f"The label map {label_map.name} is empty.")
@@ -97,7 +97,7 @@ def _painted_slices(mask: BoolArray) -> list[list[int]]:
 
 
 def _one_per_stroke(slices: list[int], areas: NDArray[Any]) -> list[int]:
-    """Replace each run of up to `THICKEST_STROKE` neighbouring slices by its middle (of two, the larger)."""
+    """Replace each run of up to `THICKEST_STROKE` adjacent slices by the middle one (of two, the larger one)."""
     runs: list[list[int]] = []
     for index in slices:
         if runs and runs[-1][-1] == index - 1:
@@ -116,14 +116,14 @@ def _one_per_stroke(slices: list[int], areas: NDArray[Any]) -> list[int]:
 
 
 def _section(mask: BoolArray, axis: int, index: int, painted: list[list[int]]) -> BoolArray:
-    """The filled section on one slice, without the lines that other painted planes leave outside of it."""
+    """The filled section on one slice, without the lines of other painted planes outside it."""
     section = mask.take(index, axis)
     lines = np.zeros_like(section)
     for position, other in enumerate(_others(axis)):
         near = np.zeros(mask.shape[other], dtype=np.bool_)
         near[painted[other]] = True
         lines |= np.expand_dims(near, 1 - position)
-    # A section is wider than a line: what no square of that width covers, and lies on another plane, is a line.
+    # A pixel belongs to a line if it lies on another painted plane and no square wider than a line covers it.
     width = THICKEST_STROKE + 1
     padded = np.pad(section, width)
     opened = ndimage.binary_opening(padded, np.ones((width, width), dtype=np.bool_))[width:-width, width:-width]
@@ -149,10 +149,10 @@ def _outlines(section: BoolArray, name: str) -> list[FloatArray]:
 
 
 def _outline(piece: BoolArray) -> FloatArray:
-    """The outer outline of one connected piece, (N, 2), by marching squares on the slightly smoothed mask."""
+    """Outer outline of one connected piece, (N, 2), by marching squares on the slightly smoothed mask."""
     pad = 3
     values = np.pad(piece.astype(np.float32), pad)
-    for axis in range(2):  # a binomial filter takes the staircase off and keeps edges where they are
+    for axis in range(2):  # a binomial filter smooths the staircase without moving edges
         values = ndimage.convolve1d(values, np.array([0.25, 0.5, 0.25], dtype=np.float32), axis=axis, mode="constant")
     image = vtkImageData()
     image.SetDimensions(values.shape[0], values.shape[1], 1)
@@ -168,7 +168,7 @@ def _outline(piece: BoolArray) -> FloatArray:
 
 
 def _loops(segments: NDArray[Any]) -> list[list[int]]:
-    """Chain segments, (N, 2) point indices of closed curves, into loops of point indices."""
+    """Chain the segments of closed curves, (N, 2) point indices, into loops of point indices."""
     neighbours: dict[int, list[int]] = {}
     for a, b in segments.tolist():
         neighbours.setdefault(a, []).append(b)

@@ -1,4 +1,4 @@
-"""Outlines of an organ on several planes."""
+"""Contours of an organ on several planes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAME_PLANE_DISTANCE_MM = 1.5
 
 @dataclass(frozen=True, eq=False)
 class PlanarContours(Observation):
-    """Outlines of one organ on at least two planes.
+    """Contours of one organ on at least two planes.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class PlanarContours(Observation):
     Raises
     ------
     InputError
-        If there is none, one is not planar, all lie on the same plane, or two contradict each other.
+        If there is no contour, one is not planar, all lie on the same plane, or two contradict each other.
     """
 
     contours: tuple[Contour, ...]
@@ -68,7 +68,7 @@ class PlanarContours(Observation):
 
     @cached_property
     def by_plane(self) -> tuple[tuple[Contour, ...], ...]:
-        """The contours in groups that share a plane (holes and separate sections), in order of appearance."""
+        """Contours grouped by plane (a plane may have holes and separate sections), in order of appearance."""
         groups: list[list[Contour]] = []
         for contour in self.contours:
             for group in groups:
@@ -81,17 +81,17 @@ class PlanarContours(Observation):
 
     @property
     def points(self) -> FloatArray:
-        """The points of all contours, (N, 3)."""
+        """Points of all contours, (N, 3)."""
         return np.concatenate([contour.points for contour in self.contours])
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Least and largest coordinates of all contours, each (3,), RAS mm."""
+        """Minimum and maximum coordinates of all contours, each (3,), RAS mm."""
         return bounds_of(self.points)
 
     @property
     def named_points(self) -> list[tuple[str, FloatArray]]:
-        """The points of each contour, under its name."""
+        """Points of each contour under its name."""
         return [(contour.name, contour.points) for contour in self.contours]
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -106,7 +106,7 @@ class PlanarContours(Observation):
 
     @classmethod
     def from_arrays(cls, fields: Fields, arrays: Arrays) -> PlanarContours:
-        """The contours of `to_arrays`."""
+        """Restore contours from `to_arrays`."""
         contours = [
             Contour(arrays[f"{index}.points"], arrays.get(f"{index}.control_points"), name)
             for index, name in enumerate(fields["names"])

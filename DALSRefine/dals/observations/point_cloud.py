@@ -27,7 +27,7 @@ class PointCloud(Observation):
     Raises
     ------
     InputError
-        For fewer than three different points or values that are not finite.
+        If there are fewer than three distinct points or a value is not finite.
     """
 
     points: FloatArray
@@ -46,12 +46,12 @@ class PointCloud(Observation):
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Least and largest coordinates, each (3,), RAS mm."""
+        """Minimum and maximum coordinates, each (3,), RAS mm."""
         return bounds_of(self.points)
 
     @property
     def named_points(self) -> list[tuple[str, FloatArray]]:
-        """The points, under one name."""
+        """All points under one name."""
         return [("points", self.points)]
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -60,5 +60,5 @@ class PointCloud(Observation):
 
     @classmethod
     def from_arrays(cls, fields: Fields, arrays: Arrays) -> PointCloud:
-        """The point cloud of `to_arrays`."""
+        """Restore a point cloud from `to_arrays`."""
         return cls._unchecked(points=arrays["points"])

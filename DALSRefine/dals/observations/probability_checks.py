@@ -1,4 +1,4 @@
-"""What is odd about a network's probabilities."""
+"""Validation of a network's probabilities."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 
-_ROUNDING = 1e-3  # half precision and interpolation leave the range by a little
+_ROUNDING = 1e-3  # half precision and interpolation may exceed the range slightly
 _DOUBTFUL = 0.5
 
 
 def checked_probabilities(values: NDArray[Any], *, source: str) -> NDArray[np.float32]:
-    """Take values as probabilities.
+    """Validate values as probabilities.
 
     Parameters
     ----------
     values : (K, J, I) array
         Real numbers.
     source : str
-        Where the values come from, for messages: a file or a volume.
+        Origin of the values for messages: a file or a volume.
 
     Returns
     -------
     (K, J, I) float32
-        Within 0 to 1.
+        Clipped to 0 to 1.
 
     Raises
     ------
     InputError
-        If a value is not finite or not a probability.
+        If a value is not finite or lies outside 0 to 1.
     """
     _check_range(values, source)
     probabilities: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32)
@@ -41,7 +41,7 @@ def checked_probabilities(values: NDArray[Any], *, source: str) -> NDArray[np.fl
 
 def _check_range(values: NDArray[Any], source: str) -> None:
     low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):  # not-a-number is both the least and the largest
+    if not (np.isfinite(low) and np.isfinite(high)):  # NaN propagates to both
         raise InputError(f"{source} holds values that are not finite numbers.")
     if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return
@@ -57,7 +57,7 @@ def _check_range(values: NDArray[Any], source: str) -> None:
 
 
 def doubts(probabilities: NDArray[np.float32], label_map: LabelMap) -> tuple[str, ...]:
-    """What makes probabilities (K, J, I) doubtful beside the label map that they belong to, one sentence each."""
+    """Warnings about probabilities (K, J, I) that do not match their label map, one sentence each."""
     sentences = []
     if not ((probabilities > 0) & (probabilities < 1)).any():
         sentences.append(

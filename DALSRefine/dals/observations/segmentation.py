@@ -28,17 +28,17 @@ class Segmentation(Observation):
     Attributes
     ----------
     label_map : LabelMap
-        The chosen part of the one that was given; without a choice, and if there is one large part, with its islands.
+        Reduced to the chosen component. Small islands are kept if no component was chosen and only one is large.
     probabilities : (K, J, I) float32, optional
-        How sure the network was that a voxel belongs to the organ, 0 to 1, on the label map's grid.
+        Network's probability that a voxel belongs to the organ, 0 to 1, on the label map's grid.
     component : "largest", "left", "right", int or None
-        Which separate part was chosen; a number is a rank by volume.
+        The chosen connected component; a number is its rank by volume.
 
     Raises
     ------
     InputError
-        If no voxel or every voxel is marked, there is no such component, or the probabilities are not between 0 and 1
-        or on another grid.
+        If no voxel or every voxel is marked, the component does not exist, or the probabilities are outside 0 to 1 or
+        on another grid.
     """
 
     label_map: LabelMap
@@ -83,23 +83,23 @@ class Segmentation(Observation):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Several large parts, left and right in one label, cut by the image's border, doubtful probabilities."""
+        """Warnings: several large components, left and right in one label, border contact, doubtful probabilities."""
         noticed: tuple[str, ...] = self.__dict__["_notices"]
         return noticed
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Least and largest coordinates of marked voxels' centres, each (3,), RAS mm."""
+        """Minimum and maximum coordinates of the centres of marked voxels, each (3,), RAS mm."""
         return self.label_map.marked_bounds
 
     @property
     def named_points(self) -> list[tuple[str, FloatArray]]:
-        """Vertices of its surface, under one name."""
+        """Vertices of the segmentation's surface under one name."""
         return [("segmentation", self.surface.vertices)]
 
     @cached_property
     def solid(self) -> LabelMap:
-        """Its largest component without cavities, on the part of the grid that holds it."""
+        """Largest component with cavities filled, on the grid cropped to it."""
         part = self.label_map.cropped()
         components, _ = ndimage.label(part.array)
         largest = components == np.bincount(components.ravel())[1:].argmax() + 1
@@ -107,11 +107,11 @@ class Segmentation(Observation):
 
     @cached_property
     def surface(self) -> TriangleMesh:
-        """Its surface with all islands and cavities, RAS mm."""
+        """Surface including islands and cavities, RAS mm."""
         return label_map_to_mesh(self.label_map)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The chosen part with its probabilities, and what was noticed."""
+        """The chosen component with its probabilities and warnings."""
         whole = self.label_map
         fields = {"name": whole.name, "component": self.component, "notices": list(self.notices)}
         arrays: dict[str, NDArray[Any]] = {"mask": whole.array, "ijk_to_ras": whole.ijk_to_ras}
@@ -121,7 +121,7 @@ class Segmentation(Observation):
 
     @classmethod
     def from_arrays(cls, fields: Fields, arrays: Arrays) -> Segmentation:
-        """The segmentation of `to_arrays`."""
+        """Restore a segmentation from `to_arrays`."""
         return cls._unchecked(
             label_map=LabelMap(arrays["mask"], arrays["ijk_to_ras"], fields["name"]),
             probabilities=arrays.get("probabilities"),

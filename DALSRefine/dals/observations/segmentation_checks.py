@@ -1,4 +1,4 @@
-"""What is odd about a full segmentation before anything is fitted to it."""
+"""Checks of a full segmentation before a fit."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ FindingKind = Literal["full", "several", "sides", "cut"]
 
 _DIRECTIONS = (("right", "left"), ("anterior", "posterior"), ("superior", "inferior"))
 _PLACES = (("right", "left"), ("front", "back"), ("top", "bottom"))
-_SIMILAR = 0.5  # least volume of one of a pair of organs, in parts of the other's
-_SIDEWAYS = 0.8  # cosine between left-right and the line between the centres of a pair
-_NOTABLE = 0.5  # of the largest offset from the middle, from which on another axis is named, too
+_SIMILAR = 0.5  # paired organs: smallest ratio of the smaller volume to the larger one
+_SIDEWAYS = 0.8  # paired organs: smallest cosine between the line through their centres and the left-right axis
+_NOTABLE = 0.5  # a direction is named if its offset exceeds this fraction of the largest one
 _MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is odd.
+    """One problem of a segmentation.
 
     Attributes
     ----------
     kind : "full", "several", "sides" or "cut"
-        Every voxel is marked; several large parts; the left and the right organ of a pair; cut by the
-        image's border.
+        Every voxel is marked; several large components; left and right organ of a pair; cut by the image's border.
     message : str
-        A sentence for a clinician.
+        One sentence for the clinician.
     """
 
     kind: FindingKind
@@ -40,33 +39,33 @@ class Finding:
 
     @property
     def is_fatal(self) -> bool:
-        """Whether nothing can be fitted."""
+        """Whether the segmentation cannot be fitted."""
         return self.kind == "full"
 
 
 def check_segmentation(
     label_map: LabelMap, *, component: ComponentChoice | None = None, components: Components | None = None
 ) -> tuple[Finding, ...]:
-    """Look for what a user should know of a full segmentation.
+    """Check a full segmentation for common problems.
 
     Parameters
     ----------
     label_map : LabelMap
         Not empty.
     component : "largest", "left", "right", int or None
-        Which part the user chose, None if nothing: who chose knows that there are several.
+        The component that the user chose. With a choice, several components are not reported.
     components : Components, optional
-        Those of the label map where they are known already.
+        Components of the label map if already computed.
 
     Returns
     -------
     tuple of Finding
-        Empty if all is well.
+        Empty if there are no problems.
 
     Raises
     ------
     InputError
-        If there is no such component.
+        If the chosen component does not exist.
     """
     if label_map.array.all():
         message = (
@@ -84,14 +83,14 @@ def check_segmentation(
 
 @dataclass(frozen=True)
 class ComponentOption:
-    """One of the large components of a segmentation, as a user chooses between them.
+    """A large component of a segmentation that the user can choose.
 
     Attributes
     ----------
     choice : "left", "right" or int
-        What `Components.chosen` takes: the side of one of a pair, otherwise the rank by volume.
+        Argument of `Components.chosen`: the side for paired organs, otherwise the rank by volume.
     description : str
-        Its volume and place, such as "2: 300 ml (left, top)" or "left: 150 ml".
+        Volume and location, such as "2: 300 ml (left, top)" or "left: 150 ml".
     """
 
     choice: ComponentChoice
@@ -99,7 +98,7 @@ class ComponentOption:
 
 
 def component_options(components: Components) -> tuple[ComponentOption, ...]:
-    """The large components that a user can choose between; none where there is only one."""
+    """Large components that the user can choose from; empty if there is only one."""
     parts = components.large
     if len(parts) < 2:
         return ()
@@ -112,7 +111,7 @@ def component_options(components: Components) -> tuple[ComponentOption, ...]:
 
 
 def _pair(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding | None:
-    """If two parts are the left and the right organ of a pair."""
+    """A finding if the two components are the left and the right organ of a pair."""
     sides = _sides(parts)
     if sides is None:
         return None
@@ -126,7 +125,7 @@ def _pair(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding | None:
 
 
 def _sides(parts: tuple[Component, ...]) -> tuple[Literal["left", "right"], Literal["left", "right"]] | None:
-    """On which side the larger and the smaller part lie if they are a pair of organs."""
+    """Sides of the larger and the smaller component if they are paired organs, else None."""
     largest, second = parts[:2]
     between = largest.centre - second.centre
     apart = abs(between[0]) >= _SIDEWAYS * np.linalg.norm(between) and not _overlap_sideways(largest, second)
@@ -136,13 +135,13 @@ def _sides(parts: tuple[Component, ...]) -> tuple[Literal["left", "right"], Lite
 
 
 def _overlap_sideways(a: Component, b: Component) -> bool:
-    """Whether they share more than a quarter of the narrower one's extent from left to right."""
+    """Whether the left-right extents overlap by more than a quarter of the narrower one."""
     shared = min(a.high[0], b.high[0]) - max(a.low[0], b.low[0])
     return bool(shared > 0.25 * min(a.high[0] - a.low[0], b.high[0] - b.low[0]))
 
 
 def _descriptions(parts: tuple[Component, ...]) -> list[str]:
-    """Rank, volume and place of each part."""
+    """Rank, volume and location of each component."""
     centres = np.array([part.centre for part in parts])
     middle = 0.5 * (centres.min(axis=0) + centres.max(axis=0))
     return [f"{rank}: {_ml(part.volume)} ({_place(part.centre - middle)})" for rank, part in enumerate(parts, start=1)]
@@ -159,7 +158,7 @@ def _several(label_map: LabelMap, parts: tuple[Component, ...]) -> Finding:
 
 
 def _place(offset: FloatArray) -> str:
-    """In words, from the middle between all parts: left/right, front/back, top/bottom."""
+    """Describe an offset from the centre of all components: left/right, front/back, top/bottom."""
     largest = np.abs(offset).max()
     named = [
         words[0] if along > 0 else words[1]
@@ -170,7 +169,7 @@ def _place(offset: FloatArray) -> str:
 
 
 def _cut(chosen: LabelMap) -> Finding | None:
-    """If the image's border cuts the organ: on which sides, and how much of its surface is that."""
+    """A finding if the image's border cuts the organ, with the sides and the share of its surface."""
     normals = chosen.ras_to_ijk[:3, :3]  # rows: across the planes of constant i, j and k
     voxel = abs(np.linalg.det(chosen.ijk_to_ras[:3, :3]))
     cut: dict[str, float] = {}
@@ -179,7 +178,7 @@ def _cut(chosen: LabelMap) -> Finding | None:
             count = np.count_nonzero(chosen.array.take(index, 2 - axis))
             if count:
                 side = _direction(sign * normal)
-                # The planes of an axis are 1 / |normal| apart, so that a voxel's face has this area.
+                # Planes along an axis are 1 / |normal| apart, so this is the area of a voxel's face.
                 cut[side] = cut.get(side, 0.0) + float(count * voxel * np.linalg.norm(normal))
     if not cut:
         return None

@@ -38,7 +38,7 @@ class ImplicitDecoder(nn.Module, ABC):
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class AutoDecoderSettings:
     """How an auto-decoder is trained.
 
     Attributes
@@ -93,7 +93,7 @@ class Status:
 def train(
     decoder: ImplicitDecoder,
     bank: SampleBank,
-    settings: TrainingSettings,
+    settings: AutoDecoderSettings,
     *,
     seconds: float = math.inf,
     steps: int | None = None,
@@ -107,7 +107,7 @@ def train(
     ----------
     decoder : ImplicitDecoder
     bank : SampleBank
-    settings : TrainingSettings
+    settings : AutoDecoderSettings
     seconds : float
         Processor time over all starts.
     steps : int, optional
@@ -133,7 +133,7 @@ class _Run:
         self,
         decoder: ImplicitDecoder,
         bank: SampleBank,
-        settings: TrainingSettings,
+        settings: AutoDecoderSettings,
         *,
         seconds: float,
         steps: int | None,

@@ -22,7 +22,7 @@ from dals.observations import PointCloud
 
 
 @dataclass(frozen=True)
-class FitSettings:
+class ImplicitFitSettings:
     """How a latent is found for an observation.
 
     Attributes
@@ -61,7 +61,7 @@ class ImplicitSystem:
         Trained.
     latents : (N, *latent_shape)
         Of the training shapes; a fit starts at their mean.
-    for_points, for_planes : FitSettings
+    for_points, for_planes : ImplicitFitSettings
     grid : int
         Cells along each axis for the surface.
     bfloat16 : bool
@@ -74,8 +74,8 @@ class ImplicitSystem:
         decoder: ImplicitDecoder,
         latents: Tensor,
         *,
-        for_points: FitSettings,
-        for_planes: FitSettings,
+        for_points: ImplicitFitSettings,
+        for_planes: ImplicitFitSettings,
         grid: int = 96,
         bfloat16: bool = True,
     ) -> None:

@@ -37,7 +37,7 @@ def certain_cells(points: FloatArray, tree: cKDTree) -> tuple[FloatArray, FloatA
     one with the most inside.
     """
     spacing = spacing_of(points, tree)
-    found = [_cells_beyond(points, tree, robust_scale=reach * spacing) for reach in _REACHES]
+    found = [_cells_beyond(points, tree, reach=reach * spacing) for reach in _REACHES]
     return max(found, key=lambda sides: len(sides[1]))
 
 

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 pytest.importorskip("igl")
 
 from benchmarks.systems import trained
-from benchmarks.systems.auto_decoder import ImplicitDecoder, Status, TrainingSettings, train
+from benchmarks.systems.auto_decoder import AutoDecoderSettings, ImplicitDecoder, Status, train
 from benchmarks.systems.deepsdf import DeepSdf, quick_dropout
 from benchmarks.systems.dual_mlp import DualMlp, interpolated
 from benchmarks.systems.evidence import evidence_of
-from benchmarks.systems.implicit import FitSettings, ImplicitSystem
+from benchmarks.systems.implicit import ImplicitFitSettings, ImplicitSystem
 from benchmarks.systems.isosurface import surface_of
 from benchmarks.systems.sdf_samples import SampleBank, SampleSettings, sample_bank, signed_distances
 from benchmarks.systems.siren import Siren
@@ -46,10 +46,10 @@ DECODERS: dict[str, Callable[[], ImplicitDecoder]] = {
     "DUAL-MLP global": partial(DualMlp, latent_size=8, width=64, layers=3, omega=10.0, first_omega=6.0),
     "DUAL-MLP local": partial(DualMlp, latent_size=4, width=48, layers=3, grid=3, omega=10.0, first_omega=6.0),
 }
-TRAINING = TrainingSettings(
+TRAINING = AutoDecoderSettings(
     points=64, learning_rate=3e-3, latent_learning_rate=1e-2, warm_up=20, latent_deviation=0.1, bfloat16=False
 )
-FITTING = FitSettings(steps=100, learning_rate=0.2, on_surface=192, off_surface=192, prior=1e-4)
+FITTING = ImplicitFitSettings(steps=100, learning_rate=0.2, on_surface=192, off_surface=192, prior=1e-4)
 TOLERANCE_MM = 4.0  # mean distance; the ellipsoid is some 200 mm long
 
 
@@ -165,7 +165,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, bank):
     assert min(status.step for status in statuses) > 5
     torch.testing.assert_close(resumed, whole)
     with pytest.raises(DatasetError, match="other settings"):
-        train(made(), bank, TrainingSettings(points=64), steps=20, checkpoint=checkpoint)
+        train(made(), bank, AutoDecoderSettings(points=64), steps=20, checkpoint=checkpoint)
 
 
 def test_weights_are_read_as_they_were_written(tmp_path, monkeypatch, bank):
