@@ -1,4 +1,4 @@
-"""Refining nodes from scripts: nodes in, a model node out, without a window."""
+"""Refinement of nodes from scripts, without a window: nodes in, a model node out."""
 
 from __future__ import annotations
 
@@ -26,42 +26,41 @@ _WAIT_S = 0.02
 
 
 class Refiner:
-    """What `DALSRefineLogic` offers to scripts; the methods are named as Slicer's are.
+    """The scripting interface of `DALSRefineLogic`; its methods follow Slicer's naming.
 
-    Every `refine...` method waits for its result and returns a model node in world coordinates. They take
-    these options:
+    Every `refine...` method waits for its result and returns a model node in world coordinates. Options:
 
     prior : str
-        Name of a prior, or its file; "liver" by default.
+        Name of a prior or path of its file; "liver" by default.
     model : vtkMRMLModelNode, optional
         Receives the result; a new node by default.
     device : str
-        "auto" (CUDA if there, else the processor), "cuda", "cpu" or "mps" (untested, may lack operations).
+        "auto" (CUDA if available, else the CPU), "cuda", "cpu" or "mps" (untested, may lack operations).
     remesh : bool
         Even out the triangles.
     settings : dict, optional
         Fields of `dals.fit_settings.FitSettings` to change.
     onProgress : callable, optional
-        Told of each `DALSRefineLib.process.jobs.FitProgress`.
+        Called with each `DALSRefineLib.process.jobs.FitProgress`.
 
-    Raises `dals.errors.DalsError`, with a sentence for people, when something is wrong with the input.
+    Raises `dals.errors.DalsError`, with a message for the user, if the input is invalid.
 
     Parameters
     ----------
     session : RefineSession
     breathe : callable, optional
-        Called while waiting, for instance `slicer.app.processEvents`.
+        Called repeatedly while waiting, for instance `slicer.app.processEvents`.
     """
 
     def __init__(self, session: RefineSession, *, breathe: Callable[[], None] | None = None) -> None:
         self.session, self._breathe = session, breathe
 
     def refineContours(self, curveNodes: Iterable[Any], **options: Any) -> Any:
-        """From closed curves on at least two planes."""
+        """Refine closed curves on at least two planes."""
         return self._refine(lambda: contours_from_curves(curveNodes), **options)
 
     def refinePaintedSlices(self, segmentationNode: Any, segmentId: str, **options: Any) -> Any:
-        """From a segment that is painted on a few slices only, in any of the image's three directions."""
+        """Refine a segment that is painted on a few slices, along any of the image's three axes."""
         return self._refine(lambda: contours_from_painted_segment(segmentationNode, segmentId), **options)
 
     def refineSegmentation(
@@ -73,10 +72,10 @@ class Refiner:
         probabilitiesNode: Any = None,
         **options: Any,
     ) -> Any:
-        """From a full three-dimensional segment, such as a network's.
+        """Refine a full three-dimensional segment, such as a network's output.
 
-        `component` is "largest", "left", "right" or a rank by volume (1, 2, ...), for a segment of several large
-        parts; `probabilitiesNode` a scalar volume of the network's probabilities, 0 to 1.
+        `component` is "largest", "left", "right" or a rank by volume (1, 2, ...), for a segment with several large
+        components; `probabilitiesNode` is a scalar volume of the network's probabilities, 0 to 1.
         """
         return self._refine(
             lambda: segmentation_from_node(
@@ -86,11 +85,11 @@ class Refiner:
         )
 
     def refinePoints(self, node: Any, **options: Any) -> Any:
-        """From the points of a point list or of a model."""
+        """Refine the points of a point list or of a model."""
         return self._refine(lambda: points_from_node(node), **options)
 
     def exportMesh(self, modelNode: Any, path: str | Path, *, space: str = "LPS") -> None:
-        """Write a result as .stl, .ply, .obj or .vtp, in LPS unless "RAS" is asked for."""
+        """Write a result as .stl, .ply, .obj or .vtp, in LPS or RAS."""
         known: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS"}
         if space.upper() not in known:
             raise InputError(f'The coordinate system of a file is "LPS" or "RAS", not "{space}".')
@@ -109,8 +108,8 @@ class Refiner:
     ) -> Any:
         header = read_header(find_prior(prior))
         with warnings.catch_warnings():
-            # Each time, and not once for each place in the code: in a batch each case has its own. A script's filters
-            # go first.
+            # Show a warning for every case of a batch; by default, Python shows it once per line of code. The script's
+            # own filters take precedence.
             warnings.simplefilter("always", DalsWarning, append=True)
             request = Request(
                 observation=read(), prior=header.path, changes=settings or {}, device=device, remesh=remesh
@@ -123,8 +122,8 @@ class Refiner:
     def _run(
         self, request: Request, organ: Organ, model: Any, on_progress: Callable[[FitProgress], None] | None
     ) -> None:
-        """Start and wait for the end, while a window may go on."""
-        heard: list[Event] = []  # told from here: Qt swallows what is raised in a slot
+        """Start a refinement and wait for its end; `breathe` keeps a window responsive."""
+        heard: list[Event] = []  # handled below: Qt swallows exceptions raised in a slot
         self.session.listeners.append(heard.append)
         try:
             self.session.start(request, organ=organ, model=model)

@@ -1,4 +1,4 @@
-"""A refinement in progress in a scene: its preview, its result, the results before it."""
+"""A refinement in a scene: its preview, its result and the earlier results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from DALSRefineLib.process.runner import ProcessRunner
 
 REPORT_ATTRIBUTE = "DALSRefine.report"
 WARNINGS = "warnings"
-"""In the report that is saved with the model."""
+"""Key of the warnings in the report that is saved with the model."""
 _PREVIEW_OPACITY = 0.5
 _MOST_UNDOS = 20
 
@@ -36,7 +36,7 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """Where a result goes, and what is told with it."""
+    """Destination of a result, and the warnings about its input."""
 
     organ: Organ
     model: Any
@@ -44,10 +44,10 @@ class _Target:
 
 
 class RefineSession:
-    """Runs one refinement at a time and keeps the scene in step with it.
+    """Runs one refinement at a time and keeps the scene up to date.
 
-    While a fit runs, its surface is shown by a node of its own; the result's node changes only
-    when a fit has come to its end, so that a cancelled or failed one leaves it as it was.
+    During a fit, a separate node shows the preview. The result's node changes only when the fit finishes; a cancelled
+    or failed fit leaves it unchanged.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class RefineSession:
     Attributes
     ----------
     listeners : list of callable
-        Told of each event, after the scene is up to date with it.
+        Called with each event after the scene has been updated.
     """
 
     def __init__(self, scene: Any, runner: ProcessRunner) -> None:
@@ -73,36 +73,36 @@ class RefineSession:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the last refinement ended; None while one is under way or before the first."""
+        """Last event of the last refinement; None during a refinement and before the first."""
         return self._outcome
 
     @property
     def request(self) -> Request | None:
-        """What is being refined; None while nothing is."""
+        """Request of the running refinement, else None."""
         return self._request
 
     @property
     def running(self) -> bool:
-        """Whether a refinement is under way."""
+        """Whether a refinement is running."""
         return self._request is not None
 
     @property
     def model(self) -> Any:
-        """The node of the last result while it is in the scene, else None."""
+        """Node of the last result if it is still in the scene, else None."""
         return self._model if _is_in(self.scene, self._model) else None
 
     @property
     def result(self) -> Result | None:
-        """The result that the model shows."""
+        """The result that the model shows, else None."""
         return self._results[-1] if self._results else None
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a clinician should know about the last result."""
+        """Warnings about the last result."""
         return self._results[-1].warnings if self._results else ()
 
     def warm_up(self) -> None:
-        """Let the worker load torch while the user draws; returns at once."""
+        """Make the worker load torch while the user draws; returns immediately."""
         self._runner.warm_up()
 
     def start(
@@ -114,7 +114,7 @@ class RefineSession:
         warm: bool = False,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        """Begin; a refinement that is under way is given up for this one.
+        """Start a refinement; a running one is abandoned.
 
         Parameters
         ----------
@@ -122,15 +122,15 @@ class RefineSession:
         organ : Organ
             Name and colour of the result.
         model : vtkMRMLModelNode or None
-            Receives the result; None makes a new node.
+            Receives the result; None creates a new node.
         warm : bool
-            Go on from the last result, if that was made with the same prior.
+            Continue from the last result if it was made with the same prior.
         warnings : tuple of str
-            What was noticed in the input, to be told with the result.
+            Warnings about the input, kept with the result.
         """
         self._outcome = None
         if self._target is not None and self._target.organ != organ:
-            self._end()  # else its preview goes on showing the new fit
+            self._end()  # otherwise its preview would show the new fit
         last = self.result
         if warm and last is not None and last.prior == request.prior and self.model is not None:
             request = replace(request, start=last.state)
@@ -138,37 +138,37 @@ class RefineSession:
         self._runner.start(request)
 
     def wait(self, seconds: float) -> None:
-        """Let events come, for scripts; returns after so many seconds or sooner."""
+        """Process events for up to `seconds`, for scripts; may return sooner."""
         self._runner.wait(seconds)
 
     def cancel(self) -> None:
-        """Give up; the last finished result stays. Returns at once."""
+        """Cancel the refinement; the last result stays. Returns immediately."""
         self._runner.cancel()
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a result before the one shown."""
+        """Whether there is an earlier result to return to."""
         return len(self._results) > 1 and self.model is not None and not self.running
 
     def undo(self) -> None:
-        """Show the result before this one again."""
+        """Return to the previous result."""
         if self.can_undo:
             self._results.pop()
             self._show_result(self._results[-1])
 
     def forget(self) -> None:
-        """The scene is closed: no refinement, no results."""
+        """Cancel the refinement and drop all results, after the scene was closed."""
         self._runner.cancel()
         self._results.clear()
         self._model = None
 
     def close(self) -> None:
-        """End the worker too."""
+        """Forget everything and end the worker."""
         self.forget()
         self._runner.close()
 
     def _take(self, event: Event) -> None:
-        """Bring the scene up to date with what the runner tells."""
+        """Update the scene with an event of the runner."""
         target, request = self._target, self._request
         if target is None or request is None:
             return
@@ -189,10 +189,10 @@ class RefineSession:
         if wanted is None:
             wanted = new_model(self.scene, event.mesh, name=target.organ.name, colour=target.organ.colour)
         if wanted is not self._model:
-            self._results.clear()  # undo is for one node
+            self._results.clear()  # undo works on one node only
         self._model = wanted
-        told = (*target.warnings, *event.warnings)
-        self._results.append(Result(event.mesh, event.report, event.state, request.prior, told))
+        warnings = (*target.warnings, *event.warnings)
+        self._results.append(Result(event.mesh, event.report, event.state, request.prior, warnings))
         del self._results[:-_MOST_UNDOS]
         self._show_result(self._results[-1])
 
@@ -206,7 +206,7 @@ class RefineSession:
             name = _("{organ} (being refined)").format(organ=organ.name)
             self._preview = new_model(self.scene, mesh, name=name, colour=organ.colour, opacity=_PREVIEW_OPACITY)
             self._preview.SetSaveWithScene(False)
-            self._preview.SetHideFromEditors(True)  # it must not be chosen as an input
+            self._preview.SetHideFromEditors(True)  # it must not be selectable as an input
             if self._preview.GetDisplayNode() is not None:
                 self._preview.GetDisplayNode().SetSaveWithScene(False)
         else:
@@ -223,7 +223,7 @@ class RefineSession:
 
 
 def report_of(model: Any) -> Mapping[str, Any] | None:
-    """The numbers that came with a result, also after the scene was saved and loaded; None without any."""
+    """The report of a result, also after the scene was saved and loaded; None if there is none."""
     try:
         report = json.loads(model.GetAttribute(REPORT_ATTRIBUTE) or "null") if model is not None else None
     except ValueError:  # edited by hand

@@ -1,14 +1,13 @@
-"""Deep active latent surfaces: a whole organ's surface from very little.
+"""Deep active latent surfaces: reconstruct an organ's whole surface from sparse observations.
 
-Takes observations in patient millimetres (RAS) and gives back triangle meshes in the same coordinates. Knows nothing
-of 3D Slicer.
+Observations and resulting triangle meshes are in patient millimetres (RAS). The package does not depend on 3D Slicer.
 
 >>> import dals
 >>> contours = dals.read_contours("axial.mrk.json", "coronal.mrk.json", "sagittal.mrk.json")  # doctest: +SKIP
 >>> result = dals.refine(contours, "liver")  # doctest: +SKIP
 >>> dals.write_mesh("liver.stl", result.mesh)  # doctest: +SKIP
 
-Importing the package is quick: numpy, torch and VTK are loaded with the first name that needs them.
+Importing the package is quick: numpy, torch and VTK are imported when a name that needs them is first used.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first asked for."""
+    """Import a public name when it is first used."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'dals' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

@@ -1,6 +1,6 @@
-"""The use case: an observation and a prior in, an organ's surface with its report out.
+"""The use case: turn an observation and a prior into an organ's surface with a report.
 
-The command line, batches, several organs at once, Slicer's worker and the benchmarks all come through here.
+The command line, Slicer's worker and the benchmarks all call these functions.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from dals.ops.device import choose_device
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Refinement:
-    """An organ's surface, and what is to be said of it.
+    """An organ's surface with its report.
 
     Attributes
     ----------
     mesh : TriangleMesh
         RAS mm.
     report : dict
-        Plain values for JSON: volume, surface, residuals, confidence, settings, times
+        JSON-compatible values: volume, surface area, residuals, confidence, settings, times
         (`dals.evaluation.report.make_report`).
     warnings : tuple of str
-        What a clinician should look at, one sentence each.
+        Points for the clinician to check, one sentence each.
     confidence : Confidence or None
-        How far the surface can be trusted, where that can be told.
+        Confidence in the surface; None for kinds of observation without an estimate.
     state : FitState
-        Where the fit ended; `refine(..., start=state)` goes on from there.
+        End state of the fit; `refine(..., start=state)` continues from it.
     """
 
     mesh: TriangleMesh
@@ -65,26 +65,26 @@ def refine(
     device: str = "auto",
     on_step: OnStep | None = None,
 ) -> Refinement:
-    """Turn what was observed of an organ into its whole surface.
+    """Reconstruct the whole surface of an organ from an observation.
 
     Parameters
     ----------
     observation : PlanarContours, Segmentation or PointCloud
         RAS mm.
     prior : ShapePrior, str or Path
-        A prior, the name of one that ships ("liver"), or its file.
+        A loaded prior, the name of an installed one ("liver"), or the path of its file.
     settings : FitSettings, optional
-        Those of the kind of observation unless given: ``observation.defaults.changed(seed=1)``.
+        Defaults to ``observation.defaults``; change them with ``observation.defaults.changed(seed=1)``.
     start : FitState, optional
-        `state` of an earlier refinement with the same prior, to go on from.
+        `state` of an earlier refinement with the same prior, from which to continue.
     pose : Pose, optional
-        The organ's true position and size, where they are known.
+        The organ's true position and size, if known.
     remesh : bool
         Whether to even out the triangles (needs gpytoolbox).
     device : "auto", "cpu", "cuda" or "mps"
-        Where to compute; "auto" takes CUDA where it is there, and leaves a loaded prior where it is.
+        Where to compute. "auto" uses CUDA if available; a loaded prior stays on its device.
     on_step : callable, optional
-        Told of each step (`dals.fitting.FitStep`); returning False cancels.
+        Called after each step with a `dals.fitting.FitStep`; returning False cancels.
 
     Returns
     -------
@@ -93,11 +93,11 @@ def refine(
     Raises
     ------
     DalsError
-        With a sentence for the user: an unknown prior, a device that is not there, a cancelled fit.
+        For instance for an unknown prior, an unavailable device or a cancelled fit; the message is for the user.
 
     Examples
     --------
-    A sphere of 60 mm, seen at 400 points, and one step in place of many:
+    A sphere of radius 60 mm from 400 points, with a single step per stage to be quick:
 
     >>> import dals, numpy as np
     >>> directions = np.random.default_rng(0).normal(size=(400, 3))
@@ -108,11 +108,11 @@ def refine(
     >>> result.mesh.vertices.shape, result.report["task"]
     ((162, 3), 'points')
     """
-    with collected_warnings() as told:
+    with collected_warnings() as sentences:
         prior = _on_device(prior, device)
         fitted = _fit(observation, prior, settings=settings, start=start, pose=pose, remesh=remesh, on_step=on_step)
         described = _describe(fitted, fitted.mesh)
-    return replace(described, warnings=(*told, *described.warnings))
+    return replace(described, warnings=(*sentences, *described.warnings))
 
 
 def refine_together(
@@ -125,37 +125,37 @@ def refine_together(
     device: str = "auto",
     on_step: Callable[[int], OnStep | None] | None = None,
 ) -> list[Refinement]:
-    """Refine several organs of one patient; where two surfaces overlap, both give way half-way.
+    """Refine several organs of one patient. Overlapping surfaces are separated half-way.
 
     Parameters
     ----------
     observations, priors
-        One for each organ, as in `refine`.
+        One per organ, as in `refine`.
     names : sequence of str
-        For messages, one for each organ.
+        One per organ, for messages.
     settings : sequence of FitSettings or None, optional
-        One for each organ.
+        One per organ.
     remesh, device
         As in `refine`.
     on_step : callable, optional
-        Takes the index of an organ, returns what is told of its steps.
+        Takes the index of an organ and returns the `on_step` of its fit.
 
     Returns
     -------
     list of Refinement
-        Each report has `gave_way_mm`: how far the surface gave way, at most.
+        Each report has `gave_way_mm`, the largest displacement by the separation.
     """
     chosen = settings or [None] * len(observations)
     notices, fits = [], []
     for index, observation in enumerate(observations):
-        with collected_warnings() as told:
+        with collected_warnings() as sentences:
             prior = _on_device(priors[index], device)
-            tell = None if on_step is None else on_step(index)
-            fits.append(_fit(observation, prior, settings=chosen[index], remesh=remesh, on_step=tell))
-        notices.append(told)
-    with collected_warnings() as told:
+            callback = None if on_step is None else on_step(index)
+            fits.append(_fit(observation, prior, settings=chosen[index], remesh=remesh, on_step=callback))
+        notices.append(sentences)
+    with collected_warnings() as sentences:
         meshes = separate([fitted.mesh for fitted in fits], names=list(names))
-    notices[0] += told
+    notices[0] += sentences
     results = []
     for fitted, mesh, noticed in zip(fits, meshes, notices, strict=True):
         described = _describe(fitted, mesh)
@@ -167,12 +167,12 @@ def refine_together(
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    """A fit whose surface has not been described yet."""
+    """A fit that has no report yet."""
 
     observation: Observation
     prior: ShapePrior
     result: FitResult
-    mesh: TriangleMesh  # perhaps remeshed
+    mesh: TriangleMesh  # possibly remeshed
     remesh_seconds: float
 
 
@@ -196,7 +196,7 @@ def _fit(
 
 
 def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
-    """What is to be said of a surface as it is handed over."""
+    """Add confidence and report to the final surface."""
     began = time.monotonic()
     observation, prior, result = fitted.observation, fitted.prior, fitted.result
     confidence = confidence_in(observation, result, prior, mesh)

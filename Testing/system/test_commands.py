@@ -179,7 +179,7 @@ def test_from_label_maps_to_a_prior_to_a_surface(
     refine = ["refine", "-o", "egg.stl", "--prior", "egg.safetensors", "--level", "2", "--device", "cpu", "--quiet"]
     assert main([*refine, "--segmentation", "maps/egg0.nii.gz", "--output-segmentation", "out.nii.gz"]) == 0
     warned = capsys.readouterr().err.splitlines()
-    doubts = ("The result differs much from the segmentation", "closest typical egg")  # two epochs are few
+    doubts = ("The result differs considerably from the segmentation", "closest typical egg")  # two epochs are few
     assert all(any(doubt in line for doubt in doubts) for line in warned), warned
     truth = read_label_map(tmp_path / "maps" / "egg0.nii.gz")
     assert read_mesh(tmp_path / "egg.stl").volume == pytest.approx(truth.volume, rel=0.35)

@@ -388,7 +388,7 @@ def test_another_organ_is_marked(files: Files, tmp_path: Path, capsys: pytest.Ca
     assert main(list(map(str, ["refine", *arguments, *QUICK]))) == 0
     told = capsys.readouterr()
     assert "Confidence: low" in told.out
-    assert "looks like no ellipsoid" in told.err
+    assert "does not look like the organ of the prior ellipsoid" in told.err
 
 
 @pytest.mark.parametrize(

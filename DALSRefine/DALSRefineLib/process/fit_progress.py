@@ -1,4 +1,4 @@
-"""What a running fit tells of itself, and how often."""
+"""Progress events of a running fit."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from DALSRefineLib.process.jobs import FitProgress
 if TYPE_CHECKING:
     from dals.fitting import FitStep
 
-_LOCAL_COST = 4.0  # of a step with a latent per vertex, in steps with one for all
+_LOCAL_COST = 4.0  # of a local step, relative to a shared one
 _WINDOW = 20
 _PROGRESS_SECONDS = 0.05
 _LOSS_SECONDS = 1.0
 
 
 class RemainingTime:
-    """Estimates how long a fit still takes, from the mean duration of its latest steps.
+    """Estimates the remaining time of a fit from the mean duration of its latest steps.
 
     Parameters
     ----------
     local_steps : int
-        How many of the last steps have a latent per vertex.
+        Number of local steps at the end of the fit.
     """
 
     def __init__(self, local_steps: int) -> None:
@@ -35,7 +35,7 @@ class RemainingTime:
         self._step_seconds: float | None = None
 
     def after(self, stage: str, step: int, total: int, now: float) -> float | None:
-        """Seconds until the last step, at the time `now` when `step` was done; None while unknown."""
+        """Estimated seconds until the last step, after `step` ended at time `now`; None while unknown."""
         if stage != self._stage:
             if self._step_seconds is not None and stage == "local":
                 self._step_seconds *= _LOCAL_COST
@@ -52,20 +52,20 @@ class RemainingTime:
 
 
 class StepTeller:
-    """Callback of a fit: tells its progress, shows previews now and then, and cancels it.
+    """Step callback of a fit: sends progress and previews, and cancels the fit on request.
 
-    Looking at the loss or the surface makes an accelerator wait; both happen together and rarely.
+    Reading the loss or the surface makes an accelerator wait; therefore both are read together and rarely.
 
     Parameters
     ----------
     tell
-        Takes each `FitProgress`.
+        Receives each `FitProgress`.
     wanted
-        Whether the fit shall go on.
+        Returns False if the fit is to be cancelled.
     local_steps : int
         See `RemainingTime`.
     preview_seconds : float
-        Least time between two previews; infinity for none.
+        Minimum time between previews; infinity for no previews.
     clock
         Seconds, for tests.
     """
@@ -89,7 +89,7 @@ class StepTeller:
         self.preview_seconds = 0.0
 
     def __call__(self, status: FitStep) -> bool:
-        """Tell of a step; False if the fit shall end."""
+        """Report a step; returns False to cancel the fit."""
         if not self._wanted():
             return False
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Running one fit with torch, in the fitting process."""
+"""Runs fits in the worker process, where torch is available."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from DALSRefineLib.process.jobs import Event, FitFinished, FitStarted, Request
 
 
 class Fitter:
-    """Fits what is asked for; keeps the priors it has loaded, per device, until their files change."""
+    """Runs fits. Caches loaded priors per device until their files change."""
 
     def __init__(self) -> None:
         self._priors: dict[tuple[Path, torch.device], tuple[int, ShapePrior]] = {}
@@ -29,16 +29,16 @@ class Fitter:
         ----------
         request : Request
         tell
-            Takes events that come before the last one.
+            Receives all events except the last one.
         wanted
-            Whether the fit shall go on.
+            Returns False if the fit is to be cancelled.
 
         Raises
         ------
         FitCancelledError
-            If it shall not.
+            If the fit was cancelled.
         DalsError
-            For what a user can cause.
+            For errors that a user can cause.
         """
         began = time.monotonic()
         device = choose_device(request.device)

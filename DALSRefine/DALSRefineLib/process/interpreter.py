@@ -1,4 +1,4 @@
-"""Finding the Python that runs fits: the one whose packages Slicer has."""
+"""Finds the Python interpreter for the worker: the one that shares Slicer's packages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dals.errors import DalsError
 def worker_python() -> str:
     """Path of a Python interpreter of the same installation as this one.
 
-    In Slicer that is `PythonSlicer`, its own launcher of Python. `sys.executable` may be Slicer itself, which must
-    not be started again, so a name has to begin with "python".
+    In Slicer that is its launcher `PythonSlicer`. `sys.executable` may be Slicer itself, which must not be started
+    again; therefore the name must begin with "python".
 
     Raises
     ------
     DalsError
-        If there is none.
+        If none is found.
     """
     for candidate in _candidates():
         path = Path(candidate)

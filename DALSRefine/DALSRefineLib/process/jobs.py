@@ -1,6 +1,6 @@
-"""What Slicer asks the fitting process for, and what it hears of it.
+"""Requests to the worker process and the events that it sends.
 
-Nothing here imports torch: Slicer's own process never does.
+This module does not import torch, because Slicer's own process never does.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from dals.observations import Observation
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
-    """One fit.
+    """A request for one fit.
 
     Attributes
     ----------
     observation : Observation
-        RAS mm, world.
+        World coordinates, RAS mm.
     prior : Path
-        File of the shape prior.
+        File of the prior.
     changes : mapping
-        Fields of `dals.fit_settings.FitSettings` that differ from the observation's defaults.
+        Fields of `dals.FitSettings` that differ from the observation's defaults.
     device : str
         "auto", "cpu", "cuda" or "mps".
     start : FitState or None
-        End of an earlier fit with the same prior to go on from.
+        End state of an earlier fit with the same prior, from which to continue.
     remesh : bool
-        Whether the result's triangles are evened out.
+        Whether to remesh the result.
     preview_seconds : float
-        Least time between two previews; infinity for none.
+        Minimum time between previews; infinity for no previews.
     """
 
     observation: Observation
@@ -50,14 +50,14 @@ class Request:
 
 @dataclass(frozen=True)
 class FitStarted:
-    """The fit has its device."""
+    """The fit has started on a device."""
 
     device: str
 
 
 @dataclass(frozen=True, eq=False)
 class FitProgress:
-    """How far a fit is.
+    """Progress of a fit.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class FitProgress:
     step, total : int
         Steps done and steps in all.
     loss_mm : float
-        Root of the task loss in millimetres when it was last looked at.
+        Root of the task loss in millimetres when it was last read.
     remaining_s : float or None
-        Estimated seconds until the last step; None while nothing can be said.
+        Estimated seconds until the last step; None while unknown.
     mesh : TriangleMesh or None
         A preview, RAS mm.
     """
@@ -82,19 +82,19 @@ class FitProgress:
 
 @dataclass(frozen=True, eq=False)
 class FitFinished:
-    """A fit's result.
+    """The result of a fit.
 
     Attributes
     ----------
     mesh : TriangleMesh
-        RAS mm, remeshed if that was asked for.
+        RAS mm, remeshed if requested.
     report : dict
-        That of `dals.refinement.Refinement`, with `previews` (count and seconds they took) and, in `timings_s`, the
-        seconds of loading the prior.
+        Report of `dals.Refinement`, with two additions: `previews` (their count and duration) and, in `timings_s`, the
+        time taken to load the prior.
     state : FitState
-        Where it ended.
+        End state of the fit.
     warnings : tuple of str
-        What a clinician should look at.
+        Points for the clinician to check.
     """
 
     mesh: TriangleMesh
@@ -105,14 +105,14 @@ class FitFinished:
 
 @dataclass(frozen=True)
 class FitFailed:
-    """A fit without a result.
+    """A failed fit.
 
     Attributes
     ----------
     sentence : str
-        For the user.
+        Message for the user.
     details : str
-        For the log; may be empty.
+        Text for the log; may be empty.
     error : str
         Name of the class in `dals.errors`.
     """
@@ -122,7 +122,7 @@ class FitFailed:
     error: str = DalsError.__name__
 
     def exception(self) -> DalsError:
-        """The error that it stands for, with its sentence."""
+        """The corresponding exception with the message for the user."""
         named = getattr(dals.errors, self.error, None)
         kind = named if isinstance(named, type) and issubclass(named, DalsError) else DalsError
         error = kind(self.sentence)
@@ -136,5 +136,5 @@ class FitCancelled:
 
 
 Outcome: TypeAlias = FitFinished | FitFailed | FitCancelled
-"""The last that is heard of a fit."""
+"""The last event of a fit."""
 Event: TypeAlias = FitStarted | FitProgress | Outcome

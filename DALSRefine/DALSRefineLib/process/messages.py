@@ -1,4 +1,4 @@
-"""Requests and events as messages, and back."""
+"""Conversion of requests and events to messages and back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 def request_message(request: Request, number: int) -> Message:
-    """A request as the message with its number."""
+    """Convert a request to a message with its number."""
     observed, arrays = request.observation.to_arrays()
     fields: dict[str, Any] = {
         "number": number,
@@ -40,18 +40,18 @@ def request_message(request: Request, number: int) -> Message:
 
 
 def request_of(message: Message) -> Request:
-    """The request in a message.
+    """Convert a message to a request.
 
     Raises
     ------
     WireError
-        If the message holds none.
+        If the message is malformed.
     """
     return _understood(_request_of, message)
 
 
 def event_message(event: Event, number: int) -> Message:
-    """An event of a fit as the message with the fit's number."""
+    """Convert an event to a message with the number of its fit."""
     fields: dict[str, Any] = {"number": number}
     arrays: dict[str, NDArray[Any]] = {}
     for name in (field.name for field in fields_of(event)):
@@ -67,12 +67,12 @@ def event_message(event: Event, number: int) -> Message:
 
 
 def event_of(message: Message) -> Event:
-    """The event in a message.
+    """Convert a message to an event.
 
     Raises
     ------
     WireError
-        If the message holds none.
+        If the message is malformed.
     """
     return _understood(_event_of, message)
 
@@ -81,12 +81,12 @@ def _understood(read: Callable[[Message], _T], message: Message) -> _T:
     try:
         return read(message)
     except (KeyError, TypeError, ValueError) as error:
-        raise WireError(f"A message of kind {message.kind!r} lacks something or has something wrong.") from error
+        raise WireError(f"A message of kind {message.kind!r} is malformed.") from error
 
 
 def _request_of(message: Message) -> Request:
     if message.kind != REQUEST:
-        raise ValueError(f"{message.kind} is no request")
+        raise ValueError(f"{message.kind} is not a request")
     fields, arrays = message.fields, message.arrays
     kind = kind_named(fields["observation"]["kind"])
     return Request(
@@ -112,10 +112,10 @@ def _event_of(message: Message) -> Event:
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays with a prefix to their names."""
+    """The arrays with a prefix added to their names."""
     return {f"{prefix}.{name}": array for name, array in arrays.items()}
 
 
 def _within(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays whose names have a prefix, without it."""
+    """The arrays whose names have a prefix, with the prefix removed."""
     return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}

@@ -1,4 +1,4 @@
-"""The fitting process where there is no Qt: in tests, and in front ends on slicer-core."""
+"""The worker process without Qt, for tests and front ends on slicer-core."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 
-_TAIL = 8_000  # bytes of stderr worth keeping
+_TAIL = 8_000  # bytes of stderr to keep
 _PATIENCE_S = 0.3
 
 
 class PlainProcess:
-    """A `WorkerProcess` that is heard of in `wait` only.
+    """A `WorkerProcess` that delivers its output in `wait` only.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ class PlainProcess:
         self._on_output, self._on_end = on_output, on_end
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
-        self._arrived: queue.SimpleQueue[bytes | str] = queue.SimpleQueue()  # output; a text ends it
+        self._arrived: queue.SimpleQueue[bytes | str] = queue.SimpleQueue()  # output as bytes; a str marks the end
 
     @property
     def process_id(self) -> int:
-        """What the operating system knows it by."""
+        """Process id, 0 before the start."""
         return 0 if self._process is None else self._process.pid
 
     def start(self, program: str, arguments: Sequence[str]) -> None:
-        """Start it; `wait` tells if that fails."""
+        """Start the process; `wait` reports a failure."""
         try:
             pipe = subprocess.PIPE
             self._process = subprocess.Popen([program, *arguments], stdin=pipe, stdout=pipe, stderr=self._errors)
@@ -45,26 +45,26 @@ class PlainProcess:
             threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
 
     def write(self, line: bytes) -> None:
-        """Write to its standard input; `wait` tells if it has gone."""
+        """Write to standard input; `wait` reports a process that has ended."""
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.write(line)
                 self._process.stdin.flush()
 
     def wait(self, seconds: float) -> None:
-        """Hand on what has come, or else what comes first within so many seconds."""
+        """Deliver pending output, or wait up to `seconds` for the first."""
         with contextlib.suppress(queue.Empty):
-            self._hand_on(self._arrived.get(timeout=seconds))
+            self._deliver(self._arrived.get(timeout=seconds))
             while True:
-                self._hand_on(self._arrived.get_nowait())
+                self._deliver(self._arrived.get_nowait())
 
     def stop(self) -> str:
-        """End it, at once if it does not end by itself; its exit status and the end of its standard error."""
+        """Close standard input, kill the process if it does not end; returns its exit status and the end of stderr."""
         self._on_output, self._on_end = _ignore, _ignore
         process, status = self._process, "none"
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
-                process.stdin.close()  # upon which it ends itself
+                process.stdin.close()  # the worker then ends by itself
             try:
                 process.wait(_PATIENCE_S)
             except subprocess.TimeoutExpired:
@@ -75,7 +75,7 @@ class PlainProcess:
             text = errors.read().decode(errors="replace")
         return f"exit status {status}\n{text}".strip()
 
-    def _hand_on(self, arrived: bytes | str) -> None:
+    def _deliver(self, arrived: bytes | str) -> None:
         if isinstance(arrived, bytes):
             self._on_output(arrived)
         else:

@@ -1,4 +1,4 @@
-"""The fitting process as Qt runs it: nothing is polled, and no thread is needed. For Slicer only."""
+"""The worker process as a `qt.QProcess`, without polling or threads. For Slicer only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import qt
 
-_TAIL = 8_000  # bytes of stderr worth keeping
+_TAIL = 8_000  # bytes of stderr to keep
 _PATIENCE_MS = 300
 
 
@@ -25,7 +25,7 @@ class QtProcess:
         self._errors = b""
         self._stopped = False
         self._process: Any = qt.QProcess()
-        # PythonQt drops a slot that nobody else holds; and the cycle keeps the process while Qt is in a signal of it.
+        # Holding the slots keeps PythonQt from dropping them; the cycle keeps the process alive during its own signals.
         self._slots = {
             "readyReadStandardOutput()": self._read,
             "readyReadStandardError()": self._keep_errors,
@@ -37,26 +37,26 @@ class QtProcess:
 
     @property
     def process_id(self) -> int:
-        """What the operating system knows it by."""
+        """Process id, 0 before the start."""
         return int(self._process.processId())
 
     def start(self, program: str, arguments: Sequence[str]) -> None:
-        """Start it; `errorOccurred` tells if that fails."""
+        """Start the process; `errorOccurred` reports a failure."""
         self._process.start(program, list(arguments))
 
     def write(self, line: bytes) -> None:
-        """Write to its standard input; Qt keeps what the process does not read yet."""
+        """Write to standard input; Qt buffers what the process has not read yet."""
         self._process.write(line)
 
     def wait(self, seconds: float) -> None:
-        """Hand on what comes within so many seconds, also where no event loop runs."""
+        """Deliver output that arrives within `seconds`, even without an event loop."""
         self._process.waitForReadyRead(round(1000 * seconds))
-        self._read()  # Qt emits no signal from within a slot of the same signal
+        self._read()  # within a slot, Qt does not emit the same signal again
 
     def stop(self) -> str:
-        """End it, at once if it does not end by itself; its exit status and the end of its standard error."""
+        """Close standard input, kill the process if it does not end; returns its exit status and the end of stderr."""
         self._stopped = True
-        self._process.closeWriteChannel()  # upon which it ends itself
+        self._process.closeWriteChannel()  # the worker then ends by itself
         if not self._process.waitForFinished(_PATIENCE_MS):
             self._process.kill()
             self._process.waitForFinished(_PATIENCE_MS)
@@ -72,7 +72,7 @@ class QtProcess:
         self._errors = (self._errors + bytes(self._process.readAllStandardError().data()))[-_TAIL:]
 
     def _finished(self, _code: int, _status: Any) -> None:
-        self._read()  # its last words
+        self._read()  # remaining output
         self._end("")
 
     def _failed(self, error: Any) -> None:

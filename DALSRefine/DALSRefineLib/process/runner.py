@@ -1,4 +1,4 @@
-"""Fits that run in a process of their own while Slicer goes on."""
+"""Runs fits in a worker process while Slicer stays responsive."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _WORKER = Path(__file__).resolve().with_name("worker.py")
 
 
 class WorkerProcess(Protocol):
-    """A program with pipes; made with two functions, which take what it writes and what kept it from starting."""
+    """A process with pipes, created with two callbacks (see `ProcessRunner`)."""
 
     @property
     def process_id(self) -> int:
-        """What the operating system knows it by."""
+        """Process id, 0 before the start."""
         ...
 
     def start(self, program: str, arguments: Sequence[str]) -> None:
-        """Start it; may find out at once or later that this fails."""
+        """Start the process; a failure may be reported immediately or later."""
         ...
 
     def write(self, line: bytes) -> None:
-        """Write to its standard input."""
+        """Write to standard input."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Hand on what comes within so many seconds; may return sooner."""
+        """Deliver output that arrives within `seconds`; may return sooner."""
         ...
 
     def stop(self) -> str:
-        """End it and hand on nothing more; returns its exit status and the end of its standard error."""
+        """End the process and deliver nothing more; returns its exit status and the end of stderr."""
         ...
 
 
@@ -47,24 +47,25 @@ MakeProcess = Callable[[Callable[[bytes], None], Callable[[str], None]], WorkerP
 
 
 class ProcessRunner:
-    """Runs one fit at a time in a Python process that stays for the next one with torch loaded.
+    """Runs one fit at a time in a Python process that stays alive, with torch loaded, for the next one.
 
-    If that process dies, the fit fails with a sentence, and the next one gets a new process.
+    If the process dies, the fit fails with a message for the user, and the next fit starts a new process.
 
     Parameters
     ----------
     make_process
-        `QtProcess` in Slicer, `PlainProcess` where there is no Qt. It takes two functions: one for bytes that the
-        process has written; one for its end, with the reason if it could not be started and else an empty text.
+        `QtProcess` in Slicer, `PlainProcess` without Qt. It takes two callbacks. The first receives bytes of the
+        process's standard output. The second is called when the process ends, with the reason if it could not be
+        started and an empty string otherwise.
     python : str, optional
-        The interpreter; Slicer's by default, or else the one that runs this.
+        The interpreter; defaults to `worker_python()`.
     search_path : iterable of str, optional
-        Where modules are looked for first; by default where this process does.
+        Where the worker looks for modules first; defaults to `sys.path`.
 
     Attributes
     ----------
     on_event : callable
-        Told of each event as it comes, by Qt's event loop or from within `wait`.
+        Called with each event, from Qt's event loop or from within `wait`.
     """
 
     def __init__(
@@ -78,23 +79,23 @@ class ProcessRunner:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._partial = b""
         self._number = 0
-        self._request: Request | None = None  # that runs
-        self._heard = False  # of that fit
-        self._deaths = 0  # of processes that were given it and never said a word
+        self._request: Request | None = None  # of the running fit
+        self._heard = False  # whether that fit has sent an event
+        self._deaths = 0  # processes that died with that request before they sent anything
         self._closed = False
 
     @property
     def running(self) -> bool:
-        """Whether a fit has been started whose end has not been told."""
+        """Whether a fit has started and has not ended."""
         return self._request is not None
 
     @property
     def process_id(self) -> int | None:
-        """The process's number, if there is one."""
+        """Id of the process, if there is one."""
         return None if self._process is None else self._process.process_id
 
     def warm_up(self) -> None:
-        """Start the process before it is needed, so that it loads torch while the user draws."""
+        """Start the process early, so that it loads torch while the user draws."""
         if self._closed:
             raise RuntimeError("the runner is closed")
         if self._process is None:
@@ -105,20 +106,20 @@ class ProcessRunner:
             self._process.start(self._python, arguments)
 
     def start(self, request: Request) -> None:
-        """Start a fit; one that runs is abandoned, and nothing is heard of it any more."""
+        """Start a fit. A running fit is abandoned without further events."""
         self._number += 1
         self._request, self._heard, self._deaths = request, False, 0
         self._send(request)
 
     def wait(self, seconds: float) -> None:
-        """Let events come, for scripts; returns after so many seconds or sooner."""
+        """Process events for up to `seconds`, for scripts; may return sooner."""
         if self._process is None:
             time.sleep(seconds)
         else:
             self._process.wait(seconds)
 
     def cancel(self) -> None:
-        """Abandon the fit that runs, if any, and tell so at once."""
+        """Abandon the running fit, if any, and send `FitCancelled` immediately."""
         if self._request is None:
             return
         if self._process is not None and self._folder is not None:
@@ -126,14 +127,14 @@ class ProcessRunner:
         self._tell(FitCancelled())
 
     def close(self) -> None:
-        """End the process; nothing can be started afterwards."""
+        """End the process; the runner cannot be used afterwards."""
         self._closed, self._request = True, None
         self._discard()
 
     def _send(self, request: Request) -> None:
         self.warm_up()
         if self._process is None or self._folder is None:
-            return  # it could not be started, which has been told
+            return  # it could not be started; the failure has been reported
         try:
             line = pack(request_message(request, self._number), Path(self._folder.name))
         except OSError as error:
@@ -152,7 +153,7 @@ class ProcessRunner:
             self._fail("answered with something unreadable; please try again", repr(error))
             return
         for number, event in _without_old_previews(events):
-            if self._request is not None and number == self._number:  # else it was abandoned
+            if self._request is not None and number == self._number:  # otherwise it was abandoned
                 self._heard = True
                 self._tell(event)
 
@@ -166,14 +167,14 @@ class ProcessRunner:
         elif self._deaths > 1:
             self._fail("ends as soon as it is started; the log tells the details")
         else:
-            self._discard()  # it had died before, while nobody looked
+            self._discard()  # it had died unnoticed before this request
             self._send(request)
 
     def _fail(self, what: str, details: str = "") -> None:
-        """Give the process up; told only if a fit suffers from it."""
-        words = self._discard()
+        """Discard the process; a running fit fails."""
+        output = self._discard()
         if self._request is not None:
-            self._tell(FitFailed(f"The fitting process {what}.", f"{details}\n{words}".strip()))
+            self._tell(FitFailed(f"The fitting process {what}.", f"{details}\n{output}".strip()))
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Outcome):
@@ -181,17 +182,17 @@ class ProcessRunner:
         self.on_event(event)
 
     def _discard(self) -> str:
-        """End the process; its last words."""
+        """End the process; returns its exit status and the end of stderr."""
         process, self._process = self._process, None
-        words = "" if process is None else process.stop()
+        output = "" if process is None else process.stop()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
-        return words
+        return output
 
 
 def _without_old_previews(events: list[tuple[Any, Event]]) -> list[tuple[Any, Event]]:
-    """Of previews that came together, Slicer shows the last one only."""
+    """Drop all previews but the last of those that arrived together."""
     previews = [i for i, (_, event) in enumerate(events) if isinstance(event, FitProgress) and event.mesh is not None]
     for index in previews[:-1]:
         number, event = events[index]

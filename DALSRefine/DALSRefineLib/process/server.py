@@ -1,4 +1,4 @@
-"""The fitting process's main loop: requests come in, events go out."""
+"""Main loop of the worker process: receives requests, sends events."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _ENGINE = "DALSRefineLib.process.fitting_job"
 
 
 def serve(incoming: IO[bytes], outgoing: IO[bytes], folder: Path) -> int:
-    """Run fits as they are asked for; never returns, as the end of `incoming` ends the process.
+    """Run requested fits. Never returns: the process exits when `incoming` ends.
 
     Parameters
     ----------
     incoming, outgoing
         The pipes to Slicer.
     folder : Path
-        Of the messages' arrays; removed in the end, which Slicer cannot do if it has crashed.
+        For the messages' arrays. It is removed on exit, because a crashed Slicer cannot do so.
     """
     inbox = Inbox()
     threading.Thread(target=_listen, args=(incoming, inbox, folder), daemon=True).start()
     fitter: Any = None
     try:
-        fitter = _engine().Fitter()  # torch is loaded while the user still draws
+        fitter = _engine().Fitter()  # loads torch while the user still draws
     except DalsError:
-        traceback.print_exc()  # the first fit says it to the user, if it still holds by then
+        traceback.print_exc()  # if the problem persists, the first fit reports it to the user
     while True:
         message = inbox.next_request()
         number = message.fields["number"]
@@ -57,12 +57,12 @@ def serve(incoming: IO[bytes], outgoing: IO[bytes], folder: Path) -> int:
 
 
 class Inbox:
-    """What Slicer has asked for.
+    """Requests from Slicer.
 
     Attributes
     ----------
     wanted : int or None
-        Number of the fit that Slicer waits for.
+        Number of the fit that Slicer is waiting for.
     """
 
     def __init__(self) -> None:
@@ -70,13 +70,13 @@ class Inbox:
         self.wanted: int | None = None
 
     def put(self, message: Message) -> None:
-        """Take a request, which replaces all earlier ones, or the wish to cancel it."""
+        """Add a request, which replaces all earlier ones, or cancel the current one."""
         self.wanted = message.fields["number"] if message.kind == REQUEST else None
         if message.kind == REQUEST:
             self._requests.put(message)
 
     def next_request(self) -> Message:
-        """Wait for one that is still wanted."""
+        """Wait for a request that has not been cancelled or replaced."""
         while True:
             message = self._requests.get()
             if message.fields["number"] == self.wanted:
@@ -84,7 +84,7 @@ class Inbox:
 
 
 def outcome_of(error: Exception) -> Event:
-    """What a fit that raised an exception comes to."""
+    """The last event of a fit that raised an exception."""
     if isinstance(error, FitCancelledError):
         return FitCancelled()
     details = "".join(traceback.format_exception(error))
@@ -101,12 +101,12 @@ def outcome_of(error: Exception) -> Event:
 
 
 def _engine() -> ModuleType:
-    """The module that fits; torch comes with it.
+    """Import the module that runs fits, and with it torch.
 
     Raises
     ------
     DalsError
-        If it cannot be loaded.
+        If it cannot be imported.
     """
     importlib.invalidate_caches()  # it may have been installed since the last attempt
     try:
@@ -115,14 +115,15 @@ def _engine() -> ModuleType:
         missing = (getattr(error, "name", None) or "").split(".")[0]
         if isinstance(error, ModuleNotFoundError) and missing:
             what = "PyTorch is missing" if missing == "torch" else f"The Python package {missing} is missing"
-            raise DalsError(f"{what}; please get it with the module's Install button.") from error
+            raise DalsError(f"{what}; please install it with the module's Install button.") from error
         raise DalsError(
-            f"What the fit needs cannot be loaded ({error}); please get it again with the module's Install button."
+            f"A package that the fit needs cannot be loaded ({error}); please install it again with the module's Install "
+            "button."
         ) from error
 
 
 def _listen(incoming: IO[bytes], inbox: Inbox, folder: Path) -> None:
-    """Take messages until Slicer closes the pipe, then end the process, whatever it is doing."""
+    """Receive messages until Slicer closes the pipe, then end the process immediately."""
     status = 1
     try:
         for line in incoming:

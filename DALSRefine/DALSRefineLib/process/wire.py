@@ -1,7 +1,7 @@
-"""Messages between Slicer and its fitting process: lines of JSON over the pipes, arrays as safetensors files.
+"""Messages between Slicer and the worker process: lines of JSON over pipes, arrays in safetensors files.
 
-The files lie in a folder that only this user can read, and whoever receives one removes it. The pipes carry ASCII
-text alone, which every version of PythonQt hands over unharmed. Nothing that is received can be executed.
+The files lie in a folder that only the current user can read; the receiver deletes each file. The pipes carry only
+ASCII text, which every version of PythonQt transmits correctly. No received data can be executed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dals.geometry.label_map import marked_box
 
 
 class WireError(Exception):
-    """What was received is no message."""
+    """A received message is malformed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,9 @@ class Message:
     ----------
     kind : str
     fields : mapping
-        What JSON can hold; numbers may be infinite or not-a-number. Tuples arrive as lists.
+        JSON-compatible values; numbers may be infinite or NaN. Tuples arrive as lists.
     arrays : mapping of str to array
-        Numbers or bool, of any shape.
+        Numeric or bool, of any shape.
     """
 
     kind: str
@@ -42,14 +42,14 @@ class Message:
 
 
 def pack(message: Message, folder: Path) -> bytes:
-    """The line that stands for a message; its arrays are written to a file in the folder.
+    """Encode a message as a line; its arrays are written to a file in the folder.
 
-    Of a mask (K, J, I) only the box with the marked voxels travels; it arrives on its whole grid again.
+    A mask (K, J, I) is cropped to its marked voxels; `unpack` restores the whole grid.
 
     Raises
     ------
     TypeError
-        For a field that JSON cannot hold or an array that is not of numbers.
+        For a field that JSON cannot represent or an array that is not numeric.
     OSError
         If the file cannot be written.
     """
@@ -59,7 +59,7 @@ def pack(message: Message, folder: Path) -> bytes:
     parts = {name: np.asarray(array) for name, array in message.arrays.items()}
     for name, array in parts.items():
         if array.dtype.hasobject or array.dtype.kind not in "biuf":
-            raise TypeError(f"an array of type {array.dtype} does not travel")
+            raise TypeError(f"an array of type {array.dtype} cannot be sent")
         box = marked_box(array) if array.dtype == np.bool_ and array.ndim == 3 else None
         if box is not None:
             content["boxes"][name] = {"shape": array.shape, "start": [int(part.start) for part in box]}
@@ -71,12 +71,12 @@ def pack(message: Message, folder: Path) -> bytes:
 
 
 def unpack(line: bytes, folder: Path) -> Message:
-    """The message that a line stands for; the file with its arrays is removed.
+    """Decode a line as a message; the file with its arrays is deleted.
 
     Raises
     ------
     WireError
-        If it is no message or its file cannot be read.
+        If the line is malformed or its file cannot be read.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -97,7 +97,7 @@ def unpack(line: bytes, folder: Path) -> Message:
 
 
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    # Imported late: where it is missing, Slicer's panel offers to install it.
+    # Imported late: if it is missing, Slicer's panel offers to install it.
     from safetensors.numpy import save
 
     native = {name: array.astype(array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
@@ -105,16 +105,16 @@ def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _on_grid(part: NDArray[Any], shape: list[int], start: list[int]) -> NDArray[Any]:
-    """A mask's box within the whole mask."""
+    """Place a cropped mask in its whole grid."""
     whole = np.zeros(shape, dtype=part.dtype)
     whole[tuple(slice(low, low + size) for low, size in zip(start, part.shape, strict=True))] = part
     return whole
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know but every message may hold."""
+    """Convert values that the JSON encoder does not support."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} does not travel")
+    raise TypeError(f"{type(value).__name__} cannot be sent")

@@ -1,6 +1,6 @@
-"""The fitting process: `python -u worker.py FOLDER SEARCH_PATH...`, spoken to over stdin and stdout.
+"""The worker process: `python -u worker.py FOLDER SEARCH_PATH...`, with messages over stdin and stdout.
 
-A fit cannot run in a thread of Slicer, whose event loop holds Python's lock while Qt works.
+A fit cannot run in a thread of Slicer, whose event loop holds Python's global lock while Qt works.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import IO
 
 def main() -> int:
     """Serve requests until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Slicer, which then ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Slicer, which then ends the worker
     incoming, outgoing = take_streams()
     faulthandler.enable()  # a crash in a library leaves a trace in Slicer's log
     folder, *search_path = sys.argv[1:]
     _find_modules(search_path)
-    # Where a user asks for MPS, the processor does what MPS cannot. Torch looks for that wish while it is imported,
-    # before it is known which device will be asked for; elsewhere it has no effect.
+    # Lets the CPU run operations that MPS lacks. Torch reads this variable on import, before the device is known; it
+    # has no effect on other devices.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     from DALSRefineLib.process.server import serve
 
@@ -29,10 +29,10 @@ def main() -> int:
 
 
 def take_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Streams of the protocol, which nothing else can read from or write to.
+    """Reserve stdin and stdout for messages.
 
-    What libraries print goes to stderr, and they read nothing. On Windows this also keeps libraries
-    from hanging while they load: they look at the standard input, which waits for the pending read.
+    Output of libraries goes to stderr, and their stdin is empty. On Windows this also keeps libraries that inspect
+    stdin on import from hanging: it would block on the pending read.
     """
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -44,9 +44,9 @@ def take_streams() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _find_modules(search_path: list[str]) -> None:
-    """Look for modules where Slicer does, as packages may lie in unusual places.
+    """Use Slicer's search path, because packages may be installed in unusual places.
 
-    The module's own folder takes the place of this one, whose modules could hide others of their names.
+    The extension's folder replaces this script's folder, whose modules could shadow others of the same name.
     """
     here = Path(__file__).resolve().parent
     known = [path for path in sys.path if path and Path(path).resolve() != here]

@@ -31,20 +31,19 @@ _OPTIONAL = (
 def run_batch(
     options: argparse.Namespace, refine: Callable[[Case, ShapePrior], dict[str, Any]], device: torch.device
 ) -> int:
-    """Refine every row of a table; a case that fails does not stop the others.
+    """Refine every row of a table; a failed case does not stop the others.
 
-    The table has a header with `output`, exactly one of `contours` (several files separated
-    by semicolons), `sparse_segmentation`, `segmentation` or `points` filled in each row, and
-    optionally `label`, `component`, `probabilities`, `prior`, `output_segmentation`,
-    `disagreement`, `reference` and `report`; what is empty there is what the command line says
-    of labels, components and priors. Paths are relative to the table's folder.
+    The table has a header. Each row names an `output` and exactly one of `contours` (several files separated by
+    semicolons), `sparse_segmentation`, `segmentation` and `points`. The columns `label`, `component`, `probabilities`,
+    `prior`, `output_segmentation`, `disagreement`, `reference` and `report` are optional. The command line's label,
+    component and prior apply where a row has none. Paths are relative to the table's folder.
     """
     from dals.model.prior import load_prior
 
     for name in ("probabilities", "disagreement"):
         if getattr(options, name) is not None:
             raise InputError(f"A table names the {name} of each case in its column {name}.")
-    plain_label(options.label)  # complain once, and not in every row
+    plain_label(options.label)  # report an error once, not for every row
     priors: dict[str, ShapePrior] = {}
     failed = 0
     rows = _read_rows(options.batch)
@@ -67,7 +66,7 @@ def run_batch(
 
 @contextmanager
 def _warnings_of(title: str) -> Iterator[None]:
-    """Name the case before each warning of it."""
+    """Prefix each warning with the name of its case."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 

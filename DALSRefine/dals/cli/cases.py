@@ -1,4 +1,4 @@
-"""One case of `dals refine`: what is read and what is written."""
+"""One case of `dals refine`: its input and output files."""
 
 from __future__ import annotations
 
@@ -33,27 +33,29 @@ class Case:
     Attributes
     ----------
     kind : str
-        What the sources are.
+        Kind of input.
     sources : tuple of Path
-        Several for contours, else one.
+        Several files for contours, otherwise one.
     output : Path
         The mesh.
     label : int or str or None
-        Label or segment in a label map.
+        Label value or segment name in a label map.
     component : "largest", "left", "right", int or None
-        Which separate part of a full segmentation.
+        Connected component of a full segmentation.
     probabilities : Path or None
-        How sure a network was of a full segmentation.
+        Network's probabilities of a full segmentation.
     space : "LPS" or "RAS"
-        Of the mesh that is written, and of points that do not state theirs.
+        Axes of the written mesh, and of input points whose file does not state them.
     output_segmentation, reference, report : Path or None
-        The result as a label map, the image that gives its grid, the report.
+        The result as a label map, the image that defines its grid, and the report.
+    disagreement : Path or None
+        Label map of where a full segmentation and the result differ.
     remesh : bool
 
     Raises
     ------
     InputError
-        If something is given that does not go with the kind of sources.
+        If an option does not apply to the kind of input.
     """
 
     kind: Kind
@@ -78,7 +80,7 @@ class Case:
 
 
 def check_outputs(case: Case) -> None:
-    """Raise before the work begins if something could not be written after it."""
+    """Raise an error before the fit if an output could not be written after it."""
     from dals.io.label_maps import check_label_map_writable
     from dals.io.meshes import check_mesh_writable
 
@@ -96,7 +98,7 @@ def check_outputs(case: Case) -> None:
 
 
 def read_observation(case: Case) -> Observation:
-    """Read what the user gave."""
+    """Read the input files as an observation."""
     import dals
 
     source = case.sources[0]
@@ -118,7 +120,7 @@ def run_case(
     settings: Callable[[Observation], FitSettings],
     on_step: OnStep | None = None,
 ) -> dict[str, Any]:
-    """Refine one case, write what was asked for and return its report."""
+    """Refine one case, write the requested files and return the report."""
     from dals.refinement import refine
 
     check_outputs(case)
@@ -142,7 +144,7 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
 
 
 def _grid(case: Case) -> LabelMap | None:
-    """Where the result is written as a label map: the grid of the reference image, else that of a label map read."""
+    """Grid of the output label map: that of the reference image if there is one, otherwise that of the input."""
     from dals.io.label_maps import read_grid
 
     if case.output_segmentation is None:
@@ -162,11 +164,11 @@ def _write(case: Case, result: Refinement, grid: LabelMap | None) -> None:
         write_label_map(case.output_segmentation, mesh_to_label_map(result.mesh, grid))
     if case.report is not None:
         write_report(case.report, result.report)
-    write_mesh(case.output, result.mesh, space=case.space)  # last: where it is, everything is
+    write_mesh(case.output, result.mesh, space=case.space)  # last: if the mesh exists, all files do
 
 
 def write_disagreement(path: Path, confidence: SegmentationConfidence) -> None:
-    """Write where a segmentation and the result, or a typical organ, differ."""
+    """Write the map of where a segmentation differs from the result and from a typical organ."""
     from dals.evaluation.confidence import ADDED, LACKING, REMOVED, UNUSUAL
     from dals.io.label_maps import Labelled, write_label_maps
 

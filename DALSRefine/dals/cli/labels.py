@@ -32,14 +32,14 @@ _COLON = (
 
 @dataclass(frozen=True)
 class LabelledOrgan:
-    """What `--label LABEL:PRIOR` says.
+    """An option `--label LABEL:PRIOR`.
 
     Attributes
     ----------
     label : int or str
-        Value or name of a segment.
+        Value of a label or name of a segment.
     prior : str
-        Name of a prior, or its file.
+        Name of a prior or path of its file.
     """
 
     label: int | str
@@ -47,17 +47,17 @@ class LabelledOrgan:
 
 
 def is_with_prior(text: str) -> bool:
-    """Whether a label comes with a prior of its own."""
+    """Whether a label has its own prior."""
     return ":" in text
 
 
 def plain_label(texts: Sequence[str] | None) -> int | str | None:
-    """The one label, which has no prior of its own, if there is one.
+    """The single label without a prior, or None.
 
     Raises
     ------
     InputError
-        If there are several, or it has a prior.
+        If there are several labels, or one has a prior.
     """
     texts = texts or ()
     if any(map(is_with_prior, texts)):
@@ -68,14 +68,14 @@ def plain_label(texts: Sequence[str] | None) -> int | str | None:
 
 
 def organs_of(texts: Sequence[str] | None) -> tuple[LabelledOrgan, ...]:
-    """The labels that come with priors of their own; empty if none does.
+    """The labels with their own priors; empty if none has one.
 
-    Only the first colon divides, so that a prior's path may have a drive letter.
+    The text is split at the first colon, so that the path of a prior may have a drive letter.
 
     Raises
     ------
     InputError
-        If only some labels have a prior, one is empty, or one comes twice.
+        If only some labels have a prior, a label is empty, or one is repeated.
     """
     texts = texts or ()
     if not any(map(is_with_prior, texts)):
@@ -100,23 +100,23 @@ def run_labels(
     settings: Callable[[Observation], FitSettings],
     steps: Callable[[str], AbstractContextManager[OnStep]],
 ) -> dict[Path, dict[str, Any]]:
-    """Refine several organs, part them, and write everything once all are done.
+    """Refine several organs, separate them, and write all files at the end.
 
     Parameters
     ----------
     case : Case
-        A full segmentation; its output names the meshes, of which there is one a label.
+        A full segmentation. The names of the meshes, one per label, are derived from its output.
     organs : sequence of LabelledOrgan
     device : torch.device
     settings : callable
-        From an observation to the settings of its fit.
+        Takes an observation and returns the settings of its fit.
     steps : callable
-        From a title to a context whose value is told of each step of a fit.
+        Takes a title and returns a context manager whose value is the `on_step` of a fit.
 
     Returns
     -------
     dict
-        The report of each mesh that was written.
+        The report of each written mesh.
     """
     from dals.io.label_maps import read_grid, read_label_maps
     from dals.refinement import refine_together
@@ -131,7 +131,7 @@ def run_labels(
     with ExitStack() as shown:
 
         def on_step(index: int) -> OnStep:
-            shown.close()  # the one before is done
+            shown.close()  # the previous organ is done
             organ = organs[index]
             name = priors[organ.prior].name
             title = f"Label {organ.label}, {index + 1} of {len(organs)}: refining {name} ({device})"
@@ -154,7 +154,7 @@ def run_labels(
 
 
 def output_paths(output: Path, organs: Sequence[LabelledOrgan]) -> list[Path]:
-    """One mesh a label: out_1.stl, out_spleen.stl; different even where upper and lower case are the same."""
+    """One mesh per label: out_1.stl, out_spleen.stl. Names are unique even if letter case is ignored."""
     paths: list[Path] = []
     for organ in organs:
         safe = re.sub(r"[^\w-]+", "_", str(organ.label)).strip("_")
@@ -168,7 +168,7 @@ def output_paths(output: Path, organs: Sequence[LabelledOrgan]) -> list[Path]:
 
 
 def _check_outputs(case: Case, paths: Sequence[Path]) -> None:
-    """Raise before the work begins if something could not be written after it."""
+    """Raise an error before the fits if an output could not be written after them."""
     from dals.io.label_maps import check_label_map_writable
     from dals.io.meshes import check_mesh_writable
 
@@ -187,7 +187,7 @@ def _check_outputs(case: Case, paths: Sequence[Path]) -> None:
 
 
 def _distinct(labels: list[Labelled], path: Path) -> list[Labelled]:
-    """The labels with values that a file can hold side by side; their own, if these differ."""
+    """The labels with distinct values: their own if these differ, otherwise 1, 2, ..."""
     from dals.io.label_maps import check_label_map_writable
 
     if len({label.value for label in labels}) < len(labels):

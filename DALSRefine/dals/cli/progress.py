@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, a line every tenth of the way into a log file."""
+"""Progress: a bar on a terminal, a line every 10% in a log file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _TENTHS = 10
 
 class _Display(Protocol):
     def show(self, fraction: float, text: str) -> None:
-        """Tell how far the work is, 0 to 1."""
+        """Show the completed fraction, 0 to 1."""
 
     def close(self) -> None:
-        """Leave the terminal as it should be."""
+        """Restore the terminal."""
 
 
 class ProgressBar:
-    """How far a long piece of work is, on standard error; to be used in a `with` block.
+    """Progress of a long task on standard error; a context manager.
 
     Parameters
     ----------
     title : str
-        What is being done, for instance ``"Refining liver"``.
+        Description of the task, for instance ``"Refining liver"``.
     stream : text stream, optional
-        Standard error unless given. A terminal gets a bar with the time left; anything else
-        one line at the start of each tenth of the way.
+        Defaults to standard error. A terminal shows a bar with the remaining time; any other stream gets a line
+        every 10%.
     quiet : bool, optional
-        Show nothing at all.
+        Show nothing.
     """
 
     def __init__(self, title: str, *, stream: TextIO | None = None, quiet: bool = False) -> None:
@@ -55,14 +55,14 @@ class ProgressBar:
         self._display.close()
 
     def update(self, done: float, total: float, text: str = "") -> None:
-        """Show that `done` of `total` is behind us.
+        """Show that `done` of `total` is completed.
 
         Parameters
         ----------
         done, total : float
             In any unit; `total` may change from call to call.
         text : str, optional
-            What to show beside the bar, for instance the loss.
+            Shown beside the bar, for instance the loss.
         """
         self._display.show(min(max(done / total, 0.0), 1.0) if total > 0 else 0.0, text)
 
@@ -76,7 +76,7 @@ class _Silence:
 
 
 class _Bar:
-    """Drawn by rich; starts with the first update so that nothing flickers before."""
+    """A bar drawn by rich; it appears with the first update to avoid flicker."""
 
     def __init__(self, title: str, stream: TextIO) -> None:
         self._rich = RichProgress(
@@ -103,7 +103,7 @@ class _Bar:
 
 
 class _Lines:
-    """One plain line per tenth, with the seconds since the start."""
+    """A plain line every 10%, with the seconds since the start."""
 
     def __init__(self, title: str, stream: TextIO) -> None:
         self._title = title

@@ -1,4 +1,4 @@
-"""`dals refine`: contours, a segmentation or points in, a whole organ's surface out."""
+"""`dals refine`: reconstruct an organ's surface from contours, a segmentation or points."""
 
 from __future__ import annotations
 
@@ -43,26 +43,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N[:PRIOR]",
         help="label or segment name in a label map; with a colon and a prior for each, several organs at once",
     )
-    parser.add_argument("--component", metavar="C", help="largest, left, right or rank by volume, of a full label map")
-    parser.add_argument("--probabilities", type=Path, metavar="FILE", help="how sure a network was of that label map")
-    parser.add_argument("--ras", action="store_true", help="write RAS; read points without stated axes as RAS")
+    parser.add_argument(
+        "--component", metavar="C", help="component of a full label map: largest, left, right or rank by volume"
+    )
+    parser.add_argument(
+        "--probabilities", type=Path, metavar="FILE", help="network's probabilities of the full label map, 0 to 1"
+    )
+    parser.add_argument(
+        "--ras", action="store_true", help="write the mesh in RAS; read points without stated axes as RAS"
+    )
     parser.add_argument("--output-segmentation", type=Path, metavar="FILE", help="the result as a label map")
-    parser.add_argument("--reference", type=Path, metavar="IMAGE", help="image whose grid that label map has")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="JSON with volume, residuals and settings")
+    parser.add_argument(
+        "--reference", type=Path, metavar="IMAGE", help="image that defines the grid of the output label map"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="JSON with volume, residuals, confidence and settings"
+    )
     parser.add_argument(
         "--disagreement",
         type=Path,
         metavar="FILE",
-        help="label map of where a full label map and the result are over 2 voxels apart (1 left out, 2 added), or the "
-        "former is unlike a typical organ (3 further out, 4 missing)",
+        help="label map of where the result is more than 2 voxels from a full label map (1 removed, 2 added) and where "
+        "the latter differs from a typical organ (3 outside it, 4 missing)",
     )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     add_device_option(parser)
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
-    parser.add_argument("--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the result's mesh")
-    parser.add_argument("--paper", action="store_true", help="the paper's plain loop and weights: slower, worse")
-    parser.add_argument("--rotate", action="store_true", help="let the organ rotate, for patients who lie askew")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument(
+        "--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the resulting mesh"
+    )
+    parser.add_argument("--paper", action="store_true", help="the paper's settings: slower and less accurate")
+    parser.add_argument("--rotate", action="store_true", help="also estimate a rotation, for patients who lie askew")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,11 +106,11 @@ def _refine(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[
 
 @contextmanager
 def _steps(options: argparse.Namespace, title: str) -> Iterator[Callable[[Any], bool]]:
-    """What shows the steps of a fit under a title."""
+    """A callback that shows the steps of a fit in a progress bar."""
     with ProgressBar(title, quiet=options.quiet) as progress:
 
         def on_step(status: Any) -> bool:
-            # The loss is asked for rarely: it makes an accelerator wait.
+            # Read the loss rarely: that makes an accelerator wait.
             if status.step % 10 == 0 or status.step == status.total:
                 progress.update(status.step, status.total, f"{status.stage}, {status.loss_mm():.1f} mm")
             return True

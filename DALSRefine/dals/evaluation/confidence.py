@@ -1,4 +1,4 @@
-"""Whether a refined surface can be trusted."""
+"""Confidence in a refined surface."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from dals.observations import Observation, Segmentation
 Level = Literal["high", "medium", "low"]
 
 REMOVED, ADDED, UNUSUAL, LACKING = 1, 2, 3, 4
-"""Values of the map of disagreement."""
+"""Values of the disagreement map."""
 FAR_VOXELS = 2
-"""Disagreement up to here is a matter of the boundary's roughness."""
-_SAME_ORGAN = 0.8  # of right organs 0.9 and more is measured, of others 0.77 at most
+"""Smaller disagreement is attributed to the roughness of the boundary."""
+_SAME_ORGAN = 0.8  # measured: at least 0.9 for the prior's organ, at most 0.77 for others
 _MUCH_CHANGED = 0.97
 _NOTABLE_SHARE = 0.01  # of the segmented volume
 _TYPICAL = 0.12
-"""Canonical distance from the prior's reconstruction within which nearly all of a right organ lies.
+"""Canonical distance from the prior's reconstruction that contains nearly all of a correct organ.
 
-Of 12 livers that a development prior had not seen, 2 had more than `_DOUBTFUL_SHARE` of their volume beyond it, with
-the leaks of `benchmarks.segmentation.damage` 11 had.
+Measured on 12 livers that a development prior had not seen: 2 had more than `_DOUBTFUL_SHARE` of their volume beyond
+this distance; after leaks were added (`benchmarks.segmentation.damage`), 11 had.
 """
 _DOUBTFUL_SHARE = 0.001
 _RECONSTRUCTION_LEVEL = 3
@@ -43,47 +43,47 @@ _RECONSTRUCTION_LEVEL = 3
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Confidence:
-    """How far a result can be trusted.
+    """Confidence in a result.
 
     Attributes
     ----------
     level : "high", "medium" or "low"
     reasons : tuple of str
-        Why it is not high, one sentence each.
+        Why the level is not high, one sentence each.
     """
 
     level: Level
     reasons: tuple[str, ...]
 
     def as_fields(self) -> dict[str, Any]:
-        """For a report: the level under `confidence`, and all else under its own name."""
+        """Entries for a report: the level as `confidence`, all other attributes under their own names."""
         return {"confidence": self.level, "reasons": self.reasons}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SegmentationConfidence(Confidence):
-    """What the prior left of a segmentation, and what is unusual about the result.
+    """Agreement of a result with its segmentation, and what is atypical about either.
 
     Attributes
     ----------
     dice : float
-        Of the result with the segmentation.
+        Dice coefficient of the result with the segmentation.
     prior_dice : float
-        Of the prior's own reconstruction (one latent for all vertices) with the segmentation: low for
-        another organ, which a latent for each vertex can still follow.
+        Dice coefficient of the prior's reconstruction (one latent for all vertices) with the segmentation. It is low
+        for another organ, which per-vertex latents can still follow.
     largest_displacement_mm : float
-        Largest distance of the result from the segmentation's surface.
+        Largest distance of a vertex of the result from the segmentation's surface.
     removed_ml, added_ml : float
-        Volume that only the segmentation or only the result has, further than two voxels from the other.
+        Volume that only the segmentation or only the result contains, more than two voxels from the other.
     unusual_ml, lacking_ml : float
-        Volume of the segmentation's largest component far from the prior's reconstruction, as a leak is, and of
-        the reconstruction far from that component, as a missing part is; the result may follow either.
+        Volume of the segmentation's largest component far outside the prior's reconstruction (such as a leak), and of
+        the reconstruction far outside that component (such as a missing lobe). The result may follow either.
     typical_mm : float
-        What counts as far there.
+        The distance that counts as far for these two.
     map : (K, J, I) uint8
-        Where all this is, on the segmentation's grid: REMOVED, ADDED, UNUSUAL, LACKING (the first that holds) or 0.
+        These regions on the segmentation's grid: the first of REMOVED, ADDED, UNUSUAL and LACKING that applies, or 0.
     grid : LabelMap
-        The segmentation, for its grid.
+        The segmentation, which defines the grid.
     """
 
     dice: float
@@ -98,11 +98,11 @@ class SegmentationConfidence(Confidence):
     grid: LabelMap
 
     def region(self, value: int) -> LabelMap:
-        """One value of the map by itself."""
+        """Mask of one value of the map."""
         return self.grid.with_array(self.map == value)
 
     def as_fields(self) -> dict[str, Any]:
-        """All but the map."""
+        """Entries for a report: everything except the map."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("map", "grid", "level", "reasons")}
         return {**own, **super().as_fields()}
 
@@ -111,17 +111,17 @@ class SegmentationConfidence(Confidence):
 def confidence_in(
     observation: Observation, result: FitResult, prior: ShapePrior, mesh: TriangleMesh
 ) -> Confidence | None:
-    """How far a result can be trusted; None where nothing can be said.
+    """Confidence in a result; None for kinds of observation without an estimate.
 
     Parameters
     ----------
     observation : Observation
-        What was fitted.
+        The observation that was fitted.
     result : FitResult
     prior : ShapePrior
-        The fitted one.
+        The prior that was fitted.
     mesh : TriangleMesh
-        The surface as it is handed over, RAS mm.
+        The final surface, RAS mm.
     """
     return None
 
@@ -130,10 +130,10 @@ def confidence_in(
 def segmentation_confidence(
     observation: Segmentation, result: FitResult, prior: ShapePrior, mesh: TriangleMesh
 ) -> SegmentationConfidence:
-    """Compare a result with the segmentation that it was fitted to; parameters as in `confidence_in`."""
+    """Compare a result with the segmentation to which it was fitted; parameters as in `confidence_in`."""
     whole = observation.label_map
     on_grid = [mesh_to_label_map(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
-    # All that counts lies in this box, and an organ is a small part of a body scan.
+    # Restrict the work to the organ's box, a small part of a body scan.
     box = marked_box(functools.reduce(np.logical_or, (one.array for one in (whole, *on_grid))))
     assert box is not None  # a segmentation is never empty
     given, refined, typical = (one.within(box) for one in (whole, *on_grid))
@@ -167,10 +167,9 @@ def segmentation_confidence(
 
 
 def disagreement_map(given: BoolArray, refined: BoolArray) -> NDArray[np.uint8]:
-    """Voxels of one mask further than two voxels from the other: REMOVED (only given) or ADDED (only refined).
+    """Voxels of one mask more than two voxels from the other: REMOVED (only in given) or ADDED (only in refined).
 
-    Distances are counted in voxels, along thick slices as within them: a slice more or less is
-    what any two readers differ by.
+    Distances are in voxels in all directions, also across thick slices, because any two readers differ by a slice.
     """
     regions = np.zeros(given.shape, dtype=np.uint8)
     box = marked_box(given | refined)
@@ -183,7 +182,7 @@ def disagreement_map(given: BoolArray, refined: BoolArray) -> NDArray[np.uint8]:
 
 
 def _beyond(mask: LabelMap, other: LabelMap, distance_mm: float) -> BoolArray:
-    """Which voxels of a mask lie further than a distance from another mask on the same grid."""
+    """Voxels of a mask that lie further than a distance from another mask on the same grid."""
     far: BoolArray = np.zeros_like(mask.array)
     box = marked_box(mask.array | other.array)
     if box is not None:
@@ -192,12 +191,12 @@ def _beyond(mask: LabelMap, other: LabelMap, distance_mm: float) -> BoolArray:
 
 
 def _is_far(mask: BoolArray) -> BoolArray:
-    """Which voxels lie further than FAR_VOXELS from a mask; all if it is empty."""
+    """Voxels that lie further than FAR_VOXELS from a mask; all voxels if it is empty."""
     return _is_further(mask, FAR_VOXELS, np.ones(3))
 
 
 def _is_further(mask: BoolArray, distance: float, spacing: FloatArray) -> BoolArray:
-    """Which voxels' centres lie further than a distance from those of a mask; all if it is empty."""
+    """Voxels whose centres lie further than a distance from those of a mask; all voxels if it is empty."""
     if not mask.any():
         return np.ones(mask.shape, dtype=np.bool_)
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
@@ -207,7 +206,7 @@ def _is_further(mask: BoolArray, distance: float, spacing: FloatArray) -> BoolAr
 
 
 def _reconstruction(result: FitResult, prior: ShapePrior) -> TriangleMesh:
-    """The surface of the shared latent alone, RAS mm."""
+    """Surface decoded from the shared latent alone, RAS mm."""
     template = icosphere(_RECONSTRUCTION_LEVEL)
     with torch.no_grad():
         shared = torch.from_numpy(result.state.shared).to(prior.latent_mean.device)
@@ -219,30 +218,30 @@ def _reasons(found: SegmentationConfidence, segmented_ml: float, organ: str) -> 
     reasons = []
     if found.prior_dice < _SAME_ORGAN:
         reasons.append(
-            f"The segmentation looks like no {organ}: even the closest shape of the prior shares only "
-            f"a Dice coefficient of {found.prior_dice:.2f} with it. It may be another organ, that of the other side of "
-            "the body, or largely wrong; do not use the result unseen."
+            f"The segmentation does not look like the organ of the prior {organ}: even the closest shape of the prior "
+            f"has a Dice coefficient of only {found.prior_dice:.2f} with it. It may show another organ or the other "
+            "side of the body, or be largely wrong; do not use the result without checking it."
         )
     if found.dice < _MUCH_CHANGED:
-        reasons.append(f"The result differs much from the segmentation (Dice {found.dice:.3f}).")
+        reasons.append(f"The result differs considerably from the segmentation (Dice {found.dice:.3f}).")
     notable, doubtful = _NOTABLE_SHARE * segmented_ml, _DOUBTFUL_SHARE * segmented_ml
     if found.removed_ml > notable:
         reasons.append(
-            f"{found.removed_ml:.3g} ml of the segmentation were left out, more than {FAR_VOXELS} voxels from the "
+            f"{found.removed_ml:.3g} ml of the segmentation were removed, more than {FAR_VOXELS} voxels outside the "
             "result."
         )
     if found.added_ml > notable:
-        reasons.append(f"{found.added_ml:.3g} ml were added more than {FAR_VOXELS} voxels outside of the segmentation.")
+        reasons.append(f"{found.added_ml:.3g} ml were added, more than {FAR_VOXELS} voxels outside the segmentation.")
     if found.unusual_ml > doubtful:
         reasons.append(
-            f"{found.unusual_ml:.3g} ml of the segmentation lie more than {found.typical_mm:.0f} mm outside of the "
-            f"closest typical {organ}: it may leak into a neighbour there, or the organ is unusual. The result may "
-            "follow it; please look."
+            f"{found.unusual_ml:.3g} ml of the segmentation lie more than {found.typical_mm:.0f} mm outside the "
+            f"closest typical {organ}: it may leak into a neighbouring structure there, or the organ is unusual. The "
+            "result may follow it; please check."
         )
     if found.lacking_ml > doubtful:
         reasons.append(
             f"{found.lacking_ml:.3g} ml of the closest typical {organ} lie more than {found.typical_mm:.0f} mm outside "
-            "of the segmentation: it may lack a part there, or the organ is unusual. The result may lack it, too; "
-            "please look."
+            "the segmentation: a part may be missing there, or the organ is unusual. The part may be missing from the "
+            "result, too; please check."
         )
     return tuple(reasons)

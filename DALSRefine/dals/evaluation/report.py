@@ -1,4 +1,4 @@
-"""What a fit came to, in numbers for people: volume, surface, residuals."""
+"""The report of a fit: volume, surface area, residuals, settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dals.observations import Observation, PlanarContours
 
 _USUAL_DEVIATIONS = 4.0
 _MOST_POINTS = 10_000
-_TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4 beyond what training has seen
+_TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4
 
 
 def make_report(
@@ -31,25 +31,24 @@ def make_report(
     *,
     confidence: Confidence | None = None,
 ) -> dict[str, Any]:
-    """Describe a fit as plain values for JSON.
+    """Report a fit as JSON-compatible values.
 
     Parameters
     ----------
     result : FitResult
     observation : Observation
-        What was fitted.
+        The observation that was fitted.
     prior : ShapePrior
     mesh : TriangleMesh
-        The surface as written (perhaps remeshed), RAS mm.
+        The final surface (possibly remeshed), RAS mm.
     confidence : Confidence, optional
-        In that surface.
+        Confidence in that surface.
 
     Returns
     -------
     dict
-        Volume in ml, surface in cm^2, residuals in mm, how the fit was made; for contours the largest
-        distance of the surface's own sections from them; for a segmentation how far it agrees with the
-        result and what confidence that deserves.
+        Volume in ml, surface area in cm^2, residuals in mm, pose, settings and times. For contours also the largest
+        distance of the surface's sections from them; for segmentations also the confidence.
     """
     pose = result.state.pose
     judged = {} if confidence is None else {"agreement": _plain(confidence.as_fields())}
@@ -75,7 +74,7 @@ def make_report(
 
 @singledispatch
 def kind_entries(observation: Observation, mesh: TriangleMesh) -> dict[str, Any]:
-    """What a report says of one kind of observation only."""
+    """Entries of a report that one kind of observation adds."""
     return {}
 
 
@@ -85,7 +84,7 @@ def _(observation: PlanarContours, mesh: TriangleMesh) -> dict[str, Any]:
 
 
 def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
-    """A sentence where what the user gave is much larger or smaller than the prior's training shapes, else None.
+    """A warning if the observation is much larger or smaller than the training shapes, else None.
 
     Contours may miss the organ's ends, so only gross deviations count.
     """
@@ -98,21 +97,21 @@ def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
         return None
     hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
     return (
-        f"What was given measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
+        f"The input measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
         f"organs of about {2 * usual:.0f} mm; {hint}. Check the result with care."
     )
 
 
 def _residual(name: str, points: FloatArray, mesh: TriangleMesh) -> dict[str, Any]:
-    """Mean and largest distance from something that was given to the surface."""
+    """Mean and largest distance of observed points from the surface."""
     distance = surface_distances(points, mesh)
     return {"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())}
 
 
 def _stray(observation: PlanarContours, mesh: TriangleMesh) -> float:
-    """How far the surface's sections with the contours' planes are from the contours, at most.
+    """Largest distance of the surface's sections with the contours' planes from the contours.
 
-    The distances of contours from the surface do not see a part of it that crosses a plane where nothing was outlined.
+    The distances of contours from the surface miss a part of the surface that crosses a plane away from all contours.
     """
     strays = [0.0]
     for group in observation.by_plane:
@@ -127,7 +126,7 @@ def _thinned(points: FloatArray) -> FloatArray:
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no infinity: it is written as text."""
+    """JSON-compatible values; infinity becomes text."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -23,8 +23,8 @@ MINIMUM_ANGLE_DEG = 20.0
 MINIMUM_GAP_MM = 4.0
 RELATIVE_GAP = 0.055
 SPACING_GAP = 0.5
-"""Drawing errors explain gaps up to the largest of these: a distance in millimetres, a fraction of the smaller contour's
-extent, and a fraction of the larger distance between clicks."""
+"""Drawing errors explain gaps up to the largest of these: a distance in millimetres, a fraction of the smaller
+contour's extent, and a fraction of the larger distance between clicks."""
 CLEAR_GAP = 2.4
 """A single gap this many times the drawing error is a contradiction. A single smaller gap may be a fissure that one
 contour skipped; two are a contradiction."""

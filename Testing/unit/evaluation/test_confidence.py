@@ -67,7 +67,7 @@ def test_a_leak_and_a_hole_are_found_where_they_are(
     assert set(np.unique(found.map[:12, :12, :12])) == {REMOVED}
     assert found.map[tuple(middle)] == ADDED
     assert found.level == "medium"
-    assert any("left out" in reason for reason in found.reasons)
+    assert any("were removed" in reason for reason in found.reasons)
     assert any("added" in reason for reason in found.reasons)
 
 
@@ -106,7 +106,7 @@ def test_another_organ_is_told_by_the_priors_own_reconstruction(
     found = confidence_in(Segmentation(true_map.with_array(cross)), fitted, ellipsoid_prior, followed)
     assert found.prior_dice < 0.8
     assert found.level == "low"
-    assert "looks like no ellipsoid" in found.reasons[0]
+    assert "does not look like the organ of the prior ellipsoid" in found.reasons[0]
 
 
 def test_the_map_against_a_naive_loop() -> None:
