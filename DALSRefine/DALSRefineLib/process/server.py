@@ -117,8 +117,8 @@ def _engine() -> ModuleType:
             what = "PyTorch is missing" if missing == "torch" else f"The Python package {missing} is missing"
             raise DalsError(f"{what}; please install it with the module's Install button.") from error
         raise DalsError(
-            f"A package that the fit needs cannot be loaded ({error}); please install it again with the module's Install "
-            "button."
+            f"A package that the fit needs cannot be loaded ({error}); please install it again with the module's "
+            "Install button."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Fitting a prior to what the user gave (Eq. 3)."""
+"""Fitting a prior to an observation (Eq. 3)."""
 
 from dals.fit_settings import FitSettings
 from dals.fitting.result import FitResult, FitStep, OnStep

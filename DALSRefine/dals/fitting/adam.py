@@ -1,6 +1,6 @@
-"""Adam without what a fit does not need.
+"""A minimal Adam optimiser.
 
-`torch.optim` loads torch's compiler when an optimiser first steps: 1.5 seconds, a fifth of a fit.
+`torch.optim` imports torch's compiler with the first step of an optimiser, which takes 1.5 s, a fifth of a fit.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Adam:
         self._steps = 0
 
     def clear_gradients(self) -> None:
-        """Forget the gradients of the step before."""
+        """Reset the gradients."""
         for group in self._groups:
             for parameter in group.parameters:
                 parameter.grad = None
 
     @torch.no_grad()
     def step(self, *, factor: float = 1.0) -> None:
-        """Move all parameters that have a gradient, at `factor` times their learning rate."""
+        """Update all parameters that have a gradient, with `factor` times their learning rate."""
         self._steps += 1
         correction = 1 - _DECAY**self._steps
         square_correction = math.sqrt(1 - _SQUARE_DECAY**self._steps)

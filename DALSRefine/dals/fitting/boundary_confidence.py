@@ -1,4 +1,4 @@
-"""How sure a network was of the boundary that it drew, from its probabilities."""
+"""Confidence of a segmentation's boundary, from the network's probabilities."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dals.geometry.mesh import FloatArray
 from dals.geometry.transforms import apply_matrix
 
 _SHARPEST = 0.5
-"""Slope a voxel of a step from 0 to 1, by central differences."""
+"""Slope per voxel of a step from 0 to 1, by central differences."""
 _LEAST = 0.02
 
 
 def boundary_confidence(probabilities: NDArray[np.float32], grid: LabelMap, points: FloatArray) -> NDArray[np.float32]:
-    """How steeply the probability falls at points of a boundary, relative to a step from 1 to 0 within a voxel.
+    """Slope of the probability at boundary points, relative to a step from 1 to 0 within a voxel.
 
-    Where the probability p crosses one half with slope |grad p|, the log-odds a distance d away are about
-    4 |grad p| d, and the log-likelihood of a boundary that is misplaced by d is proportional to |grad p| d^2: this is
+    Where the probability p crosses one half with slope |grad p|, the log-odds at a distance d are about 4 |grad p| d.
+    The log-likelihood of a boundary that is displaced by d is therefore proportional to |grad p| d^2, and |grad p| is
     the weight of the squared distance.
 
     Parameters
@@ -27,7 +27,7 @@ def boundary_confidence(probabilities: NDArray[np.float32], grid: LabelMap, poin
     probabilities : (K, J, I)
         0 to 1.
     grid : LabelMap
-        Theirs.
+        Grid of the probabilities.
     points : (N, 3)
         RAS mm.
 

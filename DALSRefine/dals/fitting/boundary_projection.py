@@ -1,4 +1,4 @@
-"""The last fraction of a voxel: a fitted surface onto the boundary that it was fitted to."""
+"""Projection of a fitted surface onto the nearby boundary of its segmentation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _SMOOTHING = 0.5
 
 
 def project_to_boundary(vertices: Tensor, template: Template, field: DistanceField, *, within: float) -> Tensor:
-    """Move vertices along their normals to a boundary that is near, and leave them where it is far.
+    """Project vertices along their normals onto a boundary within a given distance.
 
-    A fit of latents ends somewhere within a voxel of a boundary that it agrees with. There the segmentation knows
-    better than the prior; where the two are further apart, the prior has had its reasons. Steps are judged at vertices
-    and middles of edges, so that faces rather than their corners lie on the boundary, and smoothed once over
-    neighbours.
+    Where a fit agrees with the boundary, it ends within about a voxel of it, and the segmentation is more accurate than
+    the prior. Where the two are further apart, the prior takes precedence. Steps are computed at vertices and at the
+    midpoints of edges, so that whole faces approach the boundary, and are smoothed once over neighbours.
 
     Parameters
     ----------
@@ -29,7 +28,8 @@ def project_to_boundary(vertices: Tensor, template: Template, field: DistanceFie
     field : DistanceField
         In the same frame and unit.
     within : float
-        Distance beyond which a vertex stays; nearer, the closer the boundary the more of the way is gone.
+        Distance beyond which a vertex stays in place. Below it, a vertex moves a larger fraction of the way the closer
+        it is.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def project_to_boundary(vertices: Tensor, template: Template, field: DistanceFie
         outwards = torch.cat([normals, torch.nn.functional.normalize(normals[start] + normals[end], dim=1)])
         distance, gradient = field.signed(places)
         trust = (1 - (distance / within) ** 2).clamp_min(0) ** 2
-        # A boundary that faces another way is that of another part.
+        # A boundary with a different orientation belongs to another part.
         wanted = -distance * trust * (gradient * outwards).sum(dim=1).clamp(0, 1)
         of_vertex, of_edge = wanted.split([len(vertices), len(start)])
         at_edges = torch.zeros_like(of_vertex).index_add(0, start, of_edge).index_add(0, end, of_edge) / degree

@@ -1,4 +1,4 @@
-"""Adam on a part of a fit's variables, told to the caller step by step."""
+"""Minimisation of a part of a fit's variables by Adam, with a callback after each step."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from dals.geometry.mesh import TriangleMesh
 from dals.model.pose import Pose
 from dals.model.template import Template
 
-_SLOWEST = 0.05  # the learning rate at the end of a stage, as a part of the first
+_SLOWEST = 0.05  # final learning rate of a stage, relative to the initial one
 
 
 @dataclass
 class Descent:
-    """Counts the steps of all stages of a fit.
+    """Runs the stages of a fit and counts their steps.
 
     Attributes
     ----------
     on_step : callable or None
-        Told of each step.
+        Called after each step.
     decaying : bool
         Whether learning rates fall within a stage.
     total : int
-        Steps that all stages will take.
+        Steps of all stages.
     done : int
         Steps taken.
     """
@@ -51,25 +51,25 @@ class Descent:
         template: Template,
         pose: Pose,
     ) -> None:
-        """Minimise task + penalty; nothing in the loop waits for the device.
+        """Minimise task + penalty. The loop does not wait for the device.
 
         Parameters
         ----------
         stage : str
         steps : int
         groups
-            What Adam moves, and how fast.
+            Parameters with their learning rates.
         vertices
-            Canonical vertices (V, 3) from the present parameters.
+            Returns the canonical vertices (V, 3) of the current parameters.
         task, penalty
-            Scalars of those vertices.
+            Return scalars from these vertices.
         template, pose
-            Faces and frame of the vertices, for the on_step.
+            Faces and frame of the vertices, for `on_step`.
 
         Raises
         ------
         FitCancelledError
-            If the on_step returns False.
+            If `on_step` returns False.
         """
         optimiser = Adam(groups)
         for step in range(steps):

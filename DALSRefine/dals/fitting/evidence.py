@@ -1,4 +1,4 @@
-"""How far the prior is trusted beside what was observed."""
+"""Weights of the prior according to the amount of evidence."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dals.observations import Observation
 
 
 def weighed(settings: FitSettings, observation: Observation) -> FitSettings:
-    """The settings with the prior's weights in proportion to what was observed.
+    """Settings whose prior weights are divided by the amount of evidence to the power `evidence_power`.
 
-    A task loss is a mean over what was observed. lambda_prior, lambda_scale and lambda_dir fall with the power
-    `evidence_power` of the amount of it. The power is 1 where observations err independently, as points do. Planes are
-    worth somewhat more, measured on livers. The result's own power is 0: what was weighed stays as it is.
+    The task loss is a mean over the observation, so its weight does not grow with the evidence; lambda_prior,
+    lambda_scale and lambda_dir fall instead. The power is 1 for independent errors, as of points. For planes a larger
+    power was best on livers. The returned settings have the power 0, so applying the function again changes nothing.
     """
     if settings.evidence_power == 0:
         return settings

@@ -1,4 +1,4 @@
-"""Where an organ lies and how large it is, guessed from an observation alone."""
+"""Initial pose from an observation alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dals.observations import Observation
 
 
 def first_guess(observation: Observation, mean_shape: FloatArray) -> Pose:
-    """A first similarity transform without rotation: the mean shape's bounding box is matched with the organ's.
+    """A similarity transform without rotation that matches the bounding boxes of the mean shape and the organ.
 
-    Points and segmentations show the whole surface. Contours show it in places only: planes that miss the middle make
-    their common box too small, so fits try several initialisations.
+    Points and segmentations cover the whole surface. Contours do not: if their planes miss the organ's middle, their
+    bounding box is too small. Therefore fits to contours try several initialisations.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Smoothing away the few tiny folds that a fitted surface may have."""
+"""Removal of the few small folds that a fitted surface may have."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ _ROUNDS = 6
 def remove_folds(mesh: TriangleMesh) -> TriangleMesh:
     """Smooth a closed surface where neighbouring faces fold back onto each other.
 
-    Only vertices next to a fold move, towards the mean of their neighbours, until no
-    fold is left or six rounds are over; a surface without folds comes back as it is. The mesh
-    keeps its connectivity.
+    Only vertices near a fold move, towards the mean of their neighbours, until no fold is left or six rounds are over.
+    Connectivity is preserved, and a surface without folds is unchanged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a fit reports while it runs and when it is done."""
+"""Progress and result of a fit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Stage = Literal["shared", "local"]
 
 @dataclass(frozen=True)
 class FitStep:
-    """Told to the caller after each step.
+    """Passed to the callback after each step.
 
     Attributes
     ----------
     stage : "shared" or "local"
     step, total : int
-        Steps done and steps in all.
+        Completed steps and steps in all.
     """
 
     stage: Stage
@@ -35,7 +35,7 @@ class FitStep:
         return self._loss()
 
     def mesh(self) -> TriangleMesh:
-        """The present surface, RAS mm; waits for the device."""
+        """The current surface, RAS mm; waits for the device."""
         return self._mesh()
 
 
@@ -55,11 +55,11 @@ class FitResult:
     task_loss : float
         Of the final mesh, in squares of the final canonical unit.
     steps : int
-        Optimiser steps taken over all stages and starts.
+        Optimiser steps of all stages and initialisations.
     seconds : float
     device : str
     settings : FitSettings
-        As they were used, with the weights that the amount of what was observed gave them.
+        The settings used, with weights adapted to the evidence (`dals.fitting.evidence`).
     """
 
     mesh: TriangleMesh

@@ -1,4 +1,4 @@
-"""Training shapes that agree with an observation, from which a fit can start."""
+"""Training shapes that agree with an observation, as initialisations of a fit."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _POINTS, _POINTS_PER_PLANE = 500, 250
 
 @dataclass(frozen=True, eq=False)
 class Initialisation:
-    """Where a fit can start.
+    """An initialisation of a fit.
 
     Attributes
     ----------
     pose : Pose
         Canonical frame to RAS mm.
     latent : (d,)
-        Half way between the mean latent and a training shape's.
+        Half-way between the mean latent and that of a training shape.
     """
 
     pose: Pose
@@ -39,9 +39,9 @@ class Initialisation:
 def retrieve(
     prior: ShapePrior, observation: Observation, settings: FitSettings, count: int, *, generator: torch.Generator
 ) -> list[Initialisation]:
-    """The training shapes whose task loss is least, best first, as initialisations.
+    """Initialisations from the training shapes with the smallest task loss, best first.
 
-    Each shape is judged at its own first guess of the pose, drawn half way to the mean shape.
+    Each shape is moved half-way to the mean shape and evaluated at its own initial pose.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def retrieve(
     observation : Observation
     settings : FitSettings
     count : int
-        How many.
+        Number of initialisations.
     generator : torch.Generator
-        Of the prior's device.
+        On the prior's device.
     """
     if count == 0:
         return []
@@ -61,7 +61,7 @@ def retrieve(
     shapes = prior.decoder(halfway[:, None], prior.sphere(template)).cpu().double().numpy()
     frame = first_guess(observation, shapes.mean(axis=0))
     rough = settings.changed(points=_POINTS, points_per_plane=_POINTS_PER_PLANE)
-    task = data_term(observation, frame, rough, device)  # one frame, so that losses compare
+    task = data_term(observation, frame, rough, device)  # one frame, so that losses are comparable
     ranked = []
     for index, shape in enumerate(shapes):
         pose = first_guess(observation, shape)

@@ -1,4 +1,4 @@
-"""The minimisation of Eq. 3: one latent for all vertices with the pose, then a latent for every vertex."""
+"""The minimisation of Eq. 3: first a shared latent and the pose, then one latent per vertex."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ def fit(
     Parameters
     ----------
     prior : ShapePrior
-        On the device that shall do the work.
+        Its device does the computation.
     observation : Observation
     settings : FitSettings, optional
         Defaults to those of the kind of observation.
     pose : Pose, optional
-        The true pose where it is known; it is then kept. Otherwise it is guessed from the
-        observation and refined with the shape.
+        The true pose, if known; it stays fixed. Otherwise an initial pose is estimated from the observation and refined
+        with the shape.
     start : FitState, optional
-        End of an earlier fit to go on from; its pose is refined further.
+        End state of an earlier fit, from which to continue; its pose is refined further.
     on_step : callable, optional
-        Told of each step; returning False cancels.
+        Called after each step; returning False cancels.
 
     Raises
     ------
     FitCancelledError
-        If `on_step` asked for it.
+        If `on_step` returned False.
     InputError
         If `start` is of another prior.
     """
@@ -86,7 +86,7 @@ def fit(
 
 @dataclass
 class _Variables:
-    """What a fit changes, and the frame it is expressed in."""
+    """The variables of a fit and the frame in which they are expressed."""
 
     pose: Pose  # of the frame in which the task loss was set up
     task: DataTerm
@@ -118,10 +118,10 @@ class _Solver:
         self.descent = Descent(on_step, settings.decaying, total)
 
     def search(self) -> _Variables:
-        """Try several initialisations for a while and go on with the best.
+        """Run several initialisations for a third of the shared steps and continue with the best.
 
-        They are the mean shape at several scales, and the training shapes that agree best
-        with what was given, half way between the mean shape and themselves.
+        Candidates are the mean shape at several scales, and shapes half-way between the mean shape and each of the
+        training shapes that agree best with the observation.
         """
         settings = self.settings
         mean = self.prior.mean_shape(icosphere(settings.shared_level)).cpu().double().numpy()
@@ -142,7 +142,7 @@ class _Solver:
         return best
 
     def _retrieve(self, count: int) -> list[_Variables]:
-        """Initialisations half way between the mean shape and the training shapes that agree best."""
+        """Initialisations half-way between the mean shape and the training shapes that agree best."""
         found = []
         for initial in retrieve(self.prior, self.observation, self.settings, count, generator=self.generator):
             variables = self.variables(initial.pose)
@@ -151,7 +151,7 @@ class _Solver:
         return found
 
     def resume(self, start: FitState) -> _Variables:
-        """Set up from the end of an earlier fit, and bring pose and shared latent up to date."""
+        """Continue from the end state of an earlier fit, and refine pose and shared latent."""
         settings = self.settings
         local_steps = settings.total_steps - settings.shared_steps
         variables = self.variables(start.pose)
@@ -171,7 +171,7 @@ class _Solver:
         return variables
 
     def shared_stage(self, variables: _Variables, steps: int) -> None:
-        """One latent for all vertices, and the pose unless it is known."""
+        """Fit one latent for all vertices, and the pose unless it is known."""
         settings = self.settings
         template = icosphere(min(settings.shared_level, settings.level))
         faces = torch.as_tensor(template.faces, device=self.device)
@@ -186,8 +186,8 @@ class _Solver:
         variables.shared.requires_grad_(False)
 
     def local_stage(self, variables: _Variables) -> None:
-        """One latent for every vertex, coarse templates first; the pose stays unless this is the only stage."""
-        # What an earlier fit made of the fine template would be lost on a coarse one.
+        """Fit one latent per vertex, on coarse templates first. The pose is fixed unless this is the only stage."""
+        # Coarse templates would discard the detail of an earlier fit.
         schedule = self.settings.local_schedule()[0 if variables.local is None else -1 :]
         for level, steps in schedule:
             if variables.local is not None:
@@ -207,7 +207,7 @@ class _Solver:
         groups = [ParameterGroup([variables.local], settings.local_rate)]
         if settings.shared_steps == 0:
             groups += self._pose_groups(variables)
-        # Of one smooth field, L z falls to a quarter with each subdivision and the vertices become four times as many.
+        # For a smooth field, each subdivision divides L z by four and multiplies the number of vertices by four.
         weight = settings.lambda_dir / 4.0 ** ((settings.power - 1) * (settings.level - level))
 
         def penalty(vertices: Tensor) -> Tensor:
@@ -268,7 +268,7 @@ class _Solver:
         return mesh, loss / float(variables.correction.log_scale.detach().exp()) ** 2
 
     def state(self, variables: _Variables) -> FitState:
-        """What another fit can start from."""
+        """End state, from which another fit can continue."""
         local = None if variables.local is None else (variables.local.detach() @ self.basis.T).cpu().numpy()
         shared = (self.prior.latent_mean + variables.shared.detach() @ self.basis.T).cpu().numpy()
         pose = variables.pose if self.known is not None else variables.pose.after(variables.correction.as_pose())
@@ -303,7 +303,7 @@ class _Solver:
             return torch.zeros((), device=self.device)
         mean, deviation = self.prior.log_scale
         guess = math.log(variables.pose.scale) - mean
-        if abs(guess) > _STRANGE_SIZE * deviation:  # another organ or unit: of no help there
+        if abs(guess) > _STRANGE_SIZE * deviation:  # another organ or unit: the penalty would not help
             return torch.zeros((), device=self.device)
         return self.settings.lambda_scale * ((variables.correction.log_scale + guess) / deviation).square()
 

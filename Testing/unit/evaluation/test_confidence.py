@@ -87,7 +87,7 @@ def test_a_leak_that_was_followed_is_told_by_the_priors_own_reconstruction(
     assert found.removed_ml == found.added_ml == 0
     assert found.typical_mm == pytest.approx(0.12 * 70)
     assert found.level == "medium"
-    assert [word in " ".join(found.reasons) for word in ("leak", "lack a part")] == [True, True]
+    assert [word in " ".join(found.reasons) for word in ("leak", "part may be missing")] == [True, True]
     for value, volume, peak in ((UNUSUAL, found.unusual_ml, far), (LACKING, found.lacking_ml, near)):
         where = np.argwhere(found.map == value)
         assert volume == pytest.approx(len(where) * 8e-3)

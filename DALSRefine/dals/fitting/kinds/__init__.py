@@ -1,4 +1,4 @@
-"""The kinds of observation, one module each; importing this package registers all of them."""
+"""Data terms of the kinds of observation, one module each; importing this package registers all of them."""
 
 from importlib import import_module
 from pkgutil import iter_modules

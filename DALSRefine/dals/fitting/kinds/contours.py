@@ -19,15 +19,15 @@ from dals.ops.nearest import PointIndex, nearest
 from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
 
 REFERENCE_PLANES = 3
-"""What the weights of the defaults are meant for."""
-_ALIKE = 0.1  # two parallel planes so far apart, in parts of the organ's radius, count as five quarters of one
+"""Number of independent planes for which the default weights were chosen."""
+_ALIKE = 0.1  # correlation length of parallel planes, in organ radii; at this distance two planes count as 1.25
 
 
 class SliceLoss(DataTerm):
     """Slice Chamfer distance (appendix A): mean over planes of the Chamfer distance in each plane.
 
-    Where a plane misses the mesh, only the contour's distance to the mesh's vertices counts,
-    which pulls the mesh towards the plane.
+    If a plane misses the mesh, only the distance of the contour from the mesh's vertices counts. It pulls the mesh
+    towards the plane.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class SliceLoss(DataTerm):
         self._index = PointIndex(targets)
 
     def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a mesh, on freshly drawn samples of its cuts; only these, not the contours, are forgiven."""
+        """The loss of a mesh, from new samples of its cuts; the robust loss applies to these, not to the contours."""
         cuts = cut_mesh(vertices, faces, self.origins, self.normals)
         met = planes_met(cuts)
         samples = sample_cuts(vertices, faces, cuts, self.count, generator=generator)
@@ -59,10 +59,9 @@ class SliceLoss(DataTerm):
         return (to_mesh + torch.where(met, to_contour, 0.0)).mean()
 
     def _forgiving_distance(self, samples: Tensor) -> Tensor:
-        """Mean squared distance (P,) of samples (P, N, 3) to the contours, levelling off beyond `robust_scale`.
+        """Mean squared distance (P,) of samples (P, N, 3) from the contours, levelling off beyond `robust_scale`.
 
-        A section through two parts of an organ of which only one was outlined must not drag
-        the other part away.
+        A plane may cross two parts of an organ of which only one was outlined; the other part must not be pulled to it.
         """
         index = self._index.nearest(samples)
         picked = torch.gather(self.targets, -2, index[..., None].expand(*index.shape, 3))
@@ -70,7 +69,7 @@ class SliceLoss(DataTerm):
 
 
 def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
-    """`count` points at equal arc length along closed polylines, shared out by length, (count, 3)."""
+    """`count` points at equal arc length along closed polylines, in proportion to their lengths, (count, 3)."""
     lengths = [loop_length(loop) for loop in loops]
     ends = np.round(np.cumsum(lengths) / sum(lengths) * count).astype(int)
     return np.concatenate([resample_loop(*part) for part in zip(loops, np.diff(ends, prepend=0), strict=True)])
@@ -102,7 +101,7 @@ def _(observation: PlanarContours) -> float:
 def independent_planes(contours: PlanarContours) -> float:
     """Effective number of independent planes: 1^T K^-1 1, where K correlates planes by angle and distance.
 
-    Planes at right angles or far apart count in full; twenty slices side by side do not count for twenty.
+    Perpendicular planes and planes far apart count in full; twenty adjacent slices count for less than twenty.
     """
     planes = [group[0].plane for group in contours.by_plane]
     normals = np.stack([plane.normal for plane in planes])
@@ -111,7 +110,7 @@ def independent_planes(contours: PlanarContours) -> float:
     reach = _ALIKE * float(np.linalg.norm(high - low)) / 2
     offsets = np.concatenate([plane.distances((low + high)[None] / 2) for plane in planes])
     cosines = normals @ normals.T
-    # A normal may point either way, and with it goes the sign of an offset: both readings count, by the angle between.
+    # The sign of a normal, and with it that of the offset, is arbitrary: average both signs, weighted by the angle.
     same, opposite = (np.exp(-0.5 * ((offsets[:, None] - sign * offsets) / reach) ** 2) for sign in (1, -1))
     correlations = cosines**2 * ((1 + cosines) * same + (1 - cosines) * opposite) / 2
     return float(np.linalg.solve(correlations + 1e-6 * np.eye(len(planes)), np.ones(len(planes))).sum())

@@ -14,9 +14,9 @@ from dals.ops.nearest import PointIndex
 from dals.ops.sampling import sample_surface
 
 REFERENCE_POINTS = 2_500
-"""What the weights of the defaults are meant for."""
+"""Number of points for which the default weights were chosen."""
 MOST_POINTS = 10_000
-"""More count as so many: a step draws fewer, and freer latents were not tried."""
+"""Upper bound of the counted points: a step samples fewer, and weaker priors were not tested."""
 
 
 class PointsLoss(DataTerm):
@@ -27,7 +27,7 @@ class PointsLoss(DataTerm):
         self._index = PointIndex(points)
 
     def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a mesh, on freshly drawn samples of it."""
+        """The loss of a mesh, from new samples of it."""
         samples = sample_surface(vertices, faces, self.count, generator=generator)
         target = self.points
         if len(target) > self.count:

@@ -1,4 +1,4 @@
-"""Segmentations: distance to the boundary (appendix B), and from the boundary."""
+"""Segmentations: distance from the mesh to the boundary (appendix B) and back."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _BOUNDARY_POINTS = 20_000
 
 
 class SegmentationLoss(DataTerm):
-    """Mean squared distance of the vertices to the segmentation's boundary (appendix B).
+    """Mean squared distance of the vertices from the segmentation's boundary (appendix B).
 
-    Distances alone are content with a mesh that covers a part of the boundary; `coverage`
-    adds the mean squared distance from boundary points to the mesh, taken along the normal of
-    the face that holds the nearest sample: the gaps between samples do not count. Either grows
-    linearly beyond the robust scale, so that leaks and missing parts do not outweigh all else.
+    This distance alone is small for a mesh that covers only a part of the boundary. `coverage` adds the mean squared
+    distance of boundary points from the mesh. It is measured along the normal of the face with the nearest sample, so
+    that gaps between samples do not count. Both distances grow linearly beyond the robust scale, so that leaks and
+    missing parts do not dominate.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class SegmentationLoss(DataTerm):
     boundary : (N, 3)
         Points on the boundary.
     confidence : (N,), optional
-        Weights of the squared distances there; all alike unless given.
+        Weights of the squared distances there; uniform by default.
     count : int
-        Points drawn from mesh and boundary.
+        Points sampled on mesh and boundary.
     coverage : float
         0 in the paper.
     robust_scale : float
@@ -62,7 +62,7 @@ class SegmentationLoss(DataTerm):
         self._index = None if confidence is None else PointIndex(boundary)
 
     def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of a mesh, on freshly drawn samples of it and of the boundary."""
+        """The loss of a mesh, from new samples of it and of the boundary."""
         nearest_point = None if self._index is None else self._index.nearest(vertices)
         loss = self._mean(self.field(vertices).square(), nearest_point)
         if self.coverage == 0:
@@ -77,7 +77,7 @@ class SegmentationLoss(DataTerm):
         return loss + self.coverage * self._mean(squared, chosen)
 
     def project(self, vertices: Tensor, template: Template, distance: float) -> Tensor:
-        """Vertices moved onto the boundary where it is near."""
+        """Project vertices onto the boundary where it is near."""
         return project_to_boundary(vertices, template, self.field, within=distance) if distance else vertices
 
     def _mean(self, squared: Tensor, boundary_point: Tensor | None) -> Tensor:
@@ -118,7 +118,7 @@ def _(observation: Segmentation, pose: Pose, settings: FitSettings, device: torc
 
 @organ_bounds.register
 def _(observation: Segmentation) -> tuple[FloatArray, FloatArray]:
-    """Bounds of its solid. Voxels extend half a spacing beyond their centres, seen along each RAS axis."""
+    """Bounds of the filled component. Voxels extend half a spacing beyond their centres along each RAS axis."""
     low, high = observation.solid.marked_bounds
     half = 0.5 * np.linalg.norm(observation.solid.ijk_to_ras[:3, :3], axis=1)
     return low - half, high + half
