@@ -318,14 +318,19 @@ def test_a_prior_that_is_not_there_gives_the_sentence_of_dals(
     assert str(error.value) == str(expected.value)
 
 
+def test_a_former_name_of_a_setting_is_refused_with_the_present_one(listener: Listener, quick: Request) -> None:
+    with pytest.raises(InputError, match="'reach'; it is now called robust_scale"):
+        listener.finish(replace(quick, changes={"reach": 0.1}))
+
+
 def test_an_error_that_nobody_foresaw_is_one_sentence_with_a_traceback_for_the_log(
     listener: Listener, quick: Request
 ) -> None:
-    listener.runner.start(replace(quick, changes={"no_such_setting": 1}))
+    listener.runner.start(replace(quick, changes={"level": "fine"}))
     failed = listener.until(FitFailed)
     assert failed.sentence == "The fit failed unexpectedly; the log tells the details."
-    assert "no_such_setting" in failed.details
     assert "Traceback" in failed.details
+    assert "TypeError" in failed.details
     listener.finish(quick)
 
 
