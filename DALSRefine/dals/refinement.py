@@ -112,7 +112,7 @@ def refine(
         prior = _on_device(prior, device)
         fitted = _fit(observation, prior, settings=settings, start=start, pose=pose, remesh=remesh, on_step=on_step)
         described = _describe(fitted, fitted.mesh)
-    return replace(described, warnings=(*sentences, *described.warnings))
+    return _with_warnings(described, sentences)
 
 
 def refine_together(
@@ -161,7 +161,7 @@ def refine_together(
         described = _describe(fitted, mesh)
         moved = np.linalg.norm(mesh.vertices - fitted.mesh.vertices, axis=1)
         report = {**described.report, "gave_way_mm": float(moved.max())}
-        results.append(replace(described, report=report, warnings=(*noticed, *described.warnings)))
+        results.append(_with_warnings(replace(described, report=report), noticed))
     return results
 
 
@@ -211,6 +211,12 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
         confidence=confidence,
         state=result.state,
     )
+
+
+def _with_warnings(refinement: Refinement, sentences: Sequence[str]) -> Refinement:
+    """The refinement with these sentences before its own warnings, in its report, too."""
+    told = (*sentences, *refinement.warnings)
+    return replace(refinement, warnings=told, report={**refinement.report, "warnings": list(told)})
 
 
 def _on_device(prior: ShapePrior | str | Path, device: str) -> ShapePrior:

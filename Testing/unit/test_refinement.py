@@ -127,6 +127,7 @@ def test_all_that_is_noticed_is_told_once_and_in_order(ellipsoid_prior: ShapePri
     assert result.confidence is not None
     assert result.warnings[2:] == result.confidence.reasons
     assert len(set(result.warnings)) == len(result.warnings)
+    assert result.report["warnings"] == list(result.warnings)
 
 
 def test_a_known_pose_is_kept(ellipsoid_prior: ShapePrior) -> None:

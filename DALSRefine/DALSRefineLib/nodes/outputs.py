@@ -14,9 +14,10 @@ from slicer import vtkMRMLDisplayNode
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkTriangleMeshPointNormals
 
 from dals.errors import InputError
-from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.mesh import TriangleMesh
 from dals.geometry.vtk_bridge import mesh_of, polydata_of
 from dals.io.coordinates import Space
 from dals.io.meshes import write_mesh
@@ -156,13 +157,7 @@ def _has_faces(polydata: vtkPolyData, mesh: TriangleMesh) -> bool:
 
 def _normals(mesh: TriangleMesh) -> Any:
     """Normals of the vertices, means of their faces' by area, as a VTK array."""
-    a, b, c = np.moveaxis(mesh.corners, 1, 0)
-    across = np.repeat(np.cross(b - a, c - a), 3, axis=0)
-    ids = mesh.faces.ravel()
-    sums: FloatArray = np.stack(
-        [np.bincount(ids, weights=axis, minlength=len(mesh.vertices)) for axis in across.T], axis=1
-    )
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    normals = numpy_to_vtk((sums / np.maximum(lengths, 1e-300)).astype(np.float32), deep=True)
-    normals.SetName("Normals")
-    return normals
+    normals = vtkTriangleMeshPointNormals()
+    normals.SetInputData(polydata_of(mesh))
+    normals.Update()
+    return normals.GetOutput().GetPointData().GetNormals()
