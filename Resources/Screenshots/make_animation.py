@@ -1,6 +1,6 @@
 """Make the README's animation: `python Resources/Screenshots/make_animation.py`.
 
-Three contours appear on a made-up CT, the surface is fitted to them, then the sagittal contour moves from plane to
+Three contours appear on a synthetic CT, the surface is fitted to them, then the sagittal contour moves from plane to
 plane and the surface follows. The pictures are what Slicer's own slice and 3D views draw off screen; the surfaces are
 those of the fit's own steps, none is interpolated. Needs `pip install '.[slicer]' pillow`.
 """
