@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dals.errors import DalsWarning, collected_warnings
+from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.report import make_report, unusual_size
 from dals.fit_settings import FitSettings

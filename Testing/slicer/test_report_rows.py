@@ -38,12 +38,12 @@ def test_every_row_has_a_name_and_a_value_with_its_unit():
     assert report_rows(REPORT) == [
         ("Volume", "1523 ml"),
         ("Surface area", "813 cm²"),
+        ("Confidence", "medium: please check"),
         ("Please check", "The segment touches the border."),
         ("Please check", "3.2 ml of the segmentation were left out."),
         ("Distance from axial contour", "mean 1.2 mm, at most 6.8 mm"),
         ("Distance from Umriß {x}", "mean 0.5 mm, at most 1.0 mm"),
         ("Surface on the contours' planes", "at most 21.0 mm from a contour"),
-        ("Confidence", "medium: please check"),
         ("Dice with the segmentation", "0.951"),
         ("Largest displacement", "12.3 mm"),
         ("Beyond 2 voxels", "3.21 ml removed, 0 ml added"),
@@ -58,7 +58,14 @@ AGREEMENT_ROWS = {
 }
 
 
-def test_only_segmentations_have_a_confidence():
+def test_contours_have_a_confidence_without_an_agreement():
+    contours = {key: value for key, value in REPORT.items() if key != "agreement"}
+    rows = report_rows({**contours, "confidence": {"level": "low", "reasons": []}})
+    assert ("Confidence", "low: do not use without checking") in rows
+    assert len(rows) == len(report_rows(contours)) + 1
+
+
+def test_without_a_confidence_there_is_no_row_of_it():
     rows = report_rows({key: value for key, value in REPORT.items() if key != "agreement"})
     assert [name for name, _ in rows] == [name for name, _ in report_rows(REPORT) if name not in AGREEMENT_ROWS]
 

@@ -19,7 +19,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
     of another type.
     """
     rows: list[Row] = []
-    for part in (_size, _warnings, _residuals, _stray, _confidence, _fit):
+    for part in (_size, _confidence, _warnings, _residuals, _stray, _agreement, _fit):
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             rows += part(report)
     return rows
@@ -56,15 +56,20 @@ def _stray(report: Mapping[str, Any]) -> list[Row]:
 
 
 def _confidence(report: Mapping[str, Any]) -> list[Row]:
+    """Reports of earlier versions have it among the agreement with a segmentation."""
+    level = report["confidence"]["level"] if "confidence" in report else report["agreement"]["confidence"]
+    levels = {"high": _("high"), "medium": _("medium: please check"), "low": _("low: do not use without checking")}
+    return [(_("Confidence"), levels[level])]
+
+
+def _agreement(report: Mapping[str, Any]) -> list[Row]:
     """Only segmentations have it."""
     found = report["agreement"]
-    confidences = {"high": _("high"), "medium": _("medium: please check"), "low": _("low: do not use without checking")}
     changed = _("{removed} ml removed, {added} ml added")
     strange = _("{unusual} ml outside it, {lacking} ml missing")
     removed, added = volume_text(found["removed_ml"]), volume_text(found["added_ml"])
     unusual, lacking = volume_text(found["unusual_ml"]), volume_text(found["lacking_ml"])
     return [
-        (_("Confidence"), confidences[found["confidence"]]),
         (_("Dice with the segmentation"), f"{found['dice']:.3f}"),
         (_("Largest displacement"), f"{found['largest_displacement_mm']:.1f} mm"),
         (_("Beyond 2 voxels"), changed.format(removed=removed, added=added)),

@@ -78,7 +78,7 @@ def _warnings_of(title: str) -> Iterator[None]:
 
 
 def _summary(report: dict[str, Any]) -> str:
-    confidence = f", confidence {report['agreement']['confidence']}" if "agreement" in report else ""
+    confidence = f", confidence {report['confidence']['level']}" if "confidence" in report else ""
     return f"{volume_text(report['volume_ml'])} ml, {report['seconds']:.1f} s{confidence}"
 
 

@@ -149,7 +149,7 @@ def _print_summary(output: Path, report: dict[str, Any]) -> None:
     )
     for row in report["residuals_mm"]:
         print(f"  {row['name']}: {row['mean']:.1f} mm from the surface on average, {row['maximum']:.1f} mm at most")
-    if "agreement" in report:
-        found = report["agreement"]
-        print(f"  Confidence: {found['confidence']} (Dice with the segmentation {found['dice']:.3f})")
+    if "confidence" in report:
+        dice = f" (Dice with the segmentation {report['agreement']['dice']:.3f})" if "agreement" in report else ""
+        print(f"  Confidence: {report['confidence']['level']}{dice}")
     sys.stdout.flush()

@@ -55,9 +55,9 @@ class Confidence:
     level: Level
     reasons: tuple[str, ...]
 
-    def as_fields(self) -> dict[str, Any]:
-        """Entries for a report: the level as `confidence`, all other attributes under their own names."""
-        return {"confidence": self.level, "reasons": self.reasons}
+    def figures(self) -> dict[str, Any]:
+        """What was measured, for the report; nothing unless a kind of observation has more to say."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -101,10 +101,10 @@ class SegmentationConfidence(Confidence):
         """Mask of one value of the map."""
         return self.grid.with_array(self.map == value)
 
-    def as_fields(self) -> dict[str, Any]:
-        """Entries for a report: everything except the map."""
+    def figures(self) -> dict[str, Any]:
+        """All but the map; level and reasons under the names that reports have always had."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("map", "grid", "level", "reasons")}
-        return {**own, **super().as_fields()}
+        return {**own, "confidence": self.level, "reasons": self.reasons}
 
 
 @singledispatch

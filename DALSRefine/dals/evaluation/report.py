@@ -7,12 +7,11 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from dals import __version__
 from dals.evaluation.confidence import Confidence
+from dals.evaluation.contour_residuals import straying_sections
 from dals.fitting import FitResult
-from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.model.prior import ShapePrior
@@ -48,17 +47,16 @@ def make_report(
     -------
     dict
         Volume in ml, surface area in cm^2, residuals in mm, pose, settings and times. For contours also the largest
-        distance of the surface's sections from them; for segmentations also the confidence.
+        distance of the surface's sections from them; for contours and segmentations also the confidence.
     """
     pose = result.state.pose
-    judged = {} if confidence is None else {"agreement": _plain(confidence.as_fields())}
     return {
         "volume_ml": mesh.volume / 1e3,
         "surface_cm2": mesh.area / 1e2,
         "vertices": len(mesh.vertices),
         "facets": len(mesh.faces),
         "residuals_mm": [_residual(name, _thinned(points), mesh) for name, points in observation.named_points],
-        **judged,
+        **_judged(confidence),
         **kind_entries(observation, mesh),
         "task": observation.kind,
         "task_loss_canonical": result.task_loss,
@@ -80,7 +78,8 @@ def kind_entries(observation: Observation, mesh: TriangleMesh) -> dict[str, Any]
 
 @kind_entries.register
 def _(observation: PlanarContours, mesh: TriangleMesh) -> dict[str, Any]:
-    return {"stray_mm": _stray(observation, mesh)}
+    strays = straying_sections(observation, mesh)
+    return {"stray_mm": max((found.millimetres for found in strays), default=0.0)}
 
 
 def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
@@ -102,23 +101,18 @@ def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
     )
 
 
+def _judged(confidence: Confidence | None) -> dict[str, Any]:
+    if confidence is None:
+        return {}
+    figures = _plain(confidence.figures())
+    judged = {"confidence": {"level": confidence.level, "reasons": list(confidence.reasons)}}
+    return {**judged, "agreement": figures} if figures else judged
+
+
 def _residual(name: str, points: FloatArray, mesh: TriangleMesh) -> dict[str, Any]:
     """Mean and largest distance of observed points from the surface."""
     distance = surface_distances(points, mesh)
     return {"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())}
-
-
-def _stray(observation: PlanarContours, mesh: TriangleMesh) -> float:
-    """Largest distance of the surface's sections with the contours' planes from the contours.
-
-    The distances of contours from the surface miss a part of the surface that crosses a plane away from all contours.
-    """
-    strays = [0.0]
-    for group in observation.by_plane:
-        outlined = cKDTree(np.concatenate([contour.points for contour in group]))
-        for loop in section_loops(mesh, *group[0].plane):
-            strays.append(float(outlined.query(loop)[0].max()))
-    return max(strays)
 
 
 def _thinned(points: FloatArray) -> FloatArray:

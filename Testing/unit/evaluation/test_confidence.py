@@ -134,5 +134,5 @@ def test_a_level_below_high_has_reasons(fitted: FitResult, true_map: LabelMap, e
     found = confidence_in(Segmentation(leak), fitted, ellipsoid_prior, fitted.mesh)
     assert found is not None
     assert found.level == "medium"
-    assert found.as_fields()["reasons"] == found.reasons != ()
+    assert found.figures()["reasons"] == found.reasons != ()
     assert confidence_in(PointCloud(fitted.mesh.vertices), fitted, ellipsoid_prior, fitted.mesh) is None

@@ -1,0 +1,57 @@
+"""Whether a surface fitted to contours can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dals.evaluation.confidence import Confidence, Level, confidence_in
+from dals.evaluation.contour_residuals import missed_contours, place_text, straying_sections
+from dals.fitting import FitResult
+from dals.geometry.mesh import TriangleMesh
+from dals.model.prior import ShapePrior
+from dals.observations import PlanarContours
+
+MISSED_MM = 4.0
+"""A hand draws no closer than this."""
+STRAYING_MM = 10.0
+"""Sections this far from all contours of their plane are a contradiction, not a matter of drawing."""
+UNUSUAL_DEVIATIONS = 2.0
+"""Root mean square of the shared latent, in standard deviations over the training shapes."""
+
+
+@confidence_in.register
+def contour_confidence(
+    observation: PlanarContours, result: FitResult, prior: ShapePrior, mesh: TriangleMesh
+) -> Confidence:
+    """Judge a surface by the contours it misses, its sections where nothing was drawn, and its latent.
+
+    Parameters are those of `confidence_in`.
+    """
+    reasons = [
+        f"The surface misses the contour '{found.name}' by up to {found.millimetres:.0f} mm, at "
+        f"{place_text(found.place)}."
+        for found in missed_contours(observation, mesh)
+        if found.millimetres > MISSED_MM
+    ]
+    reasons += [
+        f"On the plane of the contour '{found.name}' the surface strays up to {found.millimetres:.0f} mm from what was "
+        f"outlined, at {place_text(found.place)}. Outline all of the organ on that plane, or add a plane there."
+        for found in straying_sections(observation, mesh)
+        if found.millimetres > STRAYING_MM
+    ]
+    unusual = latent_deviation(result, prior)
+    if unusual > UNUSUAL_DEVIATIONS:
+        reasons.append(
+            f"The shape is unusual for the prior {prior.name}: {unusual:.1f} standard deviations from its mean. It may "
+            "be wrong between the contours."
+        )
+    level: Level = "medium" if reasons else "high"
+    return Confidence(level=level, reasons=tuple(reasons))
+
+
+def latent_deviation(result: FitResult, prior: ShapePrior) -> float:
+    """Root mean square of the shared latent's whitened coordinates; about 1 for a training shape."""
+    basis = prior.latent_basis.cpu().double().numpy()
+    offset = result.state.shared - prior.latent_mean.cpu().numpy()
+    coordinates = offset.astype(np.float64) @ (basis / np.square(basis).sum(axis=0))
+    return float(np.sqrt(np.mean(np.square(coordinates))))

@@ -1,0 +1,68 @@
+"""How far a surface is from contours, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.surface_distance import surface_distances
+from dals.observations import PlanarContours
+
+
+@dataclass(frozen=True, eq=False)
+class Deviation:
+    """The largest distance between a surface and something that was drawn.
+
+    Attributes
+    ----------
+    name : str
+        Of the contour.
+    millimetres : float
+    place : (3,) float64
+        Where, RAS mm.
+    """
+
+    name: str
+    millimetres: float
+    place: FloatArray
+
+
+def missed_contours(contours: PlanarContours, mesh: TriangleMesh) -> list[Deviation]:
+    """For each contour its point furthest from the surface."""
+    found = []
+    for contour in contours.contours:
+        distances = surface_distances(contour.points, mesh)
+        worst = int(distances.argmax())
+        found.append(Deviation(contour.name, float(distances[worst]), contour.points[worst]))
+    return found
+
+
+def straying_sections(contours: PlanarContours, mesh: TriangleMesh) -> list[Deviation]:
+    """For each plane the point of the surface's own section that is furthest from the contours there.
+
+    The distances of contours from the surface miss a part of it that crosses a plane where nothing was outlined.
+    Planes that the surface does not meet are left out.
+    """
+    found = []
+    for group in contours.by_plane:
+        loops = section_loops(mesh, *group[0].plane)
+        if not loops:
+            continue
+        section = np.concatenate(loops)
+        distances = cKDTree(np.concatenate([contour.points for contour in group])).query(section)[0]
+        worst = int(distances.argmax())
+        found.append(Deviation(group[0].name, float(distances[worst]), section[worst]))
+    return found
+
+
+def place_text(place: FloatArray) -> str:
+    """A point (3,), RAS mm, as Slicer shows it: "R 12, A 40, S 130 mm"."""
+    letters = ("RL", "AP", "SI")
+    parts = [
+        f"{pair[0] if value >= 0 else pair[1]} {abs(value):.0f}" for pair, value in zip(letters, place, strict=True)
+    ]
+    return ", ".join(parts) + " mm"

@@ -1,0 +1,102 @@
+"""Surfaces fitted to contours: what is said where they miss the contours or cross planes elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from known_shapes import ellipse_contour, ellipsoid
+
+from dals.evaluation.confidence import Confidence, confidence_in
+from dals.evaluation.contour_confidence import latent_deviation
+from dals.evaluation.contour_residuals import missed_contours, place_text, straying_sections
+from dals.fitting import FitResult, FitSettings, FitState
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior
+from dals.observations import PlanarContours
+
+RADII, CENTRE = np.array([60.0, 45.0, 35.0]), np.array([20.0, -30.0, 40.0])
+
+
+@pytest.fixture(scope="module")
+def mesh() -> TriangleMesh:
+    return ellipsoid()
+
+
+@pytest.fixture(scope="module")
+def contours() -> PlanarContours:
+    return PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
+
+
+def judged(
+    contours: PlanarContours, mesh: TriangleMesh, prior: ShapePrior, latent: FloatArray | None = None
+) -> Confidence:
+    shared = (np.zeros(3) if latent is None else latent) + prior.latent_mean.numpy()
+    state = FitState(Pose(70.0, CENTRE), shared.astype(np.float32), None, 4)
+    result = FitResult(mesh, state, 1.5e-3, 160, 7.5, "cpu", FitSettings())
+    found = confidence_in(contours, result, prior, mesh)
+    assert found is not None
+    return found
+
+
+def test_a_surface_through_its_contours_is_trusted(
+    mesh: TriangleMesh, contours: PlanarContours, ellipsoid_prior: ShapePrior
+) -> None:
+    found = judged(contours, mesh, ellipsoid_prior)
+    assert (found.level, found.reasons) == ("high", ())
+    assert found.figures() == {}
+
+
+def test_a_missed_contour_is_named_with_its_place(
+    mesh: TriangleMesh, contours: PlanarContours, ellipsoid_prior: ShapePrior
+) -> None:
+    dented = mesh.vertices.copy()
+    right = dented[:, 0] > CENTRE[0] + 50
+    dented[right, 0] -= 9.0
+    missed = {found.name: found for found in missed_contours(contours, TriangleMesh(dented, mesh.faces))}
+    assert missed["axial"].millimetres == pytest.approx(9, abs=1)
+    np.testing.assert_allclose(missed["axial"].place, CENTRE + np.array([60.0, 0, 0]), atol=3)
+    found = judged(contours, TriangleMesh(dented, mesh.faces), ellipsoid_prior)
+    assert found.level == "medium"
+    (sentence,) = (text for text in found.reasons if "'axial'" in text)
+    assert sentence.startswith("The surface misses the contour 'axial' by up to 9 mm, at R ")
+    assert not any("'sagittal'" in text for text in found.reasons)
+
+
+def test_a_section_where_nothing_was_outlined(
+    mesh: TriangleMesh, contours: PlanarContours, ellipsoid_prior: ShapePrior
+) -> None:
+    apart = TriangleMesh(
+        np.concatenate([mesh.vertices, mesh.vertices + np.array([0, 150.0, 0])]),
+        np.concatenate([mesh.faces, mesh.faces + len(mesh.vertices)]),
+    )
+    strays = {found.name: found.millimetres for found in straying_sections(contours, apart)}
+    assert strays["axial"] == pytest.approx(150, abs=5)
+    assert strays["coronal"] < 1
+    reasons = judged(contours, apart, ellipsoid_prior).reasons
+    assert sum("strays up to 150 mm" in text for text in reasons) == 2
+
+
+def test_planes_that_the_surface_does_not_meet(mesh: TriangleMesh, contours: PlanarContours) -> None:
+    assert straying_sections(contours, TriangleMesh(mesh.vertices + 1000.0, mesh.faces)) == []
+
+
+def test_an_unusual_latent_is_said(mesh: TriangleMesh, contours: PlanarContours, ellipsoid_prior: ShapePrior) -> None:
+    basis = ellipsoid_prior.latent_basis.numpy()
+    found = judged(contours, mesh, ellipsoid_prior, basis @ np.full(basis.shape[1], 3.5))
+    assert len(found.reasons) == 1
+    assert "unusual for the prior ellipsoid: 3.5 standard deviations" in found.reasons[0]
+
+
+def test_the_deviation_of_training_shapes_is_about_one(ellipsoid_prior: ShapePrior) -> None:
+    deviations = []
+    for latent in ellipsoid_prior.latents.numpy():
+        state = FitState(Pose(70.0, CENTRE), latent, None, 4)
+        deviations.append(
+            latent_deviation(FitResult(ellipsoid(), state, 0, 1, 1, "cpu", FitSettings()), ellipsoid_prior)
+        )
+    assert np.sqrt(np.mean(np.square(deviations))) == pytest.approx(1, abs=0.05)
+
+
+def test_a_place_in_the_letters_of_the_slice_views() -> None:
+    assert place_text(np.array([12.4, -40.0, 130.0])) == "R 12, P 40, S 130 mm"
