@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
+PRECIOUS = b"what an earlier run wrote"
+Refused = Callable[..., str]
 
 
 def environment() -> dict[str, str]:
@@ -56,3 +58,12 @@ def write_markups(path: Path, curves: Iterable[Any], *, system: str = "LPS", kin
 def write_table(path: Path, header: str, rows: Sequence[str]) -> Path:
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
     return path
+
+
+def circle(axis: int = 2, offset: float = 0.0, radius: float = 80.0, count: int = 24) -> np.ndarray:
+    """Points (count, 3) on a circle across an axis, millimetres."""
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    points = np.zeros((count, 3))
+    first, second = (k for k in range(3) if k != axis)
+    points[:, first], points[:, second], points[:, axis] = radius * np.cos(angle), radius * np.sin(angle), offset
+    return points

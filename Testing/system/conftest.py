@@ -7,16 +7,51 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from command import write_markups
+from command import PRECIOUS, Refused, contents, write_markups
 from liver_case import FLIP, LIVER_LABEL, OTHER_LABEL, LiverCase
 from scipy.spatial.transform import Rotation
 
+from dals.cli import main
 from dals.demo.synthetic_liver import cut_contour, synthetic_liver
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import write_label_map
 from dals.io.meshes import write_mesh
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, ellipsoid_prior_file: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Refused:
+    """Run `dals refine` on what must not work, and see that it says so and touches nothing; returns what it says."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("out.stl", "out.nii.gz", "out.json"):
+        (folder / name).write_bytes(PRECIOUS)
+    monkeypatch.setattr("dals.refinement.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
+
+    def refuse(*arguments: object, output: object = "out.stl", prior: object = ellipsoid_prior_file) -> str:
+        before = contents(tmp_path)
+        capfd.readouterr()
+        given = [str(argument) for argument in arguments]
+        named = [] if "--batch" in given else ["-o", str(output)]
+        if "--prior" not in given:
+            given += ["--prior", str(prior)]
+        status = main(["refine", *named, "--device", "cpu", *given])
+        printed = capfd.readouterr()
+        assert status == 2
+        assert printed.out == ""
+        lines = [line for line in printed.err.splitlines() if not line.startswith("dals: warning:")]
+        assert len(lines) == 1, printed.err
+        assert lines[0].startswith("dals refine: ")
+        assert lines[0].endswith((".", ")"))
+        assert "Traceback" not in printed.err
+        assert contents(tmp_path) == before
+        return lines[0]
+
+    return refuse
 
 
 @pytest.fixture(scope="session")

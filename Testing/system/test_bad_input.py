@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +14,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
-from command import contents, environment, write_markups, write_table
+from command import PRECIOUS, Refused, circle, contents, environment, write_markups, write_table
 from liver_case import FLIP, LIVER_LABEL, LiverCase
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dals.cli import main
 from dals.io.label_maps import read_label_map, write_label_map
-
-PRECIOUS = b"what an earlier run wrote"
-Refused = Callable[..., str]
-
-
-@pytest.fixture
-def refused(
-    tmp_path: Path, ellipsoid_prior_file: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Refused:
-    """Run `dals refine` on what must not work, and see that it says so and touches nothing; returns what it says."""
-    folder = tmp_path / "results"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    for name in ("out.stl", "out.nii.gz", "out.json"):
-        (folder / name).write_bytes(PRECIOUS)
-    monkeypatch.setattr("dals.refinement.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
-
-    def refuse(*arguments: object, output: object = "out.stl", prior: object = ellipsoid_prior_file) -> str:
-        before = contents(tmp_path)
-        capfd.readouterr()
-        given = [str(argument) for argument in arguments]
-        if "--prior" not in given:
-            given += ["--prior", str(prior)]
-        status = main(["refine", "-o", str(output), "--device", "cpu", *given])
-        printed = capfd.readouterr()
-        assert status == 2
-        assert printed.out == ""
-        lines = [line for line in printed.err.splitlines() if not line.startswith("dals: warning:")]
-        assert len(lines) == 1, printed.err
-        assert lines[0].startswith("dals refine: ")
-        assert lines[0].endswith((".", ")"))
-        assert "Traceback" not in printed.err
-        assert contents(tmp_path) == before
-        return lines[0]
-
-    return refuse
-
-
-def circle(axis: int = 2, offset: float = 0.0, radius: float = 80.0, count: int = 24) -> np.ndarray:
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    points = np.zeros((count, 3))
-    first, second = (k for k in range(3) if k != axis)
-    points[:, first], points[:, second], points[:, axis] = radius * np.cos(angle), radius * np.sin(angle), offset
-    return points
-
 
 THREE = [circle(0), circle(1), circle(2)]
 

@@ -6,16 +6,19 @@ import argparse
 import csv
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dals.cli.cases import KINDS, Case
+from dals.cli.cases import KINDS, Case, prior_files
 from dals.cli.labels import plain_label
 from dals.cli.numbers import component_of
+from dals.cli.output_files import check_overwriting
 from dals.errors import DalsError, InputError
 from dals.evaluation.formatting import volume_text
+from dals.io.regular_files import check_regular
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +29,10 @@ _OPTIONAL = (
     *("label", "component", "probabilities", "prior"),
     *("output_segmentation", "disagreement", "reference", "report"),
 )
+_OF_EACH_CASE = ("output", "probabilities", "output_segmentation", "disagreement", "reference", "report")
+"""Options that mean one case."""
+_LARGEST_TABLE = 1 << 26
+"""Bytes."""
 
 
 def run_batch(
@@ -40,19 +47,22 @@ def run_batch(
     """
     from dals.model.prior import load_prior
 
-    for name in ("probabilities", "disagreement"):
-        if getattr(options, name) is not None:
-            raise InputError(f"A table names the {name} of each case in its column {name}.")
+    for name in _OF_EACH_CASE:
+        if getattr(options, name, None) is not None:
+            raise InputError(f"A table names the {name.replace('_', ' ')} of each case in its column {name}.")
     plain_label(options.label)  # report an error once, not for every row
     priors: dict[str, ShapePrior] = {}
     failed = 0
     rows = _read_rows(options.batch)
-    for number, row in enumerate(rows, start=1):
+    cases = [_case_or_error(row, number, options) for number, row in enumerate(rows, start=1)]
+    _check_all([case for case in cases if isinstance(case, Case)])
+    for number, (row, case) in enumerate(zip(rows, cases, strict=True), start=1):
         title = f"case {number} ({row.get('output') or 'no output'})"
         try:
             with _warnings_of(title):
-                case = _case(row, number, options)
-                name = row.get("prior") or options.prior
+                if isinstance(case, DalsError):
+                    raise case
+                name = _prior(row, options)
                 if name not in priors:
                     priors[name] = load_prior(name).to(device)
                 report = refine(case, priors[name])
@@ -62,6 +72,13 @@ def run_batch(
             print(f"dals refine: {title}: {error}", file=sys.stderr)
     print(f"{len(rows) - failed} of {len(rows)} cases refined, {failed} failed.")
     return 2 if failed else 0
+
+
+def _check_all(cases: Sequence[Case]) -> None:
+    """Raise if a case would overwrite what another one reads or writes."""
+    check_overwriting(
+        [output for case in cases for output in case.outputs], [path for case in cases for path in case.inputs]
+    )
 
 
 @contextmanager
@@ -83,21 +100,46 @@ def _summary(report: dict[str, Any]) -> str:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
+    check_regular(path, limit=_LARGEST_TABLE)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
+            header, *lines = [line for line in csv.reader(file) if line] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The table {path} cannot be read.") from error
-    if not rows:
+    if not lines:
         raise InputError(f"The table {path} has no cases.")
+    _check_header(header, path)
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        cells = [cell.strip() for cell in line]
+        if any(cells[len(header) :]):
+            raise InputError(f"Row {number} of the table {path} has more cells than the header has columns.")
+        rows.append(dict(zip_longest(header, cells[: len(header)], fillvalue="")))
+    return rows
+
+
+def _check_header(header: Sequence[str], path: Path) -> None:
     known = {"output", *KINDS, *_OPTIONAL}
-    unknown = sorted(set(rows[0]) - known)
-    if unknown or "output" not in rows[0]:
+    unknown = sorted(set(header) - known)
+    if unknown or "output" not in header:
         raise InputError(
             f"The table {path} needs the column output and one of {', '.join(KINDS)}"
             + (f"; it has the unknown column {unknown[0]!r}." if unknown else ".")
         )
-    return rows
+    for column in header:
+        if header.count(column) > 1:
+            raise InputError(f"The table {path} has the column {column} twice.")
+
+
+def _prior(row: dict[str, str], options: argparse.Namespace) -> str:
+    return row.get("prior") or str(options.prior)
+
+
+def _case_or_error(row: dict[str, str], number: int, options: argparse.Namespace) -> Case | DalsError:
+    try:
+        return _case(row, number, options)
+    except DalsError as error:
+        return error
 
 
 def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case:
@@ -106,7 +148,8 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
     if len(kinds) != 1 or not row.get("output"):
         raise InputError(f"Row {number} must name an output and exactly one of {', '.join(KINDS)}.")
     kind = kinds[0]
-    label = [row["label"]] if row.get("label") else options.label
+    labelled = kind in ("segmentation", "sparse_segmentation")
+    label = [row["label"]] if row.get("label") else options.label if labelled else None
     sources = row[kind].split(";") if kind == "contours" else [row[kind]]
 
     def optional(column: str) -> Path | None:
@@ -125,4 +168,5 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         report=optional("report"),
         disagreement=optional("disagreement"),
         remesh=options.remesh,
+        also_read=(options.batch, *prior_files([_prior(row, options)])),
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dals.errors import DalsWarning, InputError
-from dals.io.atomic import atomic_path, check_writable
+from dals.cli.output_files import Output, check_overwriting
+from dals.cli.result_grid import check_meets, filled
+from dals.errors import DalsWarning, InputError, PriorError
+from dals.io.atomic import all_or_none, atomic_path, check_writable
 
 if TYPE_CHECKING:
     from dals.evaluation.confidence import SegmentationConfidence
@@ -51,11 +54,13 @@ class Case:
     disagreement : Path or None
         Label map of where a full segmentation and the result differ.
     remesh : bool
+    also_read : tuple of Path
+        Files that are read besides, and must not be overwritten: the prior, the table.
 
     Raises
     ------
     InputError
-        If an option does not apply to the kind of input.
+        If an option does not apply to the kind of input, or there is a reference without a label map to write.
     """
 
     kind: Kind
@@ -70,20 +75,62 @@ class Case:
     report: Path | None = None
     disagreement: Path | None = None
     remesh: bool = False
+    also_read: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.sources:
+            raise InputError(f"No file of {self.kind.replace('_', ' ')} is named.")
+        if self.label is not None and self.kind in ("contours", "points"):
+            raise InputError(f"--label can only be given with a label map, not with {self.kind}.")
+        if self.reference is not None and self.output_segmentation is None:
+            raise InputError(
+                "--reference names the grid of the label map that --output-segmentation writes; please name that, too."
+            )
         for name in ("component", "probabilities", "disagreement"):
             if getattr(self, name) is not None and self.kind != "segmentation":
                 raise InputError(
                     f"--{name} can only be given with a full segmentation, not with {self.kind.replace('_', ' ')}."
                 )
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that are read."""
+        named = (*self.sources, self.probabilities, self.reference, *self.also_read)
+        return tuple(path for path in named if path is not None)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """All files that are written."""
+        return (Output("mesh", self.output), *self.outputs_beside_mesh)
+
+    @property
+    def outputs_beside_mesh(self) -> tuple[Output, ...]:
+        """All files that are written but the mesh."""
+        named = (
+            ("label map", self.output_segmentation),
+            ("report", self.report),
+            ("map of disagreement", self.disagreement),
+        )
+        return tuple(Output(what, path) for what, path in named if path is not None)
+
+
+def prior_files(names: Iterable[str]) -> tuple[Path, ...]:
+    """The files of priors, as far as they are found."""
+    from dals.model.prior_files import find_prior
+
+    found = []
+    for name in dict.fromkeys(names):
+        with suppress(PriorError):  # loading it says so
+            found.append(find_prior(name))
+    return tuple(found)
+
 
 def check_outputs(case: Case) -> None:
-    """Raise an error before the fit if an output could not be written after it."""
+    """Raise an error before the fit if an output could not be written after it, or would overwrite an input."""
     from dals.io.label_maps import check_label_map_writable
     from dals.io.meshes import check_mesh_writable
 
+    check_overwriting(case.outputs, case.inputs)
     check_mesh_writable(case.output)
     if case.output_segmentation is not None:
         check_label_map_writable(case.output_segmentation)
@@ -125,6 +172,8 @@ def run_case(
 
     check_outputs(case)
     observation, grid = read_observation(case), _grid(case)
+    if grid is not None:
+        check_meets(observation, grid, case.reference)
     result = refine(observation, prior, settings=settings(observation), remesh=case.remesh, on_step=on_step)
     warn_of(result)
     _write(case, result, grid)
@@ -153,18 +202,19 @@ def _grid(case: Case) -> LabelMap | None:
 
 
 def _write(case: Case, result: Refinement, grid: LabelMap | None) -> None:
-    from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.label_maps import write_label_map
     from dals.io.meshes import write_mesh
 
-    if case.disagreement is not None:
-        write_disagreement(case.disagreement, result.confidence)  # type: ignore[arg-type]
-    if case.output_segmentation is not None:
-        assert grid is not None
-        write_label_map(case.output_segmentation, mesh_to_label_map(result.mesh, grid))
-    if case.report is not None:
-        write_report(case.report, result.report)
-    write_mesh(case.output, result.mesh, space=case.space)  # last: if the mesh exists, all files do
+    label_map = None if grid is None else filled(result.mesh, grid, case.reference)
+    with all_or_none():
+        if case.disagreement is not None:
+            write_disagreement(case.disagreement, result.confidence)  # type: ignore[arg-type]
+        if case.output_segmentation is not None:
+            assert label_map is not None
+            write_label_map(case.output_segmentation, label_map)
+        if case.report is not None:
+            write_report(case.report, result.report)
+        write_mesh(case.output, result.mesh, space=case.space)
 
 
 def write_disagreement(path: Path, confidence: SegmentationConfidence) -> None:

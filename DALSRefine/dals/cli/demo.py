@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.devices import add_device_option
-from dals.cli.numbers import at_least
+from dals.cli.numbers import seed_of
 from dals.errors import DalsWarning, OutputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prior", default="liver", metavar="PRIOR", help="name of a prior, or its file")
     add_device_option(parser)
-    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
+    parser.add_argument("--seed", type=seed_of, default=0, metavar="N", help="seed of every random choice")
 
 
 @dataclass(frozen=True)

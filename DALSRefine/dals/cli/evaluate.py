@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from dals.cli.numbers import at_least
-from dals.io.atomic import atomic_path
+from dals.cli.numbers import at_least, seed_of
+from dals.cli.output_files import Output, check_overwriting
+from dals.io.atomic import atomic_path, check_writable
 
 SUMMARY = "Compare a surface with one or more ground truths: distances, F-scores, triangle quality, volume error."
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", type=at_least(1), default=100_000, metavar="N", help="random points on each surface"
     )
-    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the random points")
+    parser.add_argument("--seed", type=seed_of, default=0, metavar="N", help="seed of the random points")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
 
 
@@ -33,6 +34,9 @@ def run(options: argparse.Namespace) -> int:
     from dals.evaluation.metrics import compare
     from dals.io.meshes import read_mesh
 
+    if options.json is not None:
+        check_overwriting([Output("file of figures", options.json)], [options.mesh, *options.truths])
+        check_writable(options.json)
     space: Literal["RAS"] | None = "RAS" if options.ras else None
     mesh = read_mesh(options.mesh, space=space)
     results: dict[str, Any] = {}

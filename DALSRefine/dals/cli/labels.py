@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from dals.cli.cases import Case, warn_of, write_report
 from dals.cli.numbers import label_of
+from dals.cli.output_files import Output, check_overwriting
+from dals.cli.result_grid import check_meets, filled
 from dals.errors import DalsWarning, InputError, PriorError
-from dals.io.atomic import check_writable
+from dals.io.atomic import all_or_none, check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +59,11 @@ def plain_label(texts: Sequence[str] | None) -> int | str | None:
     Raises
     ------
     InputError
-        If there are several labels, or one has a prior.
+        If there are several labels, one is empty, or one has a prior.
     """
     texts = texts or ()
+    if not all(text.strip() for text in texts):
+        raise InputError("--label is empty; please name a label value or a segment.")
     if any(map(is_with_prior, texts)):
         raise InputError(f"A table holds one organ a row, without a prior in its label ({_COLON}).")
     if len(texts) > 1:
@@ -127,6 +131,8 @@ def run_labels(
     labels = labels if case.output_segmentation is None else _distinct(labels, case.output_segmentation)
     grid = labels[0].label_map.empty_like() if case.reference is None else read_grid(case.reference)
     observations = [_observation(organ, label, case) for organ, label in zip(organs, labels, strict=True)]
+    for observation in observations:
+        check_meets(observation, grid, case.reference)
     priors = _priors(organs, device)
     with ExitStack() as shown:
 
@@ -178,6 +184,7 @@ def _check_outputs(case: Case, paths: Sequence[Path]) -> None:
         raise InputError("Probabilities are those of one organ; refine labels with probabilities one at a time.")
     if case.disagreement is not None:
         raise InputError("A map of disagreement is that of one organ; refine labels with --disagreement one at a time.")
+    check_overwriting([*(Output("mesh", path) for path in paths), *case.outputs_beside_mesh], case.inputs)
     for path in paths:
         check_mesh_writable(path)
     if case.output_segmentation is not None:
@@ -226,17 +233,19 @@ def _write(
     labels: Sequence[Labelled],
     reports: dict[str, dict[str, Any]],
 ) -> None:
-    from dals.geometry.voxelisation import mesh_to_label_map
     from dals.io.label_maps import write_label_maps
     from dals.io.meshes import write_mesh
 
+    maps = []
     if case.output_segmentation is not None:
-        filled = [
-            label._replace(label_map=mesh_to_label_map(mesh, label.label_map))
+        maps = [
+            label._replace(label_map=filled(mesh, label.label_map, case.reference))
             for mesh, label in zip(meshes, labels, strict=True)
         ]
-        write_label_maps(case.output_segmentation, filled)
-    if case.report is not None:
-        write_report(case.report, {"labels": reports})
-    for path, mesh in zip(paths, meshes, strict=True):
-        write_mesh(path, mesh, space=case.space)
+    with all_or_none():
+        if case.output_segmentation is not None:
+            write_label_maps(case.output_segmentation, maps)
+        if case.report is not None:
+            write_report(case.report, {"labels": reports})
+        for path, mesh in zip(paths, meshes, strict=True):
+            write_mesh(path, mesh, space=case.space)

@@ -12,29 +12,51 @@ if TYPE_CHECKING:
     from dals.geometry.components import ComponentChoice
 
 
-def at_least(minimum: int) -> Callable[[str], int]:
-    """A type for argparse: integers from `minimum` on."""
+LARGEST_SEED = 2**64 - 1
+"""What a random number generator of torch takes."""
+_SHOWN = 40
+"""Characters of a wrong word that a message repeats."""
+
+
+def at_least(minimum: int, *, at_most: int | None = None) -> Callable[[str], int]:
+    """A type for argparse: integers from `minimum` to `at_most`."""
 
     def parse(text: str) -> int:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
         try:
             number = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
+            raise argparse.ArgumentTypeError(f"{shown} is not a whole number that can be used") from None
         if number < minimum:
-            raise argparse.ArgumentTypeError(f"{text} is less than {minimum}")
+            raise argparse.ArgumentTypeError(f"{shown} is less than {minimum}")
+        if at_most is not None and number > at_most:
+            raise argparse.ArgumentTypeError(f"{shown} is more than {at_most}")
         return number
 
     return parse
 
 
+seed_of = at_least(0, at_most=LARGEST_SEED)
+"""A type for argparse: seeds of random numbers."""
+
+
 def label_of(text: str | None) -> int | str | None:
-    """Parse `--label`: a whole number is a label value, anything else the name of a segment."""
+    """Parse `--label`: a whole number is a label value, anything else the name of a segment.
+
+    Raises
+    ------
+    InputError
+        For 0, which is the background of every label map.
+    """
     if not text:
         return None
     try:
-        return int(text)
+        label = int(text)
     except ValueError:
         return text
+    if label == 0:
+        raise InputError("The label 0 is the background of a label map and no organ; please name another one.")
+    return label
 
 
 def component_of(text: str | None) -> ComponentChoice | None:

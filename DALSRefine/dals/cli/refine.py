@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.batch import run_batch
-from dals.cli.cases import KINDS, Case, run_case
+from dals.cli.cases import KINDS, Case, prior_files, run_case
 from dals.cli.devices import add_device_option
 from dals.cli.labels import organs_of, plain_label, run_labels
-from dals.cli.numbers import at_least, component_of
+from dals.cli.numbers import component_of, seed_of
 from dals.cli.progress import ProgressBar
 from dals.errors import InputError
 from dals.evaluation.formatting import volume_text
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     add_device_option(parser)
-    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of every random choice")
+    parser.add_argument("--seed", type=seed_of, default=0, metavar="N", help="seed of every random choice")
     parser.add_argument(
         "--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the resulting mesh"
     )
@@ -139,6 +139,7 @@ def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
         report=options.report,
         disagreement=options.disagreement,
         remesh=options.remesh,
+        also_read=prior_files([options.prior, *(organ.prior for organ in organs_of(options.label))]),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.devices import add_device_option
-from dals.cli.numbers import at_least
+from dals.cli.numbers import at_least, seed_of
 from dals.cli.progress import ProgressBar
 from dals.errors import DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=_rate, metavar="RATE", help="initial learning rate of Adam")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="precision of the hidden layers")
     add_device_option(parser)
-    parser.add_argument("--seed", type=at_least(0), metavar="N", help="seed of every random choice")
+    parser.add_argument("--seed", type=seed_of, metavar="N", help="seed of every random choice")
     parser.add_argument(
         "--card",
         type=Path,

@@ -14,6 +14,7 @@ from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
 from dals.io import nifti
 from dals.io.coordinates import swap_lps_ras_matrix
+from dals.io.regular_files import LARGEST_IMAGE, check_regular
 
 READABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".mhd")
 MAXIMUM_VOXELS = 2_000_000_000
@@ -43,8 +44,7 @@ def open_image(path: Path, *, kind: str = "label map", advice: str = "") -> Any:
     """
     if not path.name.lower().endswith(READABLE_SUFFIXES):
         raise InputError(f"{path} is no {kind} that can be read; these are: {', '.join(READABLE_SUFFIXES)}.")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist or is not a file.")
+    check_regular(path, limit=LARGEST_IMAGE)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     with _as_input_error(path):

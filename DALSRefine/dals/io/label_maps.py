@@ -239,7 +239,7 @@ def _segments_for(label: int | str, segments: tuple[Segment, ...], path: Path) -
         named = [segment for segment in segments if label in (segment.name, segment.identifier)]
         if named:
             return named
-        if not re.fullmatch(r"[+-]?[0-9]+", label.strip()):
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", label.strip()):
             known = ", ".join(f"'{segment.name}'" for segment in segments) or "no segment names, only label values"
             raise InputError(f"{path} has no segment '{label}'; it has {known}.")
     chosen = [segment for segment in segments if segment.value == int(label)]

@@ -17,6 +17,7 @@ from dals.geometry.mesh import FloatArray
 from dals.geometry.splines import sample_closed_spline
 from dals.io.atomic import atomic_path
 from dals.io.coordinates import Space, from_ras, to_ras
+from dals.io.regular_files import LARGEST_TEXT, check_regular
 from dals.observations.contours import Contour
 
 SUFFIX = ".mrk.json"
@@ -151,10 +152,9 @@ def _markup(contour: Contour) -> dict[str, Any]:
 
 
 def _markups_in(path: Path) -> list[dict[str, Any]]:
+    check_regular(path, limit=LARGEST_TEXT)
     try:
         document = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({(error.strerror or 'unknown reason').lower()}).") from error
     except (ValueError, RecursionError) as error:

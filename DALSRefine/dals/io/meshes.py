@@ -22,6 +22,7 @@ from dals.geometry.vtk_bridge import mesh_of, points_of, polydata_of, polydata_o
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import DEFAULT_SPACE, Space, checked_space, from_ras, space_named_in, to_ras
 from dals.io.ply import read_ply
+from dals.io.regular_files import LARGEST_MESH, check_regular
 from dals.io.vtk_messages import captured_vtk_messages
 
 READABLE_SUFFIXES = (".ply", ".stl", ".obj", ".vtk", ".vtp")
@@ -75,8 +76,7 @@ def read_polydata(path: Path) -> tuple[vtkPolyData, Space | None]:
     suffix = path.suffix.lower()
     if suffix not in READABLE_SUFFIXES:
         raise InputError(f"{path} is no mesh file that can be read; these are: {', '.join(READABLE_SUFFIXES)}.")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist or is not a file.")
+    check_regular(path, limit=LARGEST_MESH)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is an empty file.")
     if suffix == ".ply":

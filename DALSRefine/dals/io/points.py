@@ -15,6 +15,7 @@ from dals.io.coordinates import DEFAULT_SPACE, Space, space_named_in, to_ras
 from dals.io.markups import read_control_points
 from dals.io.meshes import READABLE_SUFFIXES as MESH_SUFFIXES
 from dals.io.meshes import read_polydata
+from dals.io.regular_files import LARGEST_MESH, LARGEST_TEXT, check_regular
 
 TEXT_SUFFIXES = (".csv", ".xyz", ".txt")
 READABLE_SUFFIXES = (*MESH_SUFFIXES, ".json", *TEXT_SUFFIXES, ".npy")
@@ -53,8 +54,7 @@ def read_points(path: str | os.PathLike[str], *, space: Space | None = None) -> 
     suffix = path.suffix.lower()
     if suffix not in READABLE_SUFFIXES:
         raise InputError(f"{path} is no file of points that can be read; these are: {', '.join(READABLE_SUFFIXES)}.")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist or is not a file.")
+    check_regular(path, limit=LARGEST_TEXT if suffix in TEXT_SUFFIXES else LARGEST_MESH)
     named: Space | None
     if suffix == ".json":
         points, named = read_control_points(path), "RAS"

@@ -69,7 +69,7 @@ def test_rows_become_cases(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
     assert a.output_segmentation == tmp_path / "mask.nii.gz"
     assert (a.reference, a.report) == (tmp_path / "scan.nrrd", tmp_path / "a.json")
     assert b.output == elsewhere  # an absolute path stays as it is
-    assert (b.kind, b.label, c.label, d.label) == ("segmentation", 3, "liver", 9)
+    assert (b.kind, b.label, c.label, d.label) == ("segmentation", 3, "liver", None)  # points have no label
     assert (d.kind, d.sources) == ("points", (tmp_path / "points.csv",))
     assert {case.space for case in recorder.cases} == {"RAS"}
 
@@ -202,8 +202,8 @@ def test_a_table_that_cannot_be_used(lines: list[str], words: str, tmp_path: Pat
 
 def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(b"output,points\n\xe9.stl,a.ply\n")
-    for name in ("none.csv", "latin.csv"):
-        with pytest.raises(InputError, match="cannot be read"):
+    for name, words in (("none.csv", "does not exist"), ("latin.csv", "cannot be read")):
+        with pytest.raises(InputError, match=words):
             run_batch(options_of(tmp_path / name, "x"), Recorder(), CPU)
 
 

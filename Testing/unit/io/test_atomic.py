@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dals.errors import OutputError
-from dals.io.atomic import atomic_path, check_writable, remove_leftovers
+from dals.io.atomic import all_or_none, atomic_path, check_writable, remove_leftovers
 
 
 def _names(folder):
@@ -95,3 +95,65 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path / "liver[1].stl")
     assert sorted(_names(tmp_path)) == sorted(others)
+
+
+def _contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _write_both(folder, *, failing=False):
+    with all_or_none():
+        for name in ("a", "b"):
+            with atomic_path(folder / name) as temporary:
+                temporary.write_bytes(b"new " + name.encode())
+                if failing and name == "b":
+                    raise OSError(28, "No space left on device")
+            assert (folder / "a").read_bytes() == b"old a"  # nothing appears before the end
+
+
+def test_several_files_appear_together(tmp_path):
+    (tmp_path / "a").write_bytes(b"old a")
+    _write_both(tmp_path)
+    assert _contents(tmp_path) == {"a": b"new a", "b": b"new b"}
+
+
+def test_a_disk_that_is_full_at_the_second_file_leaves_all_as_it_was(tmp_path):
+    (tmp_path / "a").write_bytes(b"old a")
+    with pytest.raises(OutputError, match="b: no space left"):
+        _write_both(tmp_path, failing=True)
+    assert _contents(tmp_path) == {"a": b"old a"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("error", [OSError(13, "Permission denied"), KeyboardInterrupt()])
+def test_a_name_that_cannot_be_had_brings_the_earlier_files_back(error, links, tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old a")
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_, **__: (_ for _ in ()).throw(OSError("no links here")))
+    rename = Path.replace
+
+    def replace(self, target):
+        if Path(target).name == "b":
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputError):
+        _write_both(tmp_path)
+    assert _contents(tmp_path) == {"a": b"old a"}
+
+
+def test_files_written_after_a_failed_block_appear_at_once(tmp_path):
+    (tmp_path / "a").write_bytes(b"old a")
+    with pytest.raises(OutputError):
+        _write_both(tmp_path, failing=True)
+    with atomic_path(tmp_path / "c") as temporary:
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "c").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name on this system")
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="pipe or a device"):
+        check_writable(tmp_path / "pipe")

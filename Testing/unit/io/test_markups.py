@@ -147,7 +147,7 @@ def test_bad_files(tmp_path, document, match):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_contours(tmp_path / "no.mrk.json")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         read_contours(tmp_path)
 
 
