@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_leaves_all_outputs_as_they_were(
     else:
         monkeypatch.setattr("dals.io.label_maps.sitk.WriteImage", full)
     named = [text for option, name in outputs.items() for text in (option, tmp_path / name)]
-    status, error = refined("--segmentation", liver.segmentation, "--label", LIVER_LABEL, *named)
+    status, error = refined("--points", liver.points, "--reference", liver.segmentation, *named)
     assert status == 2
     assert "no space left" in error
     assert contents(tmp_path) == before

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,55 @@ from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
 from dals.io import nifti
 from dals.io.coordinates import swap_lps_ras_matrix
-from dals.io.regular_files import LARGEST_IMAGE, check_regular
+from dals.io.detached_voxels import voxel_file
+from dals.io.regular_files import LARGEST_IMAGE, check_regular, gib
+from dals.io.silence import quiet_itk
 
-READABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".mhd")
+_READERS = {
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".seg.nrrd": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+"""ITK's readers by suffix. Left to choose, it tries those of pictures, too."""
+READABLE_SUFFIXES = tuple(_READERS)
 MAXIMUM_VOXELS = 2_000_000_000
 _MAXIMUM_COMPRESSION = 1_100
 """Deflate cannot compress further: a file that promises more voxels per byte is truncated or damaged."""
+_VOXEL_SIZES_MM = (1e-4, 1e3)
+_FARTHEST_MM = 1e6
+"""From the origin of the coordinate system."""
 
 
-def open_image(path: Path, *, kind: str = "label map", advice: str = "") -> Any:
-    """A reader that has read the header; `read_image` reads the voxels.
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image whose header has been read.
+
+    Attributes
+    ----------
+    path : Path
+    reader : SimpleITK.ImageFileReader
+    """
+
+    path: Path
+    reader: Any
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along K, J and I."""
+        i, j, k = self.reader.GetSize()[:3]
+        return k, j, i
+
+    @property
+    def components(self) -> int:
+        """Values of each voxel."""
+        return int(self.reader.GetNumberOfComponents())
+
+
+def open_image(path: Path, *, kind: str = "label map", advice: str = "") -> OpenedImage:
+    """Read the header of an image; `read_image` reads the voxels.
 
     Parameters
     ----------
@@ -33,51 +73,58 @@ def open_image(path: Path, *, kind: str = "label map", advice: str = "") -> Any:
     advice : str
         What to do about an image that is not three-dimensional, for messages.
 
-    Returns
-    -------
-    SimpleITK.ImageFileReader
-
     Raises
     ------
     InputError
-        If the file is missing, of another kind, damaged or not three-dimensional.
+        If the file is missing, no regular file, of another kind, too large, damaged or not three-dimensional, if its
+        geometry is no patient's, or if its voxels are in a file outside its folder.
     """
     if not path.name.lower().endswith(READABLE_SUFFIXES):
         raise InputError(f"{path} is no {kind} that can be read; these are: {', '.join(READABLE_SUFFIXES)}.")
     check_regular(path, limit=LARGEST_IMAGE)
+    voxels_at = voxel_file(path) or path
+    header = nifti.read_header(path) if _is_nifti(path) else None
+    if header is not None:
+        nifti.check_header(path, header)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with _as_input_error(path):
+    reader.SetImageIO(_READERS[max((s for s in _READERS if path.name.lower().endswith(s)), key=len)])
+    with _readable(path) as name:
+        reader.SetFileName(str(name))
         reader.ReadImageInformation()
     size = reader.GetSize()
     if len(size) < 3 or any(extent != 1 for extent in size[3:]) or min(size) < 1:
         raise InputError(f"{path} is not a three-dimensional image (its size is {' x '.join(map(str, size))}){advice}.")
     voxels = int(np.prod([int(extent) for extent in size], dtype=object))
-    if voxels > MAXIMUM_VOXELS:
-        raise InputError(f"{path} has {voxels:,} voxels, more than can be read.")
-    detached = path.suffix.lower() == ".mhd" or _is_detached_nrrd(path)
-    if not detached and voxels > _MAXIMUM_COMPRESSION * path.stat().st_size:
+    component = sitk.Image(1, 1, 1, reader.GetPixelID()).GetSizeOfPixelComponent()
+    voxel_bytes = voxels * component * reader.GetNumberOfComponents()
+    if voxels > MAXIMUM_VOXELS or voxel_bytes > LARGEST_IMAGE:
+        raise InputError(
+            f"{path} has {voxels:,} voxels, {gib(voxel_bytes)}; no more than {MAXIMUM_VOXELS:,} and "
+            f"{gib(LARGEST_IMAGE)} are read."
+        )
+    if voxels > _MAXIMUM_COMPRESSION * voxels_at.stat().st_size:
         raise InputError(f"{path} is truncated or damaged: it is too short for {voxels:,} voxels.")
-    if path.name.lower().endswith(nifti.SUFFIXES):
-        component = sitk.Image(1, 1, 1, reader.GetPixelID()).GetSizeOfPixelComponent()
-        nifti.check_complete(path, voxel_bytes=voxels * component * reader.GetNumberOfComponents())
-    return reader
+    _check_geometry(path, reader)
+    if _is_nifti(path):
+        nifti.check_voxels(path, header, voxel_bytes=voxel_bytes)
+    return OpenedImage(path, reader)
 
 
-def read_image(reader: Any) -> Any:
-    """The SimpleITK image of a reader from `open_image`.
+def read_image(opened: OpenedImage) -> Any:
+    """The SimpleITK image of what `open_image` opened.
 
     Raises
     ------
     InputError
         If the voxels cannot be read.
     """
-    with _as_input_error(Path(reader.GetFileName())):
-        return reader.Execute()
+    with _readable(opened.path) as name:
+        opened.reader.SetFileName(str(name))
+        return opened.reader.Execute()
 
 
 def ijk_to_ras(image: Any) -> FloatArray:
-    """From voxel indices to RAS millimetres, (4, 4), of a SimpleITK image or of a reader from `open_image`."""
+    """From voxel indices to RAS millimetres, (4, 4), of a SimpleITK image or of the reader of an `OpenedImage`."""
     dimension = image.GetDimension()
     direction = np.reshape(image.GetDirection(), (dimension, dimension))[:3, :3]
     matrix = np.eye(4)
@@ -86,33 +133,32 @@ def ijk_to_ras(image: Any) -> FloatArray:
     return swap_lps_ras_matrix(matrix)
 
 
-@contextmanager
-def quiet_itk() -> Iterator[None]:
-    """Keep ITK's warnings off the terminal."""
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+def _check_geometry(path: Path, reader: Any) -> None:
+    """Raise if voxels are of no possible size or lie in no possible place."""
+    sizes = np.array(reader.GetSpacing()[:3])
+    least, largest = _VOXEL_SIZES_MM
+    if not np.all((sizes >= least) & (sizes <= largest)):
+        stated = " x ".join(f"{size:g}" for size in sizes)
+        raise InputError(f"{path} states a voxel size of {stated} mm, which is none of a patient's image.")
+    if not np.all(np.abs(reader.GetOrigin()[:3]) <= _FARTHEST_MM):
+        raise InputError(f"{path} lies more than a kilometre from the origin, which is no position of a patient.")
 
 
-def _is_detached_nrrd(path: Path) -> bool:
-    if path.suffix.lower() != ".nrrd":
-        return False
-    with path.open("rb") as file:
-        header = file.read(65_536).partition(b"\n\n")[0].lower()
-    return b"data file:" in header or b"datafile:" in header
+def _is_nifti(path: Path) -> bool:
+    return path.name.lower().endswith(nifti.SUFFIXES)
 
 
 @contextmanager
-def _as_input_error(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> Iterator[Path]:
+    """A name of the file for ITK; what goes wrong while it reads is an `InputError`."""
     try:
-        with quiet_itk():
-            yield
-    except (RuntimeError, MemoryError, UnicodeError) as error:
+        with nifti.proper_name(path) if _is_nifti(path) else nullcontext(path) as name, quiet_itk():
+            yield name
+    except (RuntimeError, MemoryError, UnicodeError, OSError) as error:
         if "orthonormal" in str(error):
             raise InputError(
                 f"{path} has axes that are not at right angles, which this format's reader refuses."
             ) from error
+        if "spacing" in str(error).lower():
+            raise InputError(f"{path} states a voxel size that is not more than zero, or no number.") from error
         raise InputError(f"{path} cannot be read as an image: it is damaged, truncated or of another kind.") from error

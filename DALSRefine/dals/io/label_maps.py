@@ -18,8 +18,9 @@ from dals.errors import DalsWarning, InputError, OutputError
 from dals.geometry.label_map import LabelMap
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import swap_lps_ras_matrix
-from dals.io.images import ijk_to_ras, open_image, quiet_itk, read_image
+from dals.io.images import ijk_to_ras, open_image, read_image
 from dals.io.segments import Labelled, Segment, segmentation_metadata, segments_in
+from dals.io.silence import quiet_itk
 
 __all__ = [
     "LabelMap",
@@ -93,8 +94,8 @@ def read_grid(path: str | os.PathLike[str]) -> LabelMap:
         If the file is missing, unreadable or not three-dimensional.
     """
     path = Path(path)
-    reader = open_image(path)
-    return LabelMap(np.zeros(reader.GetSize()[2::-1], dtype=np.bool_), ijk_to_ras(reader), path.name)
+    opened = open_image(path)
+    return LabelMap(np.zeros(opened.shape, dtype=np.bool_), ijk_to_ras(opened.reader), path.name)
 
 
 def check_label_map_writable(path: str | os.PathLike[str], *, values: Iterable[int] = ()) -> None:
@@ -185,17 +186,22 @@ class _File(NamedTuple):
 
 def _read_file(path: Path) -> _File:
     image = read_image(open_image(path))
+    segments, components = segments_in(image), image.GetNumberOfComponentsPerPixel()
+    if components > 1 and not segments:
+        raise InputError(f"{path} holds {components} values for each voxel, as colours do, and is no label map.")
     layers = _layers(image, path)
     present = [np.unique(layer[layer != 0]) for layer in layers]
     if not any(values.size for values in present):
         raise InputError(f"{path} is empty: no voxel is labelled.")
-    return _File(path, image, layers, segments_in(image), present)
+    return _File(path, image, layers, segments, present)
 
 
 def _labelled(file: _File, label: int | str) -> Labelled:
     """The voxels of one label, never empty."""
     chosen = _segments_for(label, file.segments, file.path)
     value = chosen[0].value if chosen else int(label)
+    if value == 0:
+        raise InputError(f"The label {label!r} of {file.path} is the background and no organ; please name another one.")
     mask = np.zeros(file.layers[0].shape, dtype=np.bool_)
     for segment in chosen:
         if segment.layer >= len(file.layers):

@@ -44,17 +44,16 @@ def read_probabilities(path: str | os.PathLike[str], grid: LabelMap) -> NDArray[
         not finite or no probability, or if the grids differ.
     """
     path = Path(path)
-    reader = open_image(path, kind="probability map", advice=f"; {_OWN_CHANNEL}")
-    channels = reader.GetNumberOfComponents()
-    if channels != 1:
-        raise InputError(f"{path} holds {channels} values for each voxel; {_OWN_CHANNEL}.")
-    differences = _differences(reader, grid)
+    opened = open_image(path, kind="probability map", advice=f"; {_OWN_CHANNEL}")
+    if opened.components != 1:
+        raise InputError(f"{path} holds {opened.components} values for each voxel; {_OWN_CHANNEL}.")
+    differences = _differences(opened.reader, grid)
     if differences:
         raise InputError(
             f"{path} is on another grid than the segmentation {grid.name}: {'; '.join(differences)}. Resample it to "
             "the segmentation's grid, or take the one of the same image."
         )
-    image = read_image(reader)
+    image = read_image(opened)
     if "complex" in image.GetPixelIDTypeAsString():
         raise InputError(f"{path} holds complex numbers and no probabilities.")
     # The image may have a fourth axis of length one.
