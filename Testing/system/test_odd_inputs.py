@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from command import PRECIOUS, Refused, circle, contents, write_table
+from command import PRECIOUS, Refused, circle, contents, write_markups, write_table
 from liver_case import LIVER_LABEL, LiverCase
 
 from dals.cli import main, refine
 from dals.io import meshes
+from dals.io.atomic import atomic_path
 
 THREE = [circle(0), circle(1), circle(2)]
 HAS_PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name on this system")
@@ -271,3 +274,152 @@ def test_a_file_that_is_too_large(option: str, suffix: str, refused: Refused, tm
         assert "no more than" in refused(option, path)
     finally:
         path.unlink()
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--segmentation", "--sparse-segmentation", "--reference"])
+def test_a_voxel_size_of_zero(option: str, refused: Refused, liver: LiverCase, tmp_path: Path) -> None:
+    path = tmp_path / "zero.nii"
+    sitk.WriteImage(sitk.ReadImage(str(liver.sparse)), str(path))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<f", content, 80, 0.0)
+    path.write_bytes(bytes(content))
+    given: list[object] = [option, path]
+    if option == "--reference":
+        given += ["--points", liver.points, "--output-segmentation", "out.nii.gz"]
+    assert "voxel size of 0 x" in refused(*given)
+
+
+def test_probabilities_that_are_no_numbers(refused: Refused, liver: LiverCase, tmp_path: Path) -> None:
+    image = sitk.Cast(sitk.ReadImage(str(liver.segmentation)) == LIVER_LABEL, sitk.sitkFloat32)
+    image[0, 0, 0] = float("nan")
+    sitk.WriteImage(image, str(tmp_path / "p.nii.gz"))
+    given = ["--segmentation", liver.segmentation, "--label", LIVER_LABEL, "--probabilities", tmp_path / "p.nii.gz"]
+    assert "p.nii.gz holds values that are not finite" in refused(*given)
+
+
+def test_a_picture_in_colours(refused: Refused, tmp_path: Path) -> None:
+    picture = sitk.GetImageFromArray(np.full((9, 9, 9, 3), 200, np.uint8), isVector=True)
+    sitk.WriteImage(picture, str(tmp_path / "photo.nii.gz"))
+    assert "as colours do" in refused("--segmentation", tmp_path / "photo.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["photo.nii.gz", "photo.nrrd", "photo.mha"])
+def test_a_png_under_another_name(name: str, refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + b"junk" * 100)
+    assert name in refused("--segmentation", tmp_path / name)  # and `refused` sees that there is one line only
+
+
+@pytest.mark.parametrize("named", ["plain.nii.gz", "compressed.nii"])
+def test_a_segmentation_under_the_wrong_name(named: str, refined: Any, liver: LiverCase, tmp_path: Path) -> None:
+    written = tmp_path / ("a.nii" if named.endswith(".gz") else "a.nii.gz")
+    sitk.WriteImage(sitk.ReadImage(str(liver.segmentation)) == LIVER_LABEL, str(written))
+    written.rename(tmp_path / named)
+    given = ["--points", liver.points, "--reference", tmp_path / named, "--output-segmentation", tmp_path / "out.nrrd"]
+    status, _ = refined(*given, "-o", tmp_path / "out.stl")
+    assert status == 0
+
+
+def test_voxels_outside_the_folder_of_their_header(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "case").mkdir()
+    (tmp_path / "secret.raw").write_bytes(bytes(1000))
+    header = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 10 10 10\nencoding: raw\ndata file: ../secret.raw\n\n"
+    (tmp_path / "case" / "a.nrrd").write_text(header)
+    assert "outside its folder" in refused("--segmentation", tmp_path / "case" / "a.nrrd")
+
+
+# --- contours and points ------------------------------------------------------------------------
+
+
+def test_a_contour_that_crosses_itself(refused: Refused, tmp_path: Path) -> None:
+    eight = circle(2)
+    eight[:, 1] *= np.sign(eight[:, 0])
+    path = write_markups(tmp_path / "eight.mrk.json", [*THREE[:2], eight])
+    assert "'curve 3' crosses itself" in refused("--contours", path)
+
+
+def test_clicks_in_no_order(refused: Refused, tmp_path: Path) -> None:
+    shuffled = np.random.default_rng(1).permutation(circle(2))
+    path = write_markups(tmp_path / "shuffled.mrk.json", [*THREE[:2], shuffled])
+    assert "'curve 3' crosses itself" in refused("--contours", path)
+
+
+def test_the_loops_of_a_tremor(refined: Any, tmp_path: Path) -> None:
+    shaky = circle(2, count=400) + np.random.default_rng(0).normal(0, 1.0, (400, 3)) * [1, 1, 0]
+    path = write_markups(tmp_path / "shaky.mrk.json", [*THREE[:2], shaky])
+    status, _ = refined("--contours", path, "-o", tmp_path / "out.stl")
+    assert status == 0
+
+
+def test_points_on_one_plane(refused: Refused, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "flat.xyz", circle(1, count=100))
+    assert "on one plane" in refused("--points", tmp_path / "flat.xyz")
+
+
+def test_an_stl_that_promises_billions_of_triangles(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "huge.stl").write_bytes(bytes(80) + struct.pack("<I", 4_000_000_000) + bytes(500))
+    assert "4,000,000,000 triangles" in refused("--points", tmp_path / "huge.stl")
+
+
+# --- data sets ----------------------------------------------------------------------------------
+
+
+def prepared(*arguments: object) -> int:
+    return main(["prepare", *map(str, arguments), "--workers", "1"])
+
+
+def test_a_data_set_that_came_to_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "junk.nii.gz").write_bytes(b"junk")
+    before = contents(tmp_path)
+    assert prepared(tmp_path / "new" / "set", tmp_path / "junk.nii.gz") == 2
+    assert "No case could be used" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_a_disk_that_is_full_at_the_first_shape(
+    tmp_path: Path, liver: LiverCase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dals.dataset.preparation.normalise", lambda *_, **__: None)
+    monkeypatch.setattr("dals.dataset.preparation.write_shape", _written_with(full))
+    assert prepared(tmp_path / "new" / "set", liver.mesh) == 2
+    assert "no space left" in capsys.readouterr().err
+    assert contents(tmp_path) == {}
+
+
+def _written_with(save: Callable[..., None]) -> Callable[..., None]:
+    def write(_shape: Any, path: Path, **_: Any) -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"half a shape")
+            save()
+
+    return write
+
+
+def test_a_data_set_in_the_folder_of_another_program(
+    tmp_path: Path, liver: LiverCase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "CT"}, "numTraining": 131}')
+    before = contents(tmp_path)
+    assert prepared(tmp_path, liver.mesh) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@HAS_PIPES
+def test_a_pipe_in_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.nii.gz")
+    assert prepared(tmp_path / "set", tmp_path / "pipe.nii.gz") == 2
+    assert "pipe or a device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("label", ["0", "liver"])
+def test_a_data_set_of_the_background(label: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        prepared(tmp_path / "set", "a.nrrd", "--label", label)
+    assert exit_info.value.code == 2
+    assert "--label" in capsys.readouterr().err.splitlines()[-1]

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from dals.cli.numbers import at_least, seed_of
+from dals.cli.numbers import at_least, label_value, seed_of
 from dals.cli.output_files import Output, check_overwriting
 from dals.io.atomic import atomic_path, check_writable
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("mesh", type=Path, metavar="MESH", help="surface to evaluate")
     parser.add_argument("truths", type=Path, nargs="+", metavar="GROUND_TRUTH", help="mesh or label map")
-    parser.add_argument("--label", type=int, metavar="N", help="label in a label map")
+    parser.add_argument("--label", type=label_value, metavar="N", help="label in a label map")
     parser.add_argument("--ras", action="store_true", help="meshes that name no coordinate system are in RAS, not LPS")
     parser.add_argument(
         "--samples", type=at_least(1), default=100_000, metavar="N", help="random points on each surface"

@@ -59,6 +59,17 @@ def label_of(text: str | None) -> int | str | None:
     return label
 
 
+def label_value(text: str) -> int:
+    """A type for argparse: label values."""
+    try:
+        label = label_of(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+    if not isinstance(label, int):
+        raise argparse.ArgumentTypeError(f"{text[:_SHOWN]!r} is not a whole number")
+    return label
+
+
 def component_of(text: str | None) -> ComponentChoice | None:
     """Parse `--component`.
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dals.cli.numbers import at_least
+from dals.cli.numbers import at_least, label_value
 from dals.cli.progress import ProgressBar
 from dals.errors import DatasetError
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="label map, mesh, folder of them, or pattern")
     parser.add_argument(
-        "--label", type=int, nargs="+", metavar="N", help="labels whose union is the organ; by default all"
+        "--label", type=label_value, nargs="+", metavar="N", help="labels whose union is the organ; by default all"
     )
     parser.add_argument("--ras", action="store_true", help="meshes that name no coordinate system are in RAS, not LPS")
     parser.add_argument(

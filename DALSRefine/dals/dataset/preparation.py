@@ -32,14 +32,23 @@ from dals.dataset.normalisation import (
     SPACING_MM,
     normalise,
 )
-from dals.dataset.storage import read_index, read_metadata, shape_path, write_index, write_shape
+from dals.dataset.storage import (
+    check_index_replaceable,
+    read_index,
+    read_metadata,
+    shape_path,
+    write_index,
+    write_shape,
+)
 from dals.errors import DalsError, DalsWarning, DatasetError, InputError, OutputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.io.coordinates import Space
+from dals.io.folders import made_folder
 from dals.io.input_files import LABEL_SUFFIXES, MESH_SUFFIXES, find_sources, known_suffix, unique_names
 from dals.io.label_maps import read_label_map
 from dals.io.meshes import read_mesh
+from dals.io.regular_files import LARGEST_IMAGE, check_regular
 
 CaseCallback: TypeAlias = Callable[[int, int, str, str | None], None]
 """Takes the number of cases done, of all, the name of this one, and why it cannot be used, or None."""
@@ -134,7 +143,7 @@ def prepare(
     InputError
         If an input does not exist or there is none.
     OutputError
-        If the folder cannot be written.
+        If the folder cannot be written, or holds a `dataset.json` of another program.
     """
     target = Path(out)
     wanted = (labels,) if isinstance(labels, int) else None if labels is None else tuple(labels)
@@ -144,7 +153,14 @@ def prepare(
         _Case(name + suffix, source, shape_path(target, name + suffix), wanted, space, mirror)
         for name, source in named.items()
     ]
-    _make_folder(target / "shapes")
+    check_index_replaceable(target)
+    with made_folder(target / "shapes"):
+        return _prepare(cases, target, workers, progress)
+
+
+def _prepare(
+    cases: Sequence[_Case], target: Path, workers: int | None, progress: CaseCallback | None
+) -> PreparationReport:
     already_there = tuple(case.name for case in cases if _is_up_to_date(case))
     todo = [case for case in cases if case.name not in set(already_there)]
     outcome: dict[str, str | None] = {}
@@ -161,18 +177,13 @@ def prepare(
     return PreparationReport(prepared, skipped, already_there)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}.") from None
-
-
 def _update_index(target: Path, names: Sequence[str], skipped: dict[str, str]) -> None:
     """List these cases, and those of earlier runs whose shapes still exist."""
     earlier: dict[str, dict[str, str]] = {"shapes": {}, "skipped": {}}
     with contextlib.suppress(DatasetError):
         earlier = read_index(target)
+    if not names and not earlier["shapes"]:
+        return  # nothing came of it: no data set
     kept = [name for name in earlier["shapes"] if name not in skipped and shape_path(target, name).exists()]
     still_skipped = {name: reason for name, reason in earlier["skipped"].items() if name not in names}
     write_index(target, {*kept, *names}, {**still_skipped, **skipped})
@@ -278,6 +289,7 @@ def _is_up_to_date(case: _Case) -> bool:
 
 
 def _digest(path: Path) -> str:
+    check_regular(path, limit=LARGEST_IMAGE)
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

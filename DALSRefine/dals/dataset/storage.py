@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from dals.dataset.normalisation import NormalisedShape
-from dals.errors import DatasetError
+from dals.errors import DatasetError, OutputError
 from dals.geometry.mesh import TriangleMesh
 from dals.io.atomic import atomic_path
 
@@ -163,6 +163,24 @@ def write_index(folder: str | Path, names: Iterable[str], skipped: dict[str, str
     }
     with atomic_path(Path(folder) / INDEX_NAME) as temporary:
         temporary.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def check_index_replaceable(folder: str | Path) -> None:
+    """Raise if the list of a data set would replace a file of another program, such as nnU-Net's `dataset.json`.
+
+    Raises
+    ------
+    OutputError
+    """
+    path = Path(folder) / INDEX_NAME
+    if path.exists():
+        try:
+            read_index(folder)
+        except DatasetError as error:
+            raise OutputError(
+                f"{path} is no list of shapes that this program wrote, and would be overwritten; please choose another "
+                "folder."
+            ) from error
 
 
 def read_index(folder: str | Path) -> dict[str, Any]:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from vtkmodules.vtkCommonComputationalGeometry import vtkCardinalSpline, vtkParametricSpline
-from vtkmodules.vtkCommonCore import vtkPoints
 
 from dals.geometry.mesh import FloatArray
 
 POINTS_PER_SEGMENT = 10
+MAXIMUM_SAMPLES = 20_000
+"""A curve of so many control points is drawn densely enough as it is."""
 
 
-def sample_closed_spline(control_points: ArrayLike, *, points_per_segment: int = POINTS_PER_SEGMENT) -> FloatArray:
+def sample_closed_spline(control_points: ArrayLike, *, points_per_segment: int | None = None) -> FloatArray:
     """Sample the closed cardinal spline through control points, as Slicer does by default.
 
     `vtkMRMLMarkupsClosedCurveNode` uses one closed `vtkCardinalSpline` per coordinate, parameterised by the
-    index of the control point, not by length, with ten samples per segment.
+    index of the control point, not by length, with ten samples per segment. That is the periodic cubic spline with
+    equal steps. Its second derivatives solve a circulant system, here by the Fourier transform.
 
     Parameters
     ----------
     control_points : (N, 3) array_like
         At least three points, in any unit and coordinate system.
-    points_per_segment : int
-        Samples from one control point to the next.
+    points_per_segment : int, optional
+        Samples from one control point to the next; ten unless given, fewer where they would be more than
+        `MAXIMUM_SAMPLES` in all.
 
     Returns
     -------
@@ -38,21 +40,21 @@ def sample_closed_spline(control_points: ArrayLike, *, points_per_segment: int =
     control = np.asarray(control_points, dtype=np.float64)
     if control.ndim != 2 or control.shape[1] != 3 or len(control) < 3:
         raise ValueError(f"a closed spline needs (N >= 3, 3) control points, not {control.shape}")
-    points = vtkPoints()
-    points.SetDataTypeToDouble()
-    for x, y, z in control:
-        points.InsertNextPoint(x, y, z)
-    spline = vtkParametricSpline()
-    spline.SetXSpline(vtkCardinalSpline())
-    spline.SetYSpline(vtkCardinalSpline())
-    spline.SetZSpline(vtkCardinalSpline())
-    spline.SetPoints(points)
-    spline.ClosedOn()
-    spline.ParameterizeByLengthOff()
-    count = len(control) * points_per_segment
-    samples = np.empty((count, 3))
-    position, derivatives = [0.0] * 3, [0.0] * 9
-    for index in range(count):
-        spline.Evaluate([index / count, 0.0, 0.0], position, derivatives)
-        samples[index] = position
-    return samples
+    if points_per_segment is None:
+        points_per_segment = max(1, min(POINTS_PER_SEGMENT, MAXIMUM_SAMPLES // len(control)))
+    bend = _second_derivatives(control)
+    following, next_bend = np.roll(control, -1, axis=0), np.roll(bend, -1, axis=0)
+    after = (np.arange(points_per_segment) / points_per_segment)[:, None]
+    before = 1 - after
+    straight = before * control[:, None] + after * following[:, None]
+    bent = ((before**3 - before) * bend[:, None] + (after**3 - after) * next_bend[:, None]) / 6
+    return np.asarray((straight + bent).reshape(-1, 3))
+
+
+def _second_derivatives(control: FloatArray) -> FloatArray:
+    """Of the periodic cubic spline at its control points (N, 3), by the index."""
+    count = len(control)
+    differences = np.roll(control, -1, axis=0) - 2 * control + np.roll(control, 1, axis=0)
+    waves = 2 * np.pi * np.arange(count // 2 + 1) / count
+    spectrum = np.fft.rfft(6 * differences, axis=0) / (4 + 2 * np.cos(waves))[:, None]
+    return np.asarray(np.fft.irfft(spectrum, n=count, axis=0))

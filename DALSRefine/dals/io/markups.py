@@ -28,6 +28,8 @@ _SCHEMA = (
 _ACCEPTED_SCHEMA = re.compile(r"markups-schema-v1\.[0-9]+\.[0-9]+\.json#*$", re.IGNORECASE)
 _SPACES: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "0": "RAS", "1": "LPS"}
 """Old scenes have numbers."""
+_NUMBERS = {int, float}
+"""Types of numbers in JSON; not `bool`, which is a subclass of `int`."""
 
 
 def read_contours(path: str | os.PathLike[str]) -> tuple[Contour, ...]:
@@ -190,32 +192,41 @@ def _control_points(markup: dict[str, Any], path: Path, name: str) -> FloatArray
     control = markup.get("controlPoints", [])
     if not isinstance(control, list):
         raise InputError(f"{where} has no list of control points.")
-    positions = [_position(point, f"{where}: control point {number}") for number, point in enumerate(control, start=1)]
-    points = np.array([position for position in positions if position is not None], dtype=np.float64).reshape(-1, 3)
+    positions = []
+    for number, point in enumerate(control, start=1):
+        try:
+            position = _position(point)
+        except ValueError as error:
+            raise InputError(f"{where}: control point {number} {error}.") from error
+        if position is not None:
+            positions.append(position)
+    points = np.array(positions, dtype=np.float64).reshape(-1, 3)
     if not np.isfinite(points).all():
         raise InputError(f"{where} has coordinates that are not finite numbers.")
     return to_ras(points, space)
 
 
-def _position(point: Any, where: str) -> list[float] | None:
-    """The position of a control point in the file's coordinates; None if it is not defined."""
+def _position(point: Any) -> list[float] | None:
+    """The position of a control point in the file's coordinates; None if it is not defined.
+
+    Raises
+    ------
+    ValueError
+        That says what is wrong with the point.
+    """
     if not isinstance(point, dict):
-        raise InputError(f"{where} is not an object.")
+        raise ValueError("is not an object")
     status = point.get("positionStatus", "defined")
-    if status in ("undefined", "preview", "missing"):
-        return None
     if status != "defined":
-        raise InputError(f"{where} has an unknown position status {str(status)[:40]!r}.")
+        if status in ("undefined", "preview", "missing"):
+            return None
+        raise ValueError(f"has an unknown position status {str(status)[:40]!r}")
     position = point.get("position")
     if position is None:
         return None
-    if (
-        not isinstance(position, list)
-        or len(position) != 3
-        or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in position)
-    ):
-        raise InputError(f"{where} has a position that is not three numbers.")
+    if not isinstance(position, list) or len(position) != 3 or not {type(value) for value in position} <= _NUMBERS:
+        raise ValueError("has a position that is not three numbers")
     try:
         return [float(value) for value in position]
-    except OverflowError as error:
-        raise InputError(f"{where} has a position that is not finite.") from error
+    except OverflowError:
+        raise ValueError("has a position that is not finite") from None

@@ -21,6 +21,7 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.vtk_bridge import mesh_of, points_of, polydata_of, polydata_of_polygons
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import DEFAULT_SPACE, Space, checked_space, from_ras, space_named_in, to_ras
+from dals.io.mesh_counts import check_counts
 from dals.io.ply import read_ply
 from dals.io.regular_files import LARGEST_MESH, check_regular
 from dals.io.vtk_messages import captured_vtk_messages
@@ -79,6 +80,7 @@ def read_polydata(path: Path) -> tuple[vtkPolyData, Space | None]:
     check_regular(path, limit=LARGEST_MESH)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is an empty file.")
+    check_counts(path)
     if suffix == ".ply":
         content = read_ply(path)
         return polydata_of_polygons(content.vertices, content.connectivity, content.sizes), space_named_in(

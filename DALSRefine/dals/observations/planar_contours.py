@@ -15,6 +15,7 @@ from dals.geometry.mesh import FloatArray
 from dals.observations.contour_consistency import check_consistency
 from dals.observations.contours import Contour
 from dals.observations.observation import Arrays, Fields, Observation, bounds_of
+from dals.observations.self_crossing import check_crossing
 
 MINIMUM_DEVIATION_MM = 2.0
 RELATIVE_DEVIATION = 0.03
@@ -33,7 +34,8 @@ class PlanarContours(Observation):
     Raises
     ------
     InputError
-        If there is no contour, one is not planar, all lie on the same plane, or two contradict each other.
+        If there is no contour, one is not planar or clearly crosses itself, all lie on the same plane, or two
+        contradict each other.
     """
 
     contours: tuple[Contour, ...]
@@ -58,6 +60,7 @@ class PlanarContours(Observation):
             raise InputError("There is no contour.")
         for contour in self.contours:
             _check_planarity(contour)
+            check_crossing(contour)
         groups = self.by_plane
         if len(groups) < 2:
             raise InputError(

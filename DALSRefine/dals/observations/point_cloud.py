@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from dals.errors import InputError
 from dals.fit_settings import FitSettings
 from dals.geometry.mesh import FloatArray
-from dals.observations.contours import checked_points
+from dals.observations.contours import checked_points, distinct_up_to_three
 from dals.observations.observation import Arrays, Fields, Observation, bounds_of
+
+RELATIVE_THICKNESS = 0.01
+"""Points within a slab of this share of their extent lie on one plane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class PointCloud(Observation):
     Raises
     ------
     InputError
-        If there are fewer than three distinct points or a value is not finite.
+        If there are fewer than three distinct points, all lie on one plane, or a value is not finite.
     """
 
     points: FloatArray
@@ -41,8 +44,9 @@ class PointCloud(Observation):
     def __post_init__(self) -> None:
         points = checked_points(self.points, "The point cloud")
         object.__setattr__(self, "points", points)
-        if len(np.unique(points, axis=0)) < 3:
+        if len(points) < 3 or distinct_up_to_three(points) < 3:
             raise InputError("The point cloud has fewer than 3 different points.")
+        _check_thickness(points)
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -62,3 +66,15 @@ class PointCloud(Observation):
     def from_arrays(cls, fields: Fields, arrays: Arrays) -> PointCloud:
         """Restore a point cloud from `to_arrays`."""
         return cls._unchecked(points=arrays["points"])
+
+
+def _check_thickness(points: FloatArray) -> None:
+    """Refuse points on one plane: they leave open how far the organ reaches across it, and on which side it lies."""
+    centred = points - points.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2]
+    extents = np.ptp(centred @ axes.T, axis=0)
+    if extents[2] <= RELATIVE_THICKNESS * extents[0]:
+        raise InputError(
+            "All points lie on one plane, which leaves open how far the organ reaches across it; please add points "
+            "elsewhere on its surface."
+        )

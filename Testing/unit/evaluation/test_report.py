@@ -158,5 +158,5 @@ def test_unusual_sizes_are_warned_of(kind: int, factor: float, hint: str, ellips
 
 
 def test_a_point_cloud_without_extent_is_warned_of(ellipsoid_prior: ShapePrior) -> None:
-    tiny = PointCloud(np.array([[0.0, 0, 0], [1e-12, 0, 0], [0, 1e-12, 0]]))
+    tiny = PointCloud(1e-12 * np.eye(4, 3))
     assert "metres" in (unusual_size(tiny, ellipsoid_prior) or "")

@@ -85,6 +85,6 @@ def test_the_box_of_a_large_segmentation_is_that_of_its_voxels() -> None:
 
 def test_a_flat_mean_shape_still_gives_a_pose() -> None:
     flat = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
-    pose = first_guess(PointCloud(10 * flat + 5), flat)
+    pose = first_guess(PointCloud._unchecked(points=10 * flat + 5), flat)
     assert pose.scale == pytest.approx(10)
     assert torch.isfinite(torch.as_tensor(pose.translation)).all()

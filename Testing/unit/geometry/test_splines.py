@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from vtkmodules.vtkCommonComputationalGeometry import vtkCardinalSpline, vtkParametricSpline
+from vtkmodules.vtkCommonCore import vtkPoints
 
 from dals.geometry.splines import sample_closed_spline
 
@@ -33,6 +35,34 @@ def test_against_a_periodic_cubic_spline_in_the_index():
     control = _circle(9) * [1.0, 0.6, 1.0] + np.random.default_rng(2).normal(size=(9, 3))
     spline = interpolate.CubicSpline(np.arange(10), np.vstack([control, control[:1]]), bc_type="periodic")
     np.testing.assert_allclose(sample_closed_spline(control), spline(np.arange(90) / 10), atol=1e-6)
+
+
+def test_against_the_spline_that_slicer_draws():
+    """The closed cardinal spline of VTK, one for each coordinate, by the index."""
+    for count in (3, 4, 9, 50):
+        control = np.random.default_rng(count).normal(size=(count, 3)) * 30
+        points = vtkPoints()
+        points.SetDataTypeToDouble()
+        for position in control:
+            points.InsertNextPoint(position)
+        spline = vtkParametricSpline()
+        spline.SetXSpline(vtkCardinalSpline())
+        spline.SetYSpline(vtkCardinalSpline())
+        spline.SetZSpline(vtkCardinalSpline())
+        spline.SetPoints(points)
+        spline.ClosedOn()
+        spline.ParameterizeByLengthOff()
+        expected = np.empty((10 * count, 3))
+        for index in range(len(expected)):
+            spline.Evaluate([index / len(expected), 0, 0], expected[index], np.empty(9))
+        np.testing.assert_allclose(sample_closed_spline(control), expected, atol=1e-9)
+
+
+def test_very_many_clicks_need_no_samples_between():
+    assert len(sample_closed_spline(_circle(1_999))) == 19_990
+    assert len(sample_closed_spline(_circle(5_000))) == 20_000
+    assert len(sample_closed_spline(_circle(60_000))) == 60_000
+    assert len(sample_closed_spline(_circle(60_000), points_per_segment=2)) == 120_000
 
 
 def test_where_the_user_started_makes_no_difference():

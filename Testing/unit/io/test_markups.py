@@ -1,5 +1,6 @@
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -203,3 +204,14 @@ def test_fuzz_cut_and_overwritten_bytes(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "bytes.mrk.json"
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
     assert _is_sound(_read_or_refused(path))
+
+
+def test_a_curve_of_very_many_points_is_read_in_no_time(tmp_path):
+    """It took minutes, growing with the square of the number."""
+    angle = np.linspace(0, 2 * np.pi, 60_000, endpoint=False)
+    points = 80 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    write_contours(tmp_path / "a.mrk.json", [Contour(points, name="traced")])
+    began = time.process_time()
+    (contour,) = read_contours(tmp_path / "a.mrk.json")
+    assert time.process_time() - began < 1.0
+    np.testing.assert_allclose(contour.points, points, atol=1e-6)

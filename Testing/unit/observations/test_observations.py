@@ -116,7 +116,7 @@ def test_holes_and_separate_sections_agree():
 
 
 def test_points_and_segmentations():
-    assert PointCloud(np.eye(3)).points.shape == (3, 3)
+    assert PointCloud(np.eye(4, 3)).points.shape == (4, 3)
     for points in (np.zeros((4, 3)), np.empty((0, 3)), np.full((3, 3), np.nan)):
         with pytest.raises(InputError):
             PointCloud(points)
