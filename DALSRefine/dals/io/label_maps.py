@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dals.errors import DalsWarning, InputError, OutputError
 from dals.geometry.label_map import LabelMap
+from dals.io import nifti
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import swap_lps_ras_matrix
 from dals.io.images import ijk_to_ras, open_image, read_image
@@ -166,12 +167,24 @@ def write_label_maps(path: str | os.PathLike[str], labels: Sequence[Labelled]) -
         if path.name.lower().endswith(".seg.nrrd"):
             for key, text in segmentation_metadata(labels).items():
                 image.SetMetaData(key, text)
-        with atomic_path(path) as temporary, quiet_itk():
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+        with atomic_path(path) as temporary:
+            with quiet_itk():
+                sitk.WriteImage(image, str(temporary), useCompression=True)
+            _check_written(temporary, path, values.nbytes)
     except RuntimeError as error:
         raise OutputError(
             f"Could not write {path}: the format cannot hold this geometry, or the disk is full."
         ) from error
+
+
+def _check_written(temporary: Path, path: Path, voxel_bytes: int) -> None:
+    """Raise if voxels are missing: the NIfTI library does not notice a full disk."""
+    if not path.name.lower().endswith(nifti.SUFFIXES):
+        return
+    try:
+        nifti.check_voxels(temporary, nifti.read_header(temporary), voxel_bytes=voxel_bytes)
+    except InputError as error:
+        raise OutputError(f"Could not write {path}: the disk may be full.") from error
 
 
 class _File(NamedTuple):

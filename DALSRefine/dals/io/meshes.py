@@ -140,7 +140,7 @@ def write_mesh(path: str | os.PathLike[str], mesh: TriangleMesh, *, space: Space
     mesh = TriangleMesh(from_ras(mesh.vertices, checked_space(space)), mesh.faces)
     with atomic_path(path) as temporary, captured_vtk_messages() as messages:
         _WRITERS[path.suffix.lower()](temporary, mesh, space)
-        if messages.has_errors:
+        if messages.has_errors or not _is_complete(temporary, mesh):
             raise OutputError(f"Could not write {path}: the disk may be full.")
 
 
@@ -187,7 +187,9 @@ def _write_ply(path: Path, mesh: TriangleMesh, space: Space) -> None:
     writer = vtkPLYWriter()
     writer.SetFileTypeToBinary()
     writer.AddComment(f"SPACE={space}")
-    _run(writer, path, mesh)
+    named = path.with_suffix(".ply")  # to any other ending, .PLY included, the writer appends it
+    _run(writer, named, mesh)
+    named.replace(path)
 
 
 def _write_vtp(path: Path, mesh: TriangleMesh, space: Space) -> None:
@@ -215,6 +217,17 @@ def _run(writer: Any, path: Path, mesh: TriangleMesh) -> None:
     writer.SetInputData(polydata_of(mesh))
     writer.SetFileName(str(path))
     writer.Write()
+
+
+def _is_complete(path: Path, mesh: TriangleMesh) -> bool:
+    """Whether a file holds the whole mesh: the PLY writer does not notice a full disk."""
+    if path.suffix.lower() != ".ply":
+        return True
+    try:
+        written = read_ply(path)
+    except InputError:
+        return False
+    return len(written.vertices) == len(mesh.vertices) and len(written.sizes) == len(mesh.faces)
 
 
 _WRITERS = {".stl": _write_stl, ".ply": _write_ply, ".obj": _write_obj, ".vtp": _write_vtp}

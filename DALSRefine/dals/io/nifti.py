@@ -129,6 +129,8 @@ def check_voxels(path: Path, header: NiftiHeader | None, *, voxel_bytes: int) ->
             left -= len(chunk)
             if number is not None and not _are_finite(chunk, number):
                 raise InputError(f"{path} holds values that are not finite numbers.")
+        while file.read(_CHUNK):  # to the end, where the checksum of compressed data is
+            pass
     if left > 0:
         raise InputError(f"{path} is truncated or damaged: it is too short for its voxels.")
 

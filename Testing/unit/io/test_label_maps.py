@@ -1,4 +1,5 @@
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from known_shapes import grid, inside_ellipsoid, marked_points
 
 from dals.errors import DalsError, DalsWarning, InputError, OutputError
 from dals.geometry.label_map import LabelMap
+from dals.io import label_maps
 from dals.io.label_maps import (
     Labelled,
     check_label_map_writable,
@@ -145,6 +147,22 @@ def test_a_fourth_axis_of_one_is_no_obstacle(tmp_path):
 def test_images_that_are_no_label_maps(tmp_path, array, match):
     with pytest.raises(InputError, match=match):
         read_label_map(_image(array, tmp_path / "a.nrrd"))
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nii.gz"])
+@pytest.mark.parametrize("left", [0, 100, 200, -1])
+def test_a_writer_that_does_not_notice_a_full_disk(tmp_path, monkeypatch, suffix, left):
+    write = sitk.WriteImage
+
+    def fill(image, name, **options):
+        write(image, name, **options)
+        os.truncate(name, left if left >= 0 else Path(name).stat().st_size + left)
+
+    monkeypatch.setattr(label_maps.sitk, "WriteImage", fill)
+    mask = np.random.default_rng(0).random((9, 9, 9)) > 0.5
+    with pytest.raises(OutputError, match="full"):
+        write_label_map(tmp_path / f"a.{suffix}", LabelMap(mask, np.eye(4)))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [*FORMATS, "mhd"])

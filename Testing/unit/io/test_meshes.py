@@ -1,3 +1,4 @@
+import os
 import struct
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from known_shapes import ellipsoid
 
 from dals.errors import InputError, OutputError
 from dals.geometry.mesh import TriangleMesh
+from dals.io import meshes
 from dals.io.meshes import check_mesh_writable, read_mesh, write_mesh
 
 FORMATS = ("stl", "ply", "obj", "vtp")
@@ -148,6 +150,25 @@ def _environment():
     import os
 
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_endings_in_capitals(tmp_path, suffix):
+    write_mesh(tmp_path / f"A.{suffix.upper()}", TETRAHEDRON)
+    assert [path.name for path in tmp_path.iterdir()] == [f"A.{suffix.upper()}"]
+    assert len(read_mesh(tmp_path / f"A.{suffix.upper()}").faces) == 4
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".PLY"])
+def test_a_writer_that_does_not_notice_a_full_disk(suffix, tmp_path, monkeypatch):
+    def fill(path, mesh, space):
+        meshes._write_ply(path, mesh, space)
+        os.truncate(path, path.stat().st_size - 1)
+
+    monkeypatch.setitem(meshes._WRITERS, ".ply", fill)
+    with pytest.raises(OutputError, match="full"):
+        write_mesh(tmp_path / f"a{suffix}", ellipsoid(rings=12))
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_unknown_and_folder(tmp_path):
