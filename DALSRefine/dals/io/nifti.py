@@ -119,6 +119,10 @@ def check_voxels(path: Path, header: NiftiHeader | None, *, voxel_bytes: int) ->
     """
     start = _HEADER_BYTES if header is None else header.offset
     number = None if header is None or header.kind not in _FLOATS else np.dtype(header.order + _FLOATS[header.kind])
+    if number is None and not _is_compressed(path):  # its length says it all
+        if path.stat().st_size < start + voxel_bytes:
+            raise InputError(f"{path} is truncated or damaged: it is too short for its voxels.")
+        return
     with _opened(path) as file:
         missing = start - len(file.read(start))
         left = voxel_bytes
