@@ -140,7 +140,7 @@ def test_each_case_has_its_own_warnings_and_confidence(
 ) -> None:
     def refine_doubtfully(_options: argparse.Namespace, case: Case, _prior: ShapePrior) -> dict[str, Any]:
         warnings.warn("Perhaps another organ.", DalsWarning, stacklevel=2)
-        confident = {"agreement": {"confidence": "low"}} if case.kind == "segmentation" else {}
+        confident = {"confidence": {"level": "low", "reasons": []}} if case.kind == "segmentation" else {}
         return {"volume_ml": 1500.0, "seconds": 2.0, **confident}
 
     monkeypatch.setattr(refine, "_refine", refine_doubtfully)
