@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 from dals.errors import InputError
 
@@ -17,6 +18,9 @@ _RENAMED = {
 """Former names of settings."""
 
 
+Method = Literal["adam", "gauss-newton"]
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """Settings of a fit. The defaults of a kind of observation are its `defaults`: `PlanarContours.defaults`.
@@ -26,6 +30,10 @@ class FitSettings:
 
     Attributes
     ----------
+    method : "adam" or "gauss-newton"
+        How the energy is minimised. Kinds of observation without residuals for Gauss-Newton are fitted by Adam.
+        Gauss-Newton counts everything in standard deviations: lambda_prior, lambda_dir and lambda_scale are weights of
+        their squares, and the settings of Adam, of samples and of initialisations have no effect.
     lambda_reg : float
         Weight of the triangle quality L_reg (Eq. 2).
     lambda_dir : float
@@ -83,6 +91,7 @@ class FitSettings:
     seed : int
     """
 
+    method: Method = "adam"
     lambda_reg: float = 1e-3
     lambda_dir: float = 0.2
     power: int = 2

@@ -19,6 +19,8 @@ from dals.fitting.descent import Descent
 from dals.fitting.evidence import weighed
 from dals.fitting.first_guess import first_guess
 from dals.fitting.fold_removal import remove_folds
+from dals.fitting.probable_fit import ProbableFit
+from dals.fitting.residuals import ResidualTerm, residual_term
 from dals.fitting.result import FitResult, OnStep, Stage
 from dals.fitting.retrieval import retrieve
 from dals.geometry.mesh import TriangleMesh
@@ -68,6 +70,9 @@ def fit(
     """
     began = time.monotonic()
     settings = weighed(settings or observation.defaults, observation)
+    term = residual_term(observation, settings) if settings.method == "gauss-newton" else None
+    if term is not None:
+        return _probable_fit(prior, observation, term, settings, known=pose, start=start, on_step=on_step)
     solver = _Solver(prior, observation, settings, known=pose, on_step=on_step)
     if start is not None:
         variables = solver.resume(start)
@@ -82,6 +87,28 @@ def fit(
     state = solver.state(variables)
     device = str(prior.latent_mean.device)
     return FitResult(mesh, state, loss, solver.descent.done, time.monotonic() - began, device, settings)
+
+
+def _probable_fit(
+    prior: ShapePrior,
+    observation: Observation,
+    term: ResidualTerm,
+    settings: FitSettings,
+    *,
+    known: Pose | None,
+    start: FitState | None,
+    on_step: OnStep | None,
+) -> FitResult:
+    """Fit by Gauss-Newton."""
+    began = time.monotonic()
+    probable = ProbableFit(prior, observation, term, settings, known=known, on_step=on_step)
+    mesh, state = probable.run(start)
+    device = prior.latent_mean.device
+    vertices = torch.as_tensor(state.pose.to_canonical(mesh.vertices), dtype=torch.float32, device=device)
+    generator = torch.Generator(device=device).manual_seed(settings.seed)
+    task = data_term(observation, state.pose, settings, device)
+    loss = float(task(vertices, torch.as_tensor(mesh.faces, device=device), generator))
+    return FitResult(mesh, state, loss, probable.done, time.monotonic() - began, str(device), settings)
 
 
 @dataclass

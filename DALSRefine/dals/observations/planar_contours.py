@@ -42,14 +42,12 @@ class PlanarContours(Observation):
 
     kind: ClassVar[str] = "contours"
     defaults: ClassVar[FitSettings] = FitSettings(
-        lambda_reg=1e-2,
-        lambda_dir=5e-3,
-        lambda_prior=2e-3,
-        lambda_scale=1e-3,
-        evidence_power=1.5,
-        shared_steps=105,
-        local_steps=40,
-        initial_shapes=2,
+        method="gauss-newton",
+        lambda_dir=2.0,
+        lambda_prior=1.0,
+        lambda_scale=2.0,
+        shared_steps=8,
+        local_steps=7,
         robust_scale=0.1,
     )
     paper: ClassVar[FitSettings] = FitSettings.of_paper(lambda_reg=1e-2, lambda_dir=100.0)

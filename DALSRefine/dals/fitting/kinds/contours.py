@@ -10,6 +10,9 @@ from torch import Tensor
 
 from dals.fit_settings import FitSettings
 from dals.fitting.data_term import DataTerm, as_tensor, data_term, evidence
+from dals.fitting.plane_region import PlaneRegion
+from dals.fitting.plane_residuals import PlaneResiduals
+from dals.fitting.residuals import residual_term
 from dals.geometry.mesh import FloatArray
 from dals.geometry.polylines import loop_length, resample_loop
 from dals.model.pose import Pose
@@ -20,6 +23,9 @@ from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
 
 REFERENCE_PLANES = 3
 """Number of independent planes for which the default weights were chosen."""
+_SPACING_MM = 4.0
+_INDEPENDENT = 30.0
+"""How many independent observations the points of one plane are together; neighbours err alike."""
 _ALIKE = 0.1  # correlation length of parallel planes, in organ radii; at this distance two planes count as 1.25
 
 
@@ -91,6 +97,13 @@ def _(observation: PlanarContours, pose: Pose, settings: FitSettings, device: to
         count=settings.points_per_plane,
         robust_scale=settings.robust_scale,
     )
+
+
+@residual_term.register
+def _(observation: PlanarContours, settings: FitSettings) -> PlaneResiduals:
+    regions = [PlaneRegion.of_contours(group, spacing_mm=_SPACING_MM) for group in observation.by_plane]
+    weight = _INDEPENDENT * independent_planes(observation) / len(regions)
+    return PlaneResiduals(regions, weight=weight, robust_scale=settings.robust_scale)
 
 
 @evidence.register

@@ -1,0 +1,57 @@
+"""The last millimetres: a surface onto what was observed, by a smooth displacement."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from dals.fitting.residuals import ResidualTerm
+from dals.geometry.mesh import FloatArray, IntArray
+from dals.model.pose import Pose
+
+_ROUNDS = 3
+_SPREAD, _LENGTH, _NOISE = 0.03, 0.06, 0.01
+"""Standard deviation and length of the field, and noise of an observation, canonical (in a liver 4, 8 and 1.4 mm)."""
+_FAR = 0.05
+"""Canonical residual beyond which a place is left where the prior has put it: pulled further, thin parts fold."""
+
+
+def corrected(vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: Pose) -> FloatArray:
+    """Move a canonical surface to where its residuals are small.
+
+    The displacement is the mean of a Gaussian vector field given the residuals: it follows them where there are any and
+    fades with the distance from them, so that the surface between planes stays what the prior made of it. Neighbours
+    move along, whichever way their normals point, so that a tip is shifted rather than inflated.
+
+    Parameters
+    ----------
+    vertices : (V, 3)
+        Canonical.
+    faces : (F, 3)
+    term : ResidualTerm
+    pose : Pose
+        Canonical frame to RAS mm.
+
+    Returns
+    -------
+    (V, 3)
+    """
+    for _ in range(_ROUNDS):
+        residuals = term(vertices, faces, pose)
+        near = np.abs(residuals.values) < _FAR
+        places = residuals.at_places(vertices, faces)[near]
+        facing = residuals.at_places(residuals.vertex_normals, faces)[near]
+        weights = residuals.weights[near]
+        covariance = _likeness(places, places) * (facing @ facing.T)
+        # Weights of 1 on average: each place then has the noise of one observation.
+        relative = np.maximum(weights / max(weights.mean(), 1e-12), 1e-4)
+        covariance[np.diag_indices(len(covariance))] += _NOISE**2 / relative
+        factors = cho_solve(cho_factor(covariance, lower=True), residuals.values[near])
+        vertices = vertices + _likeness(vertices, places) @ (factors[:, None] * facing)
+    return vertices
+
+
+def _likeness(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Covariance (N, M) of each component of the displacement at points (N, 3) and (M, 3)."""
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.asarray(_SPREAD**2 * np.exp(-np.maximum(squared, 0.0) / (2 * _LENGTH**2)))

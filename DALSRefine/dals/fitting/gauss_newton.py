@@ -1,0 +1,253 @@
+"""Gauss-Newton for Eq. 3: a linearised decoder, Gaussian latents and residuals along normals.
+
+The unknowns are Gaussian: the shared latent, a smooth field of local latents, and the pose. Each step linearises the
+decoder where residuals are, and solves for the most probable unknowns in the space of the residuals (N x N), which are
+far fewer than the latents of all vertices. The decoder is pointwise, so that one backward pass gives the derivatives of
+all vertices. Ten or twenty steps take the place of hundreds of gradient steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from dals.fit_settings import FitSettings
+from dals.fitting.local_kernel import local_basis
+from dals.fitting.residuals import Residuals, ResidualTerm
+from dals.geometry.mesh import FloatArray, IntArray
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior
+from dals.model.template import icosphere
+
+_SHIFT, _TURN = 0.3, 0.2
+"""Standard deviations of the translation (canonical) and the rotation (radians) about the first guess."""
+_FREE = 1e-2
+"""Least weight of a term of the prior: a variance of 100."""
+_STRANGE_SIZE = 5.0  # standard deviations
+_HALVINGS = 5
+_LARGEST_STEP = 0.5  # canonical
+
+
+@dataclass(frozen=True, eq=False)
+class Unknowns:
+    """What a fit estimates.
+
+    Attributes
+    ----------
+    shared : (k,)
+        Latent of all vertices, in standard deviations along the prior's principal directions.
+    local : (m, k) or None
+        Weights of `local_basis` in what each vertex adds to it.
+    log_scale : float
+        Of millimetres in one canonical unit.
+    translation : (3,)
+        RAS mm.
+    turn : (3,)
+        Rotation vector within the canonical frame, relative to the first guess.
+    """
+
+    shared: FloatArray
+    local: FloatArray | None
+    log_scale: float
+    translation: FloatArray
+    turn: FloatArray
+
+    def towards(self, other: Unknowns, fraction: float) -> Unknowns:
+        """The unknowns on the way to others, which have local latents if these have."""
+        local = other.local
+        if local is not None:
+            local = fraction * local if self.local is None else self.local + fraction * (local - self.local)
+        return Unknowns(
+            self.shared + fraction * (other.shared - self.shared),
+            local,
+            self.log_scale + fraction * (other.log_scale - self.log_scale),
+            self.translation + fraction * (other.translation - self.translation),
+            self.turn + fraction * (other.turn - self.turn),
+        )
+
+    def field(self, level: int) -> FloatArray:
+        """Latents of the vertices of a template, (V, k), or (1, k) where all are alike."""
+        return self.shared[None] if self.local is None else self.shared + local_basis(level) @ self.local
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """A surface and its residuals."""
+
+    unknowns: Unknowns
+    vertices: FloatArray
+    residuals: Residuals
+
+
+class GaussNewton:
+    """Steps from unknowns to more probable ones.
+
+    Parameters
+    ----------
+    prior : ShapePrior
+    term : ResidualTerm
+    settings : FitSettings
+        lambda_prior, lambda_dir and lambda_scale are weights of squared standard deviations here.
+    first : Pose
+        Known, or about which the pose is searched.
+    known : bool
+    """
+
+    def __init__(
+        self, prior: ShapePrior, term: ResidualTerm, settings: FitSettings, *, first: Pose, known: bool
+    ) -> None:
+        self.prior, self.term, self.settings, self.first, self.known = prior, term, settings, first, known
+        self._basis = prior.latent_basis
+        mean, self._size_deviation = prior.log_scale
+        guess = math.log(first.scale)
+        strange = abs(guess - mean) > _STRANGE_SIZE * self._size_deviation  # another organ or unit
+        self._usual_size = guess if strange else mean
+
+    def pose(self, unknowns: Unknowns) -> Pose:
+        """The pose of the unknowns."""
+        if self.known:
+            return self.first
+        turned = self.first.rotation @ Rotation.from_rotvec(unknowns.turn).as_matrix()
+        return Pose(math.exp(unknowns.log_scale), unknowns.translation, turned)
+
+    @torch.no_grad()
+    def decode(self, unknowns: Unknowns, level: int) -> FloatArray:
+        """Canonical vertices (V, 3) on a template."""
+        latents = self._latents(unknowns.field(level))
+        decoded: Tensor = self.prior.decoder(latents, self.prior.sphere(icosphere(level)))
+        return decoded.cpu().double().numpy()
+
+    def energy(self, unknowns: Unknowns, residuals: Residuals, noise: float) -> float:
+        """Twice the negative logarithm of the posterior density, but for a constant."""
+        settings = self.settings
+        energy = residuals.loss / noise**2 + max(settings.lambda_prior, _FREE) * float(
+            unknowns.shared @ unknowns.shared
+        )
+        if unknowns.local is not None:
+            energy += max(settings.lambda_dir, _FREE) * float((unknowns.local**2).sum())
+        return energy if self.known else energy + float((self._pose_deviations(unknowns) ** 2).sum())
+
+    def descend(
+        self,
+        unknowns: Unknowns,
+        noises: Sequence[float],
+        *,
+        level: int,
+        local: bool,
+        told: Callable[[Unknowns, FloatArray, float], None],
+    ) -> Unknowns:
+        """Take a step at each of the given standard deviations of an observation (canonical).
+
+        A step is halved until the energy falls. `told` hears of the unknowns, the vertices and the loss after each.
+        """
+        faces = icosphere(level).faces
+        here = self._evaluate(unknowns, level)
+        failed = math.nan
+        for noise in noises:
+            if noise != failed:
+                found = self._search(here, noise, level, faces, local=local)
+                here, failed = (here, noise) if found is None else (found, math.nan)
+            told(here.unknowns, here.vertices, here.residuals.loss / self.term.total_weight)
+        return here.unknowns
+
+    def _search(self, here: _Point, noise: float, level: int, faces: IntArray, *, local: bool) -> _Point | None:
+        """The first of ever shorter steps that lowers the energy; None if none does."""
+        energy = self.energy(here.unknowns, here.residuals, noise)
+        target = self._solve(here, noise, level, faces, local=local)
+        pose = self.pose(here.unknowns)
+        before = pose.to_patient(here.vertices)
+        for halving in range(_HALVINGS):
+            tried = self._evaluate(here.unknowns.towards(target, 0.5**halving), level)
+            moved = self.pose(tried.unknowns).to_patient(tried.vertices) - before
+            if np.linalg.norm(moved, axis=1).max() > _LARGEST_STEP * pose.scale:
+                continue
+            if self.energy(tried.unknowns, tried.residuals, noise) <= energy:
+                return tried
+        return None
+
+    def _evaluate(self, unknowns: Unknowns, level: int) -> _Point:
+        vertices = self.decode(unknowns, level)
+        return _Point(unknowns, vertices, self.term(vertices, icosphere(level).faces, self.pose(unknowns)))
+
+    def _solve(self, here: _Point, noise: float, level: int, faces: IntArray, *, local: bool) -> Unknowns:
+        """The most probable unknowns of the linearised problem."""
+        settings, unknowns, residuals = self.settings, here.unknowns, here.residuals
+        used, index = np.unique(faces[residuals.faces], return_inverse=True)
+        index = index.reshape(-1, 3)
+        field = unknowns.field(level)
+        latents = field[used] if len(field) > 1 else np.repeat(field, len(used), axis=0)
+        derivatives = self._derivatives(latents, level, used, residuals.vertex_normals[used])
+        places = residuals.barycentric
+
+        def interpolated(values: FloatArray) -> FloatArray:
+            return np.asarray(np.einsum("nk,nkc->nc", places, values[index]))
+
+        slopes = interpolated(derivatives)  # (N, k)
+        # In terms of the unknowns themselves rather than of their change.
+        wanted = residuals.values + interpolated((derivatives * latents).sum(axis=1, keepdims=True))[:, 0]
+        shared_variance = 1 / max(settings.lambda_prior, _FREE)
+        likeness = np.full((len(wanted), len(wanted)), shared_variance)
+        functions = (
+            interpolated(local_basis(level)[used] / math.sqrt(max(settings.lambda_dir, _FREE))) if local else None
+        )
+        if functions is not None:
+            likeness += functions @ functions.T
+        covariance = (slopes @ slopes.T) * likeness
+        pose_slopes = None if self.known else self._pose_slopes(here, faces)
+        if pose_slopes is not None:
+            wanted = wanted + pose_slopes @ self._pose_deviations(unknowns)
+            covariance += pose_slopes @ pose_slopes.T
+        covariance[np.diag_indices(len(wanted))] += noise**2 / np.maximum(residuals.weights, 1e-9)
+        factors = cho_solve(cho_factor(covariance, lower=True, overwrite_a=True), wanted)
+        found = replace(unknowns, shared=shared_variance * (factors @ slopes))
+        if functions is not None:
+            weighted = functions.T @ (factors[:, None] * slopes)
+            found = replace(found, local=weighted / math.sqrt(max(settings.lambda_dir, _FREE)))
+        return found if pose_slopes is None else self._with_pose(found, pose_slopes.T @ factors)
+
+    def _derivatives(self, latents: FloatArray, level: int, used: IntArray, normals: FloatArray) -> FloatArray:
+        """Derivatives (U, k) of vertices' positions along their normals with respect to their latents (U, k)."""
+        coordinates = self._latents(latents).requires_grad_(True)
+        decoded = self.prior.decoder(coordinates, self.prior.sphere(icosphere(level))[torch.as_tensor(used)])
+        weights = torch.as_tensor(normals, dtype=decoded.dtype, device=decoded.device)
+        (gradient,) = torch.autograd.grad((decoded * weights).sum(), coordinates)
+        return np.asarray((gradient @ self._basis).cpu().double().numpy())
+
+    def _latents(self, field: FloatArray) -> Tensor:
+        coordinates = torch.as_tensor(field, dtype=self._basis.dtype, device=self._basis.device)
+        return self.prior.latent_mean + coordinates @ self._basis.T
+
+    def _pose_deviations(self, unknowns: Unknowns) -> FloatArray:
+        """Size, translation and rotation (7,) in standard deviations."""
+        size = (unknowns.log_scale - self._usual_size) / self._size_spread
+        shift = (unknowns.translation - self.first.translation) / (self.first.scale * _SHIFT)
+        return np.concatenate([[size], shift, unknowns.turn / _TURN])
+
+    def _pose_slopes(self, here: _Point, faces: IntArray) -> FloatArray:
+        """Derivatives (N, 7) of the residuals' places along their normals, a standard deviation each."""
+        pose = self.pose(here.unknowns)
+        positions = here.residuals.at_places(here.vertices, faces)
+        normals = here.residuals.at_places(here.residuals.vertex_normals, faces)
+        size = (normals * positions).sum(axis=1, keepdims=True) * self._size_spread
+        shift = normals @ pose.rotation.T * (_SHIFT * self.first.scale / pose.scale)
+        turn = np.cross(positions, normals) * (_TURN if self.settings.rotating else 0.0)
+        return np.concatenate([size, shift, turn], axis=1)
+
+    def _with_pose(self, unknowns: Unknowns, deviations: FloatArray) -> Unknowns:
+        return replace(
+            unknowns,
+            log_scale=self._usual_size + self._size_spread * float(deviations[0]),
+            translation=self.first.translation + _SHIFT * self.first.scale * deviations[1:4],
+            turn=_TURN * deviations[4:] if self.settings.rotating else unknowns.turn,
+        )
+
+    @property
+    def _size_spread(self) -> float:
+        return self._size_deviation / math.sqrt(max(self.settings.lambda_scale, _FREE))

@@ -1,0 +1,143 @@
+"""How far a mesh is from contours, as residuals along its normals.
+
+Two kinds, for each plane. A contour's points look for the surface, and the surface's sections look for the contours:
+what is outlined on a plane is all of the organ there, so that a section outside of the region has to shrink and one
+inside of it has to grow until it meets the outline. Residuals follow fixed rules (no random samples), so that a fit
+has one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dals.fitting.plane_region import PlaneRegion
+from dals.fitting.residuals import Residuals, ResidualTerm
+from dals.geometry.closest_points import closest_on_triangles
+from dals.geometry.mesh import FloatArray, IntArray
+from dals.model.pose import Pose
+
+_NORMAL_WEIGHT = 0.1
+"""Canonical distance that a difference of 1 between two unit normals counts for when partners are chosen."""
+_CANDIDATES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    vertices: FloatArray
+    faces: IntArray
+    face_normals: FloatArray
+    vertex_normals: FloatArray
+
+    @classmethod
+    def of(cls, vertices: FloatArray, faces: IntArray) -> _Surface:
+        a, b, c = np.moveaxis(vertices[faces], 1, 0)
+        crossed = np.cross(b - a, c - a)
+        sums = np.zeros_like(vertices)
+        for corner in range(3):
+            for axis in range(3):
+                sums[:, axis] += np.bincount(faces[:, corner], crossed[:, axis], len(vertices))
+        return cls(vertices, faces, _normalised(crossed), _normalised(sums))
+
+
+class PlaneResiduals(ResidualTerm):
+    """Residuals of a mesh with respect to contours.
+
+    Parameters
+    ----------
+    regions : sequence of PlaneRegion
+        RAS mm.
+    weight : float
+        Of all points of one plane together, and of all its sections together.
+    robust_scale : float
+        Canonical distance of a section from the contours beyond which its squared distance levels off.
+    """
+
+    def __init__(self, regions: Sequence[PlaneRegion], *, weight: float, robust_scale: float) -> None:
+        self.regions, self.weight, self.robust_scale = regions, weight, robust_scale
+        self.total_weight = weight * sum(2 if region.complete else 1 for region in regions)
+
+    def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
+        """Residuals of a mesh with canonical vertices (V, 3), faces counter-clockwise seen from outside."""
+        surface = _Surface.of(vertices, faces)
+        parts = []
+        for region in self.regions:
+            parts.append(_from_contours(surface, region, pose, self.weight))
+            if region.complete:
+                parts.append(_from_sections(surface, region, pose, self.weight, self.robust_scale))
+        met, barycentric, values, weights, losses = zip(*parts, strict=True)
+        return Residuals(
+            np.concatenate(met),
+            np.concatenate(barycentric),
+            np.concatenate(values),
+            np.concatenate(weights),
+            float(sum(losses)),
+            surface.vertex_normals,
+        )
+
+
+_Part = tuple[IntArray, FloatArray, FloatArray, FloatArray, float]
+
+
+def _from_contours(surface: _Surface, region: PlaneRegion, pose: Pose, weight: float) -> _Part:
+    """From points of the contours to the closest places of the surface that face the same way."""
+    points, normals = pose.to_canonical(region.points), region.normals @ pose.rotation
+    corners = surface.vertices[surface.faces]
+    # The k-d tree sees centroids and normals; the exact closest points decide among its candidates.
+    tree = cKDTree(np.concatenate([corners.mean(axis=1), _NORMAL_WEIGHT * surface.face_normals], axis=1))
+    candidates = tree.query(np.concatenate([points, _NORMAL_WEIGHT * normals], axis=1), k=_CANDIDATES)[1]
+    flat = candidates.ravel()
+    repeated = np.repeat(points, _CANDIDATES, axis=0)
+    barycentric = closest_on_triangles(repeated, corners[flat])
+    positions = np.einsum("nk,nkd->nd", barycentric, corners[flat])
+    alignment = (surface.face_normals[flat] * np.repeat(normals, _CANDIDATES, axis=0)).sum(axis=1)
+    cost = ((positions - repeated) ** 2).sum(axis=1) - 2 * _NORMAL_WEIGHT**2 * alignment
+    rows = np.arange(len(points)) * _CANDIDATES + cost.reshape(-1, _CANDIDATES).argmin(axis=1)
+    met, places = flat[rows], barycentric[rows]
+    outwards = _normalised(np.einsum("nk,nkd->nd", places, surface.vertex_normals[surface.faces[met]]))
+    values = ((points - positions[rows]) * outwards).sum(axis=1)
+    weights = np.full(len(points), weight / len(points))
+    return met, places, values, weights, float(weights @ values**2)
+
+
+def _from_sections(surface: _Surface, region: PlaneRegion, pose: Pose, weight: float, robust_scale: float) -> _Part:
+    """From the middles of the segments in which faces meet the plane to the contours, along the surface's normals."""
+    origin, normal = pose.to_canonical(region.origin[None])[0], region.normal @ pose.rotation
+    met, ends = section_segments(surface.vertices, surface.faces, origin, normal)
+    segments = np.einsum("nek,nkd->ned", ends, surface.vertices[surface.faces[met]])
+    lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
+    distances = region.signed_distances(pose.to_patient(segments.mean(axis=1))) / pose.scale
+    facing = surface.face_normals[met]
+    # A step d along the face's normal moves the section by d over the part of the normal in the plane.
+    in_plane = np.linalg.norm(facing - (facing @ normal)[:, None] * normal, axis=1)
+    values = -distances * in_plane
+    share = 1 / (1 + (distances / robust_scale) ** 2) if np.isfinite(robust_scale) else np.ones(len(distances))
+    weights = weight * lengths / max(lengths.sum(), 1e-12)
+    return met, ends.mean(axis=1), values, weights * share**2, float(weights @ (share * values**2))
+
+
+def section_segments(
+    vertices: FloatArray, faces: IntArray, origin: FloatArray, normal: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """The segments in which faces meet a plane: indices of the faces (N,), and barycentric ends (N, 2, 3)."""
+    distances = ((vertices - origin) @ normal)[faces]
+    above = distances >= 0
+    count = above.sum(axis=1)
+    met = np.flatnonzero((count == 1) | (count == 2))
+    distances, above = distances[met], above[met]
+    # The plane crosses the two edges from the corner that lies alone on its side.
+    lone = np.where((count[met] == 1)[:, None], above, ~above).argmax(axis=1)
+    rows = np.arange(len(met))
+    ends = np.zeros((len(met), 2, 3))
+    for end in range(2):
+        other = (lone + 1 + end) % 3
+        fraction = distances[rows, lone] / (distances[rows, lone] - distances[rows, other])
+        ends[rows, end, other], ends[rows, end, lone] = fraction, 1 - fraction
+    return met, ends
+
+
+def _normalised(vectors: FloatArray) -> FloatArray:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

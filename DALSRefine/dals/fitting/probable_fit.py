@@ -1,0 +1,186 @@
+"""A fit by Gauss-Newton: from a first guess to a surface, from coarse templates to fine ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dals.errors import FitCancelledError, InputError
+from dals.fit_settings import FitSettings
+from dals.fitting.curve_correction import corrected
+from dals.fitting.first_guess import first_guess
+from dals.fitting.fold_removal import remove_folds
+from dals.fitting.gauss_newton import GaussNewton, Unknowns
+from dals.fitting.local_kernel import local_basis
+from dals.fitting.residuals import ResidualTerm
+from dals.fitting.result import FitStep, OnStep, Stage
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.model.fit_state import FitState
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior
+from dals.model.template import icosphere
+from dals.observations import Observation
+
+_TRIAL_LEVEL = 2
+_TRIAL_NOISE, _SHARED_NOISE, _LOCAL_NOISE, _FINE_NOISE = (0.1, 0.04), 0.03, (0.025, 0.02), 0.012
+"""Standard deviations of an observation, canonical: large ones first, so that far and near places agree on the pose."""
+_TRIAL_SHARE, _COARSE_SHARE = 0.6, 0.6
+_RESUMED_STEPS = 4
+
+
+class ProbableFit:
+    """Runs the stages of a fit and tells of them.
+
+    Parameters
+    ----------
+    prior : ShapePrior
+    observation : Observation
+    term : ResidualTerm
+        Of the observation.
+    settings : FitSettings
+    known : Pose, optional
+        The true pose.
+    on_step : callable, optional
+        As in `fit`.
+    """
+
+    def __init__(
+        self,
+        prior: ShapePrior,
+        observation: Observation,
+        term: ResidualTerm,
+        settings: FitSettings,
+        *,
+        known: Pose | None,
+        on_step: OnStep | None,
+    ) -> None:
+        self.prior, self.observation, self.term, self.settings = prior, observation, term, settings
+        self.known, self.on_step = known, on_step
+        self.done, self.total = 0, settings.total_steps
+
+    def run(self, start: FitState | None = None) -> tuple[TriangleMesh, FitState]:
+        """Fit, from the beginning or from the end of an earlier fit.
+
+        Returns
+        -------
+        TriangleMesh
+            RAS mm.
+        FitState
+
+        Raises
+        ------
+        FitCancelledError
+            If `on_step` returned False.
+        InputError
+            If `start` is of another prior.
+        """
+        solver = self._solver(start)
+        unknowns = self._from_start(solver) if start is None else self._resumed(solver, start)
+        pose, level = solver.pose(unknowns), self.settings.level
+        faces = icosphere(level).faces
+        mesh = TriangleMesh(pose.to_patient(solver.decode(unknowns, level)), faces)
+        mesh = remove_folds(mesh) if self.settings.removing_folds else mesh
+        vertices = corrected(pose.to_canonical(mesh.vertices), faces, self.term, pose)
+        return TriangleMesh(pose.to_patient(vertices), faces), self._state(unknowns, pose)
+
+    def _solver(self, start: FitState | None) -> GaussNewton:
+        if self.known is not None:
+            first = self.known
+        elif start is not None:
+            first = start.pose
+        else:
+            first = self._guess()
+        return GaussNewton(self.prior, self.term, self.settings, first=first, known=self.known is not None)
+
+    def _guess(self) -> Pose:
+        """A first pose. What was observed shows a part of the organ, so that it is not smaller than it usually is."""
+        mean = self.prior.mean_shape(icosphere(self._shared_level)).cpu().double().numpy()
+        guess = first_guess(self.observation, mean)
+        usual, deviation = self.prior.log_scale
+        lacking = usual - math.log(guess.scale)
+        if not 0 < lacking < 5 * deviation:
+            return guess
+        factor = math.exp(lacking)
+        # About the middle of the organ.
+        return Pose(guess.scale * factor, guess.translation + guess.scale * (1 - factor) * mean.mean(axis=0))
+
+    def _from_start(self, solver: GaussNewton) -> Unknowns:
+        settings = self.settings
+        first = solver.first
+        size = self.prior.latent_basis.shape[1]
+        unknowns = Unknowns(np.zeros(size), None, math.log(first.scale), np.asarray(first.translation), np.zeros(3))
+        trials = round(_TRIAL_SHARE * settings.shared_steps)
+        coarse = min(_TRIAL_LEVEL, self._shared_level)
+        unknowns = self._stage(solver, unknowns, "shared", np.geomspace(*_TRIAL_NOISE, trials), level=coarse)
+        rest = [_SHARED_NOISE] * (settings.shared_steps - trials)
+        unknowns = self._stage(solver, unknowns, "shared", rest, level=self._shared_level)
+        return self._local_stage(solver, unknowns, settings.total_steps - settings.shared_steps)
+
+    def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:
+        if start.shared.shape != tuple(self.prior.latent_mean.shape):
+            raise InputError(
+                "The earlier result was made with another prior; start afresh instead of going on from it."
+            )
+        shared = self._coordinates(start.shared - self.prior.latent_mean.cpu().numpy())
+        unknowns = Unknowns(shared, None, math.log(start.pose.scale), np.asarray(start.pose.translation), np.zeros(3))
+        if start.local is not None and not self.settings.single_latent:
+            basis = local_basis(start.level)
+            local, *_ = np.linalg.lstsq(basis, self._coordinates(start.local), rcond=1e-6)
+            unknowns = replace(unknowns, local=local)
+        steps = min(_RESUMED_STEPS, self.settings.total_steps)
+        self.total = steps
+        if self.settings.single_latent:
+            return self._stage(solver, unknowns, "shared", [_FINE_NOISE] * steps, level=self.settings.level)
+        return self._local_stage(solver, unknowns, steps)
+
+    def _local_stage(self, solver: GaussNewton, unknowns: Unknowns, steps: int) -> Unknowns:
+        coarse = round(_COARSE_SHARE * steps)
+        noises = np.geomspace(*_LOCAL_NOISE, coarse)
+        unknowns = self._stage(solver, unknowns, "local", noises, level=self._shared_level)
+        rest = [_FINE_NOISE] * (steps - coarse)
+        return self._stage(solver, unknowns, "local", rest, level=self.settings.level)
+
+    def _stage(
+        self, solver: GaussNewton, unknowns: Unknowns, stage: Stage, noises: ArrayLike, *, level: int
+    ) -> Unknowns:
+        standard_deviations = np.asarray(noises, dtype=np.float64)
+        if standard_deviations.size == 0:
+            return unknowns
+
+        def told(present: Unknowns, vertices: FloatArray, loss: float) -> None:
+            self.done += 1
+            if self.on_step is None:
+                return
+            pose, faces = solver.pose(present), icosphere(level).faces
+            step = FitStep(
+                stage,
+                self.done,
+                self.total,
+                lambda: math.sqrt(loss) * pose.scale,
+                lambda: TriangleMesh(pose.to_patient(vertices), faces),
+            )
+            if self.on_step(step) is False:
+                raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+
+        return solver.descend(unknowns, standard_deviations.tolist(), level=level, local=stage == "local", told=told)
+
+    def _state(self, unknowns: Unknowns, pose: Pose) -> FitState:
+        basis = self.prior.latent_basis.cpu().double().numpy()
+        shared = self.prior.latent_mean.cpu().double().numpy() + unknowns.shared @ basis.T
+        local = None
+        if unknowns.local is not None:
+            local = (local_basis(self.settings.level) @ unknowns.local @ basis.T).astype(np.float32)
+        return FitState(pose, shared.astype(np.float32), local, self.settings.level)
+
+    def _coordinates(self, offsets: NDArray[np.floating[Any]]) -> FloatArray:
+        """Coordinates (..., k) along the prior's directions of offsets (..., d) from the mean latent."""
+        basis = self.prior.latent_basis.cpu().double().numpy()
+        return np.asarray(offsets @ (basis / (basis**2).sum(axis=0)))
+
+    @property
+    def _shared_level(self) -> int:
+        return min(self.settings.shared_level, self.settings.level)
