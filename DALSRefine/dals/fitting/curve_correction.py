@@ -39,6 +39,8 @@ def corrected(vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: P
     for _ in range(_ROUNDS):
         residuals = term(vertices, faces, pose)
         near = np.abs(residuals.values) < _FAR
+        if not near.any():
+            break
         places = residuals.at_places(vertices, faces)[near]
         facing = residuals.at_places(residuals.vertex_normals, faces)[near]
         weights = residuals.weights[near]

@@ -23,6 +23,8 @@ from dals.model.pose import Pose
 _NORMAL_WEIGHT = 0.1
 """Canonical distance that a difference of 1 between two unit normals counts for when partners are chosen."""
 _CANDIDATES = 12
+_MOST_SEGMENTS = 600
+"""Of all planes together: a step solves a dense system as large as the number of residuals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,9 @@ class _Surface:
         return cls(vertices, faces, _normalised(crossed), _normalised(sums))
 
 
+_Part = tuple[IntArray, FloatArray, FloatArray, FloatArray, float]
+
+
 class PlaneResiduals(ResidualTerm):
     """Residuals of a mesh with respect to contours.
 
@@ -59,6 +64,7 @@ class PlaneResiduals(ResidualTerm):
     def __init__(self, regions: Sequence[PlaneRegion], *, weight: float, robust_scale: float) -> None:
         self.regions, self.weight, self.robust_scale = regions, weight, robust_scale
         self.total_weight = weight * sum(2 if region.complete else 1 for region in regions)
+        self._most_segments = max(12, _MOST_SEGMENTS // len(regions))
 
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3), faces counter-clockwise seen from outside."""
@@ -67,7 +73,7 @@ class PlaneResiduals(ResidualTerm):
         for region in self.regions:
             parts.append(_from_contours(surface, region, pose, self.weight))
             if region.complete:
-                parts.append(_from_sections(surface, region, pose, self.weight, self.robust_scale))
+                parts.append(self._from_sections(surface, region, pose))
         met, barycentric, values, weights, losses = zip(*parts, strict=True)
         return Residuals(
             np.concatenate(met),
@@ -78,8 +84,23 @@ class PlaneResiduals(ResidualTerm):
             surface.vertex_normals,
         )
 
-
-_Part = tuple[IntArray, FloatArray, FloatArray, FloatArray, float]
+    def _from_sections(self, surface: _Surface, region: PlaneRegion, pose: Pose) -> _Part:
+        """From the segments in which faces meet the plane to the contours, along the surface's normals."""
+        origin, normal = pose.to_canonical(region.origin[None])[0], region.normal @ pose.rotation
+        met, ends = section_segments(surface.vertices, surface.faces, origin, normal)
+        stride = -(-len(met) // self._most_segments) or 1
+        met, ends = met[::stride], ends[::stride]
+        segments = np.einsum("nek,nkd->ned", ends, surface.vertices[surface.faces[met]])
+        lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
+        distances = region.signed_distances(pose.to_patient(segments.mean(axis=1))) / pose.scale
+        facing = surface.face_normals[met]
+        # A step d along the face's normal moves the section by d over the part of the normal in the plane.
+        in_plane = np.linalg.norm(facing - (facing @ normal)[:, None] * normal, axis=1)
+        values = -distances * in_plane
+        # Geman and McClure: the squared distance levels off.
+        share = 1 / (1 + (distances / self.robust_scale) ** 2)
+        weights = self.weight * lengths / max(lengths.sum(), 1e-12)
+        return met, ends.mean(axis=1), values, weights * share**2, float(weights @ (share * values**2))
 
 
 def _from_contours(surface: _Surface, region: PlaneRegion, pose: Pose, weight: float) -> _Part:
@@ -101,22 +122,6 @@ def _from_contours(surface: _Surface, region: PlaneRegion, pose: Pose, weight: f
     values = ((points - positions[rows]) * outwards).sum(axis=1)
     weights = np.full(len(points), weight / len(points))
     return met, places, values, weights, float(weights @ values**2)
-
-
-def _from_sections(surface: _Surface, region: PlaneRegion, pose: Pose, weight: float, robust_scale: float) -> _Part:
-    """From the middles of the segments in which faces meet the plane to the contours, along the surface's normals."""
-    origin, normal = pose.to_canonical(region.origin[None])[0], region.normal @ pose.rotation
-    met, ends = section_segments(surface.vertices, surface.faces, origin, normal)
-    segments = np.einsum("nek,nkd->ned", ends, surface.vertices[surface.faces[met]])
-    lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
-    distances = region.signed_distances(pose.to_patient(segments.mean(axis=1))) / pose.scale
-    facing = surface.face_normals[met]
-    # A step d along the face's normal moves the section by d over the part of the normal in the plane.
-    in_plane = np.linalg.norm(facing - (facing @ normal)[:, None] * normal, axis=1)
-    values = -distances * in_plane
-    share = 1 / (1 + (distances / robust_scale) ** 2) if np.isfinite(robust_scale) else np.ones(len(distances))
-    weights = weight * lengths / max(lengths.sum(), 1e-12)
-    return met, ends.mean(axis=1), values, weights * share**2, float(weights @ (share * values**2))
 
 
 def section_segments(

@@ -129,8 +129,8 @@ class ProbableFit:
         unknowns = Unknowns(shared, None, math.log(start.pose.scale), np.asarray(start.pose.translation), np.zeros(3))
         if start.local is not None and not self.settings.single_latent:
             basis = local_basis(start.level)
-            local, *_ = np.linalg.lstsq(basis, self._coordinates(start.local), rcond=1e-6)
-            unknowns = replace(unknowns, local=local)
+            local = np.linalg.lstsq(basis, self._coordinates(start.local), rcond=1e-6)[0]
+            unknowns = replace(unknowns, local=np.asarray(local, dtype=np.float64))
         steps = min(_RESUMED_STEPS, self.settings.total_steps)
         self.total = steps
         if self.settings.single_latent:

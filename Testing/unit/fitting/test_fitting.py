@@ -36,6 +36,12 @@ def quick(task: str, **options: object) -> FitSettings:
     return kind_named(task).defaults.changed(**{**small, "points_per_plane": 200, **options})
 
 
+def by_adam(**options: object) -> FitSettings:
+    """Settings for contours with which Adam fits them."""
+    weights = {"lambda_reg": 1e-2, "lambda_dir": 5e-3, "lambda_prior": 2e-3, "lambda_scale": 1e-3}
+    return quick("contours", **{"method": "adam", "evidence_power": 1.5, **weights, **options})
+
+
 def decoded(prior: ShapePrior, latent: torch.Tensor, pose: Pose = POSE, level: int = 4) -> TriangleMesh:
     """The shape of a latent, RAS mm."""
     template = icosphere(level)
@@ -152,11 +158,8 @@ def test_the_same_seed_gives_the_same_bits(task: str, prior: ShapePrior, truth: 
     assert np.array_equal(first.state.shared, second.state.shared)
 
 
-@pytest.mark.parametrize("task", ["points", "contours"])
-def test_another_seed_gives_other_bits_and_almost_the_same_shape(
-    task: str, prior: ShapePrior, truth: TriangleMesh
-) -> None:
-    first, second = (fit(prior, observed(task, truth), settings=quick(task, seed=seed)) for seed in (0, 1))
+def test_another_seed_gives_other_bits_and_almost_the_same_shape(prior: ShapePrior, truth: TriangleMesh) -> None:
+    first, second = (fit(prior, observed("points", truth), settings=quick("points", seed=seed)) for seed in (0, 1))
     assert not np.array_equal(first.mesh.vertices, second.mesh.vertices)
     assert np.linalg.norm(first.mesh.vertices - second.mesh.vertices, axis=1).mean() < 4.0
 
@@ -242,7 +245,7 @@ def test_a_single_latent_has_no_local_stage(prior: ShapePrior, truth: TriangleMe
 
 def test_several_starts_are_counted_too(prior: ShapePrior, truth: TriangleMesh) -> None:
     told: list[FitStep] = []
-    settings = quick("contours", shared_steps=12, local_steps=3, initial_scales=(0.9, 1.0, 1.2), initial_shapes=2)
+    settings = by_adam(shared_steps=12, local_steps=3, initial_scales=(0.9, 1.0, 1.2), initial_shapes=2)
     result = fit(prior, contours_of(truth), settings=settings, on_step=told.append)
     assert len(told) == result.steps == told[-1].step == told[-1].total
     assert result.steps > settings.total_steps
@@ -250,7 +253,7 @@ def test_several_starts_are_counted_too(prior: ShapePrior, truth: TriangleMesh) 
 
 def test_several_starts_are_no_worse_than_one(prior: ShapePrior, truth: TriangleMesh) -> None:
     observation = contours_of(truth, offsets=(35.0, -25.0, 20.0))
-    settings = quick("contours", shared_steps=45)
+    settings = by_adam(shared_steps=45)
     one, several = (
         fit(prior, observation, settings=settings.changed(initial_scales=starts))
         for starts in ((0.6,), (0.6, 1.0, 1.3))

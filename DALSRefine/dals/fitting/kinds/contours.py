@@ -23,7 +23,8 @@ from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
 
 REFERENCE_PLANES = 3
 """Number of independent planes for which the default weights were chosen."""
-_SPACING_MM = 4.0
+_SPACING_MM, _MOST_POINTS = 4.0, 600
+"""Between points of contours, and how many of all contours together."""
 _INDEPENDENT = 30.0
 """How many independent observations the points of one plane are together; neighbours err alike."""
 _ALIKE = 0.1  # correlation length of parallel planes, in organ radii; at this distance two planes count as 1.25
@@ -101,7 +102,9 @@ def _(observation: PlanarContours, pose: Pose, settings: FitSettings, device: to
 
 @residual_term.register
 def _(observation: PlanarContours, settings: FitSettings) -> PlaneResiduals:
-    regions = [PlaneRegion.of_contours(group, spacing_mm=_SPACING_MM) for group in observation.by_plane]
+    length = sum(contour.length for contour in observation.contours)
+    spacing = max(_SPACING_MM, length / _MOST_POINTS)
+    regions = [PlaneRegion.of_contours(group, spacing_mm=spacing) for group in observation.by_plane]
     weight = _INDEPENDENT * independent_planes(observation) / len(regions)
     return PlaneResiduals(regions, weight=weight, robust_scale=settings.robust_scale)
 

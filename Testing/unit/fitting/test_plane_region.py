@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dals.fitting.plane_region import PlaneRegion
+from dals.geometry.mesh import FloatArray
+from dals.observations import Contour
+
+CENTRE = np.array([10.0, -5.0, 30.0])
+
+
+def circle(radius: float, *, reverse: bool = False, shift: float = 0.0) -> Contour:
+    """A circle in an oblique plane through CENTRE."""
+    angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)[:: -1 if reverse else 1]
+    first, second = axes()
+    flat = radius * np.cos(angles)[:, None] * first + radius * np.sin(angles)[:, None] * second
+    return Contour(CENTRE + shift * first + flat)
+
+
+def axes() -> tuple[FloatArray, FloatArray]:
+    first = np.array([0.6, 0.0, 0.8])
+    return first, np.cross(np.array([0.0, 1.0, 0.0]), first)
+
+
+def at(distance: float, shift: float = 0.0) -> FloatArray:
+    return (CENTRE + (shift + distance) * axes()[0])[None]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_distances_are_negative_inside_and_normals_point_outwards(reverse: bool) -> None:
+    region = PlaneRegion.of_contours([circle(40, reverse=reverse)], spacing_mm=4)
+    assert region.signed_distances(at(0.0))[0] == pytest.approx(-40, abs=0.05)
+    assert region.signed_distances(at(25.0))[0] == pytest.approx(-15, abs=0.05)
+    assert region.signed_distances(at(70.0))[0] == pytest.approx(30, abs=0.05)
+    rays = (region.points - CENTRE) / np.linalg.norm(region.points - CENTRE, axis=1, keepdims=True)
+    assert ((region.normals * rays).sum(axis=1) > 0.99).all()
+    assert np.allclose(np.linalg.norm(region.normals, axis=1), 1)
+
+
+def test_a_contour_within_another_is_a_hole() -> None:
+    region = PlaneRegion.of_contours([circle(40), circle(15)], spacing_mm=4)
+    assert region.signed_distances(at(0.0))[0] > 0
+    assert region.signed_distances(at(20.0))[0] == pytest.approx(-5, abs=0.05)
+    inner = np.linalg.norm(region.points - CENTRE, axis=1) < 20
+    rays = (region.points - CENTRE) / np.linalg.norm(region.points - CENTRE, axis=1, keepdims=True)
+    assert ((region.normals * rays).sum(axis=1)[inner] < -0.99).all()
+
+
+def test_two_parts_on_one_plane_are_one_region() -> None:
+    region = PlaneRegion.of_contours([circle(20), circle(10, shift=60)], spacing_mm=4)
+    assert region.signed_distances(at(0.0, shift=60))[0] == pytest.approx(-10, abs=0.05)
+    assert region.signed_distances(at(35.0))[0] == pytest.approx(15, abs=0.05)
+
+
+def test_distances_are_those_from_the_segments_and_not_from_samples() -> None:
+    square = np.array([[-30.0, -30, 0], [30, -30, 0], [30, 30, 0], [-30, 30, 0]])
+    region = PlaneRegion.of_contours([Contour(square)], spacing_mm=4)
+    points = np.random.default_rng(0).uniform(-50, 50, (300, 3)) * [1, 1, 0]
+    beyond = np.abs(points[:, :2]) - 30
+    expected = np.where((beyond < 0).all(axis=1), beyond.max(axis=1), np.linalg.norm(np.maximum(beyond, 0), axis=1))
+    assert np.allclose(region.signed_distances(points), expected, atol=0.4)  # samples cut corners
+    away = np.abs(np.abs(points[:, :2]) - 30).max(axis=1) > 8
+    sideways = away & ((beyond < 0).sum(axis=1) == 1)
+    assert np.allclose(region.signed_distances(points)[sideways], expected[sideways], atol=1e-9)
+
+
+def test_points_are_about_as_far_apart_as_asked() -> None:
+    region = PlaneRegion.of_contours([circle(40)], spacing_mm=5)
+    steps = np.linalg.norm(region.points - np.roll(region.points, 1, axis=0), axis=1)
+    assert np.allclose(steps, 5, atol=0.1)
