@@ -161,7 +161,8 @@ def test_painted_slices_become_a_liver(liver: LiverCase, tmp_path: Path, capsys:
     out, mask = tmp_path / "liver.vtp", tmp_path / "mask.nrrd"
     arguments = ["refine", "-o", out, "--sparse-segmentation", liver.sparse, "--output-segmentation", mask]
     assert main([*map(str, arguments), "--level", "3", "--device", "cpu", "--quiet"]) == 0
-    assert capsys.readouterr().err == ""
+    said = capsys.readouterr().err.splitlines()  # the surface may cross a painted slice once more, which is then said
+    assert all(line.startswith("dals: warning: On the plane of the contour 'sparse.nii.gz, slice ") for line in said)
     assert distance(read_mesh(out), liver) < 8.0
     assert read_label_map(mask).array.shape == read_label_map(liver.sparse).array.shape
 
