@@ -260,7 +260,7 @@ def test_a_real_liver_from_curves_on_oblique_planes_off_the_centre(scene, sessio
         changes={"level": 3},
     )
     figures = compare(surface(session.model), truth, samples=30_000, self_intersections=False)
-    assert figures.mean_distance < 6.0
+    assert figures.mean_distance < 8.0
     assert {row["name"] for row in session.result.report["residuals_mm"]} == set(refine_cases.AXES)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import slicer
 
-from DALSRefineLib.panel.fit_options import LATENTS, PER_VERTEX, FitOptions, default_options
+from DALSRefineLib.panel.fit_options import FORMER_DEFAULTS, LATENTS, PER_VERTEX, FitOptions, default_options
 
 
 class AdvancedSection:
@@ -18,21 +18,31 @@ class AdvancedSection:
     ----------
     ui
         Widgets `latentsComboBox` and `lambdaDirSpinBox`.
-
-    Attributes
-    ----------
-    parameters : Parameters or None
-        The parameter node that is shown.
     """
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self.parameters: Any = None
+        self._parameters: Any = None
+        self._source = ""
         self._updating = False
         ui.latentsComboBox.connect("currentIndexChanged(int)", self._on_latents)
 
+    @property
+    def parameters(self) -> Any:
+        """The parameter node that is shown, or None."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, parameters: Any) -> None:
+        self._parameters, self._source = parameters, "" if parameters is None else parameters.source
+        if parameters is not None and self.options == FORMER_DEFAULTS:
+            self.options = default_options(self._source)
+
     def update(self) -> None:
-        """Bring the section up to date with the parameter node."""
+        """Bring the section up to date with the parameter node, whose source a script may have changed."""
+        if self._parameters.source != self._source:
+            before, self._source = self._source, self._parameters.source
+            self.follow_source(before, self._source)
         self._updating = True
         self._ui.latentsComboBox.currentIndex = LATENTS.index(self.parameters.latents)
         self._updating = False

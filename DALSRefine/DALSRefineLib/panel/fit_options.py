@@ -44,6 +44,10 @@ class FitOptions:
     seed: int
 
 
+FORMER_DEFAULTS = FitOptions(iterations=145, lambda_reg=1e-2, lambda_dir=5e-3, latents=PER_VERTEX, level=4, seed=0)
+"""Those of contours while Adam fitted them: scenes that were saved then hold them."""
+
+
 def default_options(source: str) -> FitOptions:
     """The defaults for contours, a segmentation or points."""
     settings = kind_named(source).defaults
