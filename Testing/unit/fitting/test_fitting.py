@@ -10,7 +10,7 @@ import pytest
 import torch
 from known_shapes import marked_points
 
-from dals.errors import FitCancelledError
+from dals.errors import FitCancelledError, InputError
 from dals.evaluation.metrics import compare
 from dals.fitting import FitResult, FitSettings, FitState, FitStep, fit
 from dals.fitting.evidence import weighed
@@ -485,7 +485,7 @@ def test_changed_keeps_what_is_none_and_refuses_what_is_unknown() -> None:
     assert (changed.seed, changed.level, changed.rotating) == (3, 2, False)
     assert settings.seed == 0  # the original stays
     assert settings.changed(seed=0) == settings  # 0 is no None
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError, match="no setting 'colour'"):
         settings.changed(colour="red")
 
 
