@@ -457,16 +457,19 @@ def test_without_torch_the_sentence_names_the_remedy_and_the_process_lives(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no way to look for a process without ending it")
-def test_closing_ends_the_process_during_a_fit(new_listener: Callable[..., Listener], endless: Request) -> None:
+def test_closing_ends_the_process_during_a_fit(
+    new_listener: Callable[..., Listener], endless: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where no other process makes folders
     listener = new_listener()
     listener.runner.start(endless)
     listener.until(FitProgress)
     process = listener.runner.process_id
     assert process is not None
-    before = set(Path(tempfile.gettempdir()).glob("dals-*"))
+    assert len(list(tmp_path.glob("dals-*"))) == 1
     listener.runner.close()
     assert has_gone(process)
-    assert len(before - set(Path(tempfile.gettempdir()).glob("dals-*"))) == 1, "its folder has gone"
+    assert list(tmp_path.glob("dals-*")) == [], "its folder has gone"
     assert not listener.runner.running
     assert listener.silence() == []
     with pytest.raises(RuntimeError, match="closed"):
