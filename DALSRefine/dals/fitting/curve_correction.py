@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from dals.fitting.residuals import ResidualTerm
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.model.pose import Pose
+from dals.ops.dense import product, solve_positive
 
 _ROUNDS = 3
 _SPREAD, _LENGTH, _NOISE = 0.03, 0.06, 0.01
@@ -43,17 +43,17 @@ def corrected(vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: P
             break
         places = residuals.at_places(vertices, faces)[near]
         facing = residuals.at_places(residuals.vertex_normals, faces)[near]
-        weights = residuals.weights[near]
-        covariance = _likeness(places, places) * (facing @ facing.T)
+        weights = (residuals.weights * (1 - (residuals.values / _FAR) ** 2) ** 2)[near]
+        covariance = _likeness(places, places) * product(facing, facing.T)
         # Weights of 1 on average: each place then has the noise of one observation.
         relative = np.maximum(weights / max(weights.mean(), 1e-12), 1e-4)
         covariance[np.diag_indices(len(covariance))] += _NOISE**2 / relative
-        factors = cho_solve(cho_factor(covariance, lower=True), residuals.values[near])
-        vertices = vertices + _likeness(vertices, places) @ (factors[:, None] * facing)
+        factors = solve_positive(covariance, residuals.values[near])
+        vertices = vertices + product(_likeness(vertices, places), factors[:, None] * facing)
     return vertices
 
 
 def _likeness(a: FloatArray, b: FloatArray) -> FloatArray:
     """Covariance (N, M) of each component of the displacement at points (N, 3) and (M, 3)."""
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * product(a, b.T)
     return np.asarray(_SPREAD**2 * np.exp(-np.maximum(squared, 0.0) / (2 * _LENGTH**2)))

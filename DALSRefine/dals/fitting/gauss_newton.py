@@ -13,25 +13,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.transform import Rotation
-from torch import Tensor
 
 from dals.fit_settings import FitSettings
 from dals.fitting.local_kernel import local_basis
+from dals.fitting.precise_decoder import PreciseDecoder
 from dals.fitting.residuals import Residuals, ResidualTerm
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
+from dals.ops.dense import product, solve_positive
 
 _SHIFT, _TURN = 0.3, 0.2
 """Standard deviations of the translation (canonical) and the rotation (radians) about the first guess."""
 _FREE = 1e-2
 """Least weight of a term of the prior: a variance of 100."""
 _STRANGE_SIZE = 5.0  # standard deviations
-_HALVINGS = 5
+_SHORTEST = 0.1
 _LARGEST_STEP = 0.5  # canonical
 
 
@@ -74,7 +73,7 @@ class Unknowns:
 
     def field(self, level: int) -> FloatArray:
         """Latents of the vertices of a template, (V, k), or (1, k) where all are alike."""
-        return self.shared[None] if self.local is None else self.shared + local_basis(level) @ self.local
+        return self.shared[None] if self.local is None else self.shared + product(local_basis(level), self.local)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +91,8 @@ class GaussNewton:
     Parameters
     ----------
     prior : ShapePrior
+    decoder : PreciseDecoder
+        The prior's.
     term : ResidualTerm
     settings : FitSettings
         lambda_prior, lambda_dir and lambda_scale are weights of squared standard deviations here.
@@ -101,10 +102,16 @@ class GaussNewton:
     """
 
     def __init__(
-        self, prior: ShapePrior, term: ResidualTerm, settings: FitSettings, *, first: Pose, known: bool
+        self,
+        prior: ShapePrior,
+        decoder: PreciseDecoder,
+        term: ResidualTerm,
+        settings: FitSettings,
+        *,
+        first: Pose,
+        known: bool,
     ) -> None:
-        self.prior, self.term, self.settings, self.first, self.known = prior, term, settings, first, known
-        self._basis = prior.latent_basis
+        self.decoder, self.term, self.settings, self.first, self.known = decoder, term, settings, first, known
         mean, self._size_deviation = prior.log_scale
         guess = math.log(first.scale)
         strange = abs(guess - mean) > _STRANGE_SIZE * self._size_deviation  # another organ or unit
@@ -117,19 +124,17 @@ class GaussNewton:
         turned = self.first.rotation @ Rotation.from_rotvec(unknowns.turn).as_matrix()
         return Pose(math.exp(unknowns.log_scale), unknowns.translation, turned)
 
-    @torch.no_grad()
     def decode(self, unknowns: Unknowns, level: int) -> FloatArray:
         """Canonical vertices (V, 3) on a template."""
-        latents = self._latents(unknowns.field(level))
-        decoded: Tensor = self.prior.decoder(latents, self.prior.sphere(icosphere(level)))
-        return decoded.cpu().double().numpy()
+        return self.decoder.vertices(unknowns.field(level), level)
 
     def energy(self, unknowns: Unknowns, residuals: Residuals, noise: float) -> float:
         """Twice the negative logarithm of the posterior density, but for a constant."""
+        return residuals.loss / noise**2 + self._prior_energy(unknowns)
+
+    def _prior_energy(self, unknowns: Unknowns) -> float:
         settings = self.settings
-        energy = residuals.loss / noise**2 + max(settings.lambda_prior, _FREE) * float(
-            unknowns.shared @ unknowns.shared
-        )
+        energy = max(settings.lambda_prior, _FREE) * float(unknowns.shared @ unknowns.shared)
         if unknowns.local is not None:
             energy += max(settings.lambda_dir, _FREE) * float((unknowns.local**2).sum())
         return energy if self.known else energy + float((self._pose_deviations(unknowns) ** 2).sum())
@@ -145,45 +150,43 @@ class GaussNewton:
     ) -> Unknowns:
         """Take a step at each of the given standard deviations of an observation (canonical).
 
-        A step is halved until the energy falls. `told` hears of the unknowns, the vertices and the loss after each.
+        `told` hears of the unknowns, the vertices and the loss after each.
         """
-        faces = icosphere(level).faces
         here = self._evaluate(unknowns, level)
-        failed = math.nan
         for noise in noises:
-            if noise != failed:
-                found = self._search(here, noise, level, faces, local=local)
-                here, failed = (here, noise) if found is None else (found, math.nan)
+            here = self._step(here, noise, level, local=local)
             told(here.unknowns, here.vertices, here.residuals.loss / self.term.total_weight)
         return here.unknowns
 
-    def _search(self, here: _Point, noise: float, level: int, faces: IntArray, *, local: bool) -> _Point | None:
-        """The first of ever shorter steps that lowers the energy; None if none does."""
-        energy = self.energy(here.unknowns, here.residuals, noise)
-        target = self._solve(here, noise, level, faces, local=local)
+    def _step(self, here: _Point, noise: float, level: int, *, local: bool) -> _Point:
+        """Go to the least energy of a parabola through the energy here, its slope, and the energy at a full step.
+
+        How far is a continuous function of the energies: a step that is taken or not, depending on a hair's breadth,
+        would lead to different surfaces on different processors.
+        """
+        target, gain = self._solve(here, noise, level, icosphere(level).faces, local=local)
         pose = self.pose(here.unknowns)
-        before = pose.to_patient(here.vertices)
-        for halving in range(_HALVINGS):
-            tried = self._evaluate(here.unknowns.towards(target, 0.5**halving), level)
-            moved = self.pose(tried.unknowns).to_patient(tried.vertices) - before
-            if np.linalg.norm(moved, axis=1).max() > _LARGEST_STEP * pose.scale:
-                continue
-            if self.energy(tried.unknowns, tried.residuals, noise) <= energy:
-                return tried
-        return None
+        full = self._evaluate(here.unknowns.towards(target, 1.0), level)
+        before, after = pose.to_patient(here.vertices), self.pose(full.unknowns).to_patient(full.vertices)
+        moved = float(np.linalg.norm(after - before, axis=1).max()) / pose.scale
+        rise = self.energy(full.unknowns, full.residuals, noise) - self.energy(here.unknowns, here.residuals, noise)
+        curvature = rise + 2 * gain
+        fraction = gain / curvature if curvature > gain else 1.0
+        fraction = max(_SHORTEST, min(fraction, _LARGEST_STEP / max(moved, 1e-12)))
+        return full if fraction >= 1 else self._evaluate(here.unknowns.towards(target, fraction), level)
 
     def _evaluate(self, unknowns: Unknowns, level: int) -> _Point:
         vertices = self.decode(unknowns, level)
         return _Point(unknowns, vertices, self.term(vertices, icosphere(level).faces, self.pose(unknowns)))
 
-    def _solve(self, here: _Point, noise: float, level: int, faces: IntArray, *, local: bool) -> Unknowns:
-        """The most probable unknowns of the linearised problem."""
+    def _solve(self, here: _Point, noise: float, level: int, faces: IntArray, *, local: bool) -> tuple[Unknowns, float]:
+        """The most probable unknowns of the linearised problem, and by how much its energy is lower there."""
         settings, unknowns, residuals = self.settings, here.unknowns, here.residuals
         used, index = np.unique(faces[residuals.faces], return_inverse=True)
         index = index.reshape(-1, 3)
         field = unknowns.field(level)
         latents = field[used] if len(field) > 1 else np.repeat(field, len(used), axis=0)
-        derivatives = self._derivatives(latents, level, used, residuals.vertex_normals[used])
+        derivatives = self.decoder.derivatives(latents, level, used, residuals.vertex_normals[used])
         places = residuals.barycentric
 
         def interpolated(values: FloatArray) -> FloatArray:
@@ -198,31 +201,24 @@ class GaussNewton:
             interpolated(local_basis(level)[used] / math.sqrt(max(settings.lambda_dir, _FREE))) if local else None
         )
         if functions is not None:
-            likeness += functions @ functions.T
-        covariance = (slopes @ slopes.T) * likeness
+            likeness += product(functions, functions.T)
+        covariance = product(slopes, slopes.T) * likeness
         pose_slopes = None if self.known else self._pose_slopes(here, faces)
         if pose_slopes is not None:
             wanted = wanted + pose_slopes @ self._pose_deviations(unknowns)
-            covariance += pose_slopes @ pose_slopes.T
-        covariance[np.diag_indices(len(wanted))] += noise**2 / np.maximum(residuals.weights, 1e-9)
-        factors = cho_solve(cho_factor(covariance, lower=True, overwrite_a=True), wanted)
-        found = replace(unknowns, shared=shared_variance * (factors @ slopes))
+            covariance += product(pose_slopes, pose_slopes.T)
+        variances = noise**2 / np.maximum(residuals.weights, 1e-9)
+        covariance[np.diag_indices(len(wanted))] += variances
+        factors = solve_positive(covariance, wanted)
+        found = replace(unknowns, shared=shared_variance * product(factors[None], slopes)[0])
         if functions is not None:
-            weighted = functions.T @ (factors[:, None] * slopes)
+            weighted = product(functions.T, factors[:, None] * slopes)
             found = replace(found, local=weighted / math.sqrt(max(settings.lambda_dir, _FREE)))
-        return found if pose_slopes is None else self._with_pose(found, pose_slopes.T @ factors)
-
-    def _derivatives(self, latents: FloatArray, level: int, used: IntArray, normals: FloatArray) -> FloatArray:
-        """Derivatives (U, k) of vertices' positions along their normals with respect to their latents (U, k)."""
-        coordinates = self._latents(latents).requires_grad_(True)
-        decoded = self.prior.decoder(coordinates, self.prior.sphere(icosphere(level))[torch.as_tensor(used)])
-        weights = torch.as_tensor(normals, dtype=decoded.dtype, device=decoded.device)
-        (gradient,) = torch.autograd.grad((decoded * weights).sum(), coordinates)
-        return np.asarray((gradient @ self._basis).cpu().double().numpy())
-
-    def _latents(self, field: FloatArray) -> Tensor:
-        coordinates = torch.as_tensor(field, dtype=self._basis.dtype, device=self._basis.device)
-        return self.prior.latent_mean + coordinates @ self._basis.T
+        if pose_slopes is not None:
+            found = self._with_pose(found, pose_slopes.T @ factors)
+        # The linearised residuals that are left are the variances times the factors.
+        present = float((residuals.values**2 / variances).sum()) + self._prior_energy(unknowns)
+        return found, present - float((variances * factors**2).sum()) - self._prior_energy(found)
 
     def _pose_deviations(self, unknowns: Unknowns) -> FloatArray:
         """Size, translation and rotation (7,) in standard deviations."""

@@ -30,9 +30,7 @@ def local_basis(level: int) -> FloatArray:
         anchors, vertices = icosphere(anchor_level).vertices, icosphere(level).vertices
         factor = np.linalg.cholesky(_covariance(anchors, anchors, length) + _JITTER * np.eye(len(anchors)))
         parts.append(math.sqrt(variance) * np.linalg.solve(factor, _covariance(anchors, vertices, length)).T)
-    basis = np.concatenate(parts, axis=1)
-    basis.setflags(write=False)
-    return np.asarray(basis)
+    return np.concatenate(parts, axis=1)
 
 
 def _covariance(a: FloatArray, b: FloatArray, length: float) -> FloatArray:

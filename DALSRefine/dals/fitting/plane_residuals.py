@@ -23,8 +23,8 @@ from dals.model.pose import Pose
 _NORMAL_WEIGHT = 0.1
 """Canonical distance that a difference of 1 between two unit normals counts for when partners are chosen."""
 _CANDIDATES = 12
-_MOST_SEGMENTS = 600
-"""Of all planes together: a step solves a dense system as large as the number of residuals."""
+_MOST_SEGMENTS = 1_500
+"""Of all planes together, about: a step solves a dense system as large as the number of residuals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,6 @@ class PlaneResiduals(ResidualTerm):
     def __init__(self, regions: Sequence[PlaneRegion], *, weight: float, robust_scale: float) -> None:
         self.regions, self.weight, self.robust_scale = regions, weight, robust_scale
         self.total_weight = weight * sum(2 if region.complete else 1 for region in regions)
-        self._most_segments = max(12, _MOST_SEGMENTS // len(regions))
 
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3), faces counter-clockwise seen from outside."""
@@ -87,9 +86,11 @@ class PlaneResiduals(ResidualTerm):
     def _from_sections(self, surface: _Surface, region: PlaneRegion, pose: Pose) -> _Part:
         """From the segments in which faces meet the plane to the contours, along the surface's normals."""
         origin, normal = pose.to_canonical(region.origin[None])[0], region.normal @ pose.rotation
-        met, ends = section_segments(surface.vertices, surface.faces, origin, normal)
-        stride = -(-len(met) // self._most_segments) or 1
-        met, ends = met[::stride], ends[::stride]
+        # A closed surface of F faces meets a plane in about 3 sqrt(F) of them. Which of them count does not depend on
+        # where the plane lies: a surface that moves a little keeps its residuals.
+        stride = 1 + int(3 * len(self.regions) * len(surface.faces) ** 0.5) // _MOST_SEGMENTS
+        met, ends = section_segments(surface.vertices, surface.faces[::stride], origin, normal)
+        met = met * stride
         segments = np.einsum("nek,nkd->ned", ends, surface.vertices[surface.faces[met]])
         lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
         distances = region.signed_distances(pose.to_patient(segments.mean(axis=1))) / pose.scale
@@ -114,12 +115,12 @@ def _from_contours(surface: _Surface, region: PlaneRegion, pose: Pose, weight: f
     repeated = np.repeat(points, _CANDIDATES, axis=0)
     barycentric = closest_on_triangles(repeated, corners[flat])
     positions = np.einsum("nk,nkd->nd", barycentric, corners[flat])
-    alignment = (surface.face_normals[flat] * np.repeat(normals, _CANDIDATES, axis=0)).sum(axis=1)
+    facing = _normalised(np.einsum("nk,nkd->nd", barycentric, surface.vertex_normals[surface.faces[flat]]))
+    alignment = (facing * np.repeat(normals, _CANDIDATES, axis=0)).sum(axis=1)
     cost = ((positions - repeated) ** 2).sum(axis=1) - 2 * _NORMAL_WEIGHT**2 * alignment
     rows = np.arange(len(points)) * _CANDIDATES + cost.reshape(-1, _CANDIDATES).argmin(axis=1)
     met, places = flat[rows], barycentric[rows]
-    outwards = _normalised(np.einsum("nk,nkd->nd", places, surface.vertex_normals[surface.faces[met]]))
-    values = ((points - positions[rows]) * outwards).sum(axis=1)
+    values = ((points - positions[rows]) * facing[rows]).sum(axis=1)
     weights = np.full(len(points), weight / len(points))
     return met, places, values, weights, float(weights @ values**2)
 

@@ -16,6 +16,7 @@ from dals.fitting.first_guess import first_guess
 from dals.fitting.fold_removal import remove_folds
 from dals.fitting.gauss_newton import GaussNewton, Unknowns
 from dals.fitting.local_kernel import local_basis
+from dals.fitting.precise_decoder import PreciseDecoder
 from dals.fitting.residuals import ResidualTerm
 from dals.fitting.result import FitStep, OnStep, Stage
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -60,6 +61,7 @@ class ProbableFit:
     ) -> None:
         self.prior, self.observation, self.term, self.settings = prior, observation, term, settings
         self.known, self.on_step = known, on_step
+        self.decoder = PreciseDecoder(prior)
         self.done, self.total = 0, settings.total_steps
 
     def run(self, start: FitState | None = None) -> tuple[TriangleMesh, FitState]:
@@ -94,11 +96,12 @@ class ProbableFit:
             first = start.pose
         else:
             first = self._guess()
-        return GaussNewton(self.prior, self.term, self.settings, first=first, known=self.known is not None)
+        known = self.known is not None
+        return GaussNewton(self.prior, self.decoder, self.term, self.settings, first=first, known=known)
 
     def _guess(self) -> Pose:
         """A first pose. What was observed shows a part of the organ, so that it is not smaller than it usually is."""
-        mean = self.prior.mean_shape(icosphere(self._shared_level)).cpu().double().numpy()
+        mean = self.decoder.vertices(np.zeros((1, self.decoder.size)), self._shared_level)
         guess = first_guess(self.observation, mean)
         usual, deviation = self.prior.log_scale
         lacking = usual - math.log(guess.scale)
@@ -111,8 +114,9 @@ class ProbableFit:
     def _from_start(self, solver: GaussNewton) -> Unknowns:
         settings = self.settings
         first = solver.first
-        size = self.prior.latent_basis.shape[1]
-        unknowns = Unknowns(np.zeros(size), None, math.log(first.scale), np.asarray(first.translation), np.zeros(3))
+        unknowns = Unknowns(
+            np.zeros(self.decoder.size), None, math.log(first.scale), np.asarray(first.translation), np.zeros(3)
+        )
         trials = round(_TRIAL_SHARE * settings.shared_steps)
         coarse = min(_TRIAL_LEVEL, self._shared_level)
         unknowns = self._stage(solver, unknowns, "shared", np.geomspace(*_TRIAL_NOISE, trials), level=coarse)

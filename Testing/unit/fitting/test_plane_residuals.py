@@ -113,4 +113,4 @@ def test_many_planes_make_a_bounded_number_of_residuals() -> None:
     contours = [circle(np.sqrt(100**2 - z**2), 2, POSE.translation + np.array([0, 0, z])) for z in heights]
     residuals: Residuals = term(*contours)(BALL.vertices, BALL.faces, POSE)
     sections = len(residuals.values) - sum(len(region.points) for region in term(*contours).regions)
-    assert sections <= 700
+    assert 300 < sections <= 1_500
