@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from dals.errors import DatasetError
 from dals.io.atomic import atomic_path, remove_leftovers
+from dals.training.averaging import RunningMean
 
-_FORMAT = "dalsrefine-checkpoint-1"
+_FORMAT = "dalsrefine-checkpoint-2"
 
 
 @dataclass
@@ -48,14 +49,16 @@ def save_checkpoint(
     decoder: nn.Module,
     latents: nn.Parameter,
     optimiser: torch.optim.Adam,
+    mean: RunningMean,
     progress: TrainingProgress,
     key: str,
 ) -> None:
-    """Write weights, latents, the state of Adam and the progress; `key` identifies data and settings."""
+    """Write weights, latents, their mean, the state of Adam and the progress; `key` identifies data and settings."""
     tensors = {f"decoder.{k}": v for k, v in decoder.state_dict().items()} | {"latents": latents.data}
     for index, parameter in enumerate(_parameters(optimiser)):
         for name, value in optimiser.state.get(parameter, {}).items():
             tensors[f"adam.{index}.{name}"] = torch.as_tensor(value)
+    tensors |= {f"mean.{index}": value for index, value in enumerate(mean.values)}
     contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     metadata = {"format": _FORMAT, "key": key, "progress": json.dumps(progress.__dict__)}
     remove_leftovers(path)
@@ -65,7 +68,13 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, *, decoder: nn.Module, latents: nn.Parameter, optimiser: torch.optim.Adam, key: str
+    path: Path,
+    *,
+    decoder: nn.Module,
+    latents: nn.Parameter,
+    optimiser: torch.optim.Adam,
+    mean: RunningMean,
+    key: str,
 ) -> TrainingProgress:
     """Restore what `save_checkpoint` wrote.
 
@@ -87,6 +96,7 @@ def load_checkpoint(
         )
     decoder.load_state_dict({k.removeprefix("decoder."): v for k, v in tensors.items() if k.startswith("decoder.")})
     latents.data.copy_(tensors["latents"])
+    mean.restore([tensors[f"mean.{index}"] for index in range(len(mean.values))])
     for index, parameter in enumerate(_parameters(optimiser)):
         state = {k.rsplit(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"adam.{index}.")}
         if state:

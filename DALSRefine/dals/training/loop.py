@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,46 +19,15 @@ from dals.geometry.mesh import TriangleMesh
 from dals.model.decoder import Decoder
 from dals.model.pose_correction import random_rotations
 from dals.model.template import icosphere
-from dals.ops.losses import chamfer, latent_norm, quality_loss
-from dals.ops.sampling import sample_surface
+from dals.training.averaging import RunningMean
 from dals.training.checkpoint import TrainingProgress, load_checkpoint, save_checkpoint
+from dals.training.energy import TERMS, batch_energy
 from dals.training.logs import TrainingLog
+from dals.training.reports import EpochStatus, TrainingReport
 from dals.training.settings import TrainingSettings
 from dals.training.shapes import ShapeBank, descriptor_latents
 
 _CHECKPOINT_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """The result of a training run, finished or interrupted.
-
-    Attributes
-    ----------
-    decoder : Decoder
-    latents : (N, d) float32
-        Latents of the training shapes, not of their warps.
-    progress : TrainingProgress
-    finished : bool
-        False if the time limit ended the run.
-    """
-
-    decoder: Decoder
-    latents: Tensor
-    progress: TrainingProgress
-    finished: bool
-
-
-@dataclass(frozen=True)
-class EpochStatus:
-    """Progress after an epoch: mean losses over the epoch, and the completed fraction of the run."""
-
-    epoch: int
-    step: int
-    loss: float
-    chamfer: float
-    seconds: float
-    fraction: float
 
 
 def train(
@@ -127,7 +96,8 @@ class _Trainer:
         template = icosphere(settings.template_level)
         self.sphere = torch.as_tensor(template.vertices, dtype=torch.float32, device=device) * settings.template_radius
         self.faces = torch.as_tensor(template.faces, device=device)
-        self.decoder = Decoder(settings.decoder).to(device)
+        self.least_volume = 0.5 * min(abs(mesh.volume) for mesh in meshes)
+        self.decoder = _starting_decoder(settings).to(device)
         self.latents = nn.Parameter(self._starting_latents())
         self.optimiser = torch.optim.Adam(
             [{"params": list(self.decoder.parameters())}, {"params": [self.latents]}],
@@ -136,6 +106,7 @@ class _Trainer:
         )
         self.steps_per_epoch = max(1, len(self.bank) // settings.batch_size)
         self.progress = TrainingProgress(learning_rate=settings.learning_rate)
+        self.mean = RunningMean([*self.decoder.parameters(), self.latents], settings.mean_decay)
         self.checkpoint = folder / "checkpoint.safetensors"
         self.key = _run_key(meshes, settings)
         if self.checkpoint.exists():
@@ -144,6 +115,7 @@ class _Trainer:
                 decoder=self.decoder,
                 latents=self.latents,
                 optimiser=self.optimiser,
+                mean=self.mean,
                 key=self.key,
             )
         self.log = TrainingLog(folder, last_epoch=self.progress.epoch) if self.rank == 0 else None
@@ -157,6 +129,7 @@ class _Trainer:
                 break
             self._finish_epoch(totals, on_epoch)
         self._save()
+        self.mean.apply()
         latents = self.latents.detach().cpu()
         finished = self.progress.epoch >= self.settings.epochs
         self.decoder.eval()
@@ -164,7 +137,7 @@ class _Trainer:
 
     def _epoch(self) -> Tensor | None:
         """Train for one epoch; returns mean (loss, chamfer, reg, norm), or None if the time ran out."""
-        totals = torch.zeros(4, device=self.device)
+        totals = torch.zeros(len(TERMS), device=self.device)
         first = self.progress.step - self.progress.epoch * self.steps_per_epoch
         for _ in range(first, self.steps_per_epoch):
             if self._out_of_time():
@@ -184,19 +157,22 @@ class _Trainer:
         items = self._choose_items(generator)
         target = self.bank.draw(items, settings.points, generator=generator)
         rotation = random_rotations(len(items), generator=generator, device=self.device)
-        latents = self.latents[items]
-        precision = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-        vertices = self.decoder(latents[:, None], self.sphere @ rotation, compute_dtype=precision)
-        points = sample_surface(vertices, self.faces, settings.points, generator=generator)
-        fit = chamfer(points, target).mean()
-        reg = quality_loss(vertices, self.faces).mean()
-        norm = latent_norm(latents)
-        loss = fit + settings.lambda_reg * reg + settings.lambda_norm * norm
+        loss, parts = batch_energy(
+            self.decoder,
+            self.latents[items],
+            self.sphere @ rotation,
+            self.faces,
+            target,
+            settings=settings,
+            least_volume=self.least_volume,
+            generator=generator,
+        )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._share_gradients()
         self.optimiser.step()
-        return torch.stack([loss.detach(), fit.detach(), reg.detach(), norm.detach()])
+        self.mean.update(self.progress.step)
+        return parts
 
     def _choose_items(self, generator: torch.Generator) -> Tensor:
         """Draw the shapes of this step: uniformly, or with a fixed share of unwarped ones."""
@@ -266,6 +242,7 @@ class _Trainer:
                 decoder=self.decoder,
                 latents=self.latents,
                 optimiser=self.optimiser,
+                mean=self.mean,
                 progress=self.progress,
                 key=self.key,
             )
@@ -288,6 +265,15 @@ class _Trainer:
 
     def _out_of_time(self) -> bool:
         return self.time_limit is not None and self._elapsed() >= self.time_limit
+
+
+def _starting_decoder(settings: TrainingSettings) -> Decoder:
+    """A decoder whose surfaces are nearly the template."""
+    decoder = Decoder(settings.decoder)
+    with torch.no_grad():
+        decoder.output.weight.mul_(settings.displacement_start)
+        decoder.output.bias.mul_(settings.displacement_start)
+    return decoder
 
 
 _LOGGED = ("epoch", "step", "seconds", "learning_rate")

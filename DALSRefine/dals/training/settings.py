@@ -36,13 +36,21 @@ class TrainingSettings:
         Points drawn from prediction and target in each step.
     lambda_reg, lambda_norm : float
         Weights of the triangle quality and of the squared latent length.
+    lambda_volume : float
+        Weight of the squared lack of volume: a surface that encloses less than half of the smallest shape's volume,
+        or is inside out, costs.
+    lambda_blend : float
+        Weight of the squared distance between the surface of a blend of latents and the blend of their surfaces; 0
+        leaves it out, and a step is twice as fast.
+    displacement_start : float
+        Factor of the initial displacements: small ones start from a sphere that is right side out.
+    mean_decay : float
+        Share that a step keeps of the running mean of weights and latents, which is the result; 0 takes the last step.
     batch_size : int
         Shapes per step, over all processes.
     learning_rate, min_learning_rate : float
     warm_up : int
-        Steps over which the learning rate rises from zero. Without a warm-up the first steps may turn the
-        sphere inside out for good, because the Chamfer distance ignores orientation
-        (`dals.model.prior.right_side_out` corrects such priors).
+        Steps over which the learning rate rises from zero.
     schedule : "cosine" or "plateau"
         Cosine decay over the whole run, or halving after `patience` epochs without improvement.
     patience : int
@@ -64,6 +72,10 @@ class TrainingSettings:
     points: int = 2500
     lambda_reg: float = 5e-4
     lambda_norm: float = 1e-5
+    lambda_volume: float = 1e-2
+    lambda_blend: float = 0.0
+    displacement_start: float = 0.05
+    mean_decay: float = 0.999
     batch_size: int = 8
     learning_rate: float = 2e-3
     min_learning_rate: float = 1e-5
@@ -86,6 +98,9 @@ class TrainingSettings:
             points=10_000,
             lambda_reg=1e-4,
             lambda_norm=1e-3,
+            lambda_volume=0.0,
+            displacement_start=1.0,
+            mean_decay=0.0,
             warm_up=0,
             schedule="plateau",
             precision="float32",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dals.geometry.mesh import TriangleMesh
+from dals.ops.nearest import nearest
 from dals.ops.sampling import sample_surface
 from dals.training.augmentation import PointWolfSettings, draw_warps
 
 _POINTS_PER_SHAPE = 20_000
 _POINTS_FOR_WARPS = 1_000
 _BASIS_POINTS = 512
+_POINTS_PER_DESCRIPTOR = 3_000
+_ITEMS_AT_ONCE = 64
 
 
 class ShapeBank:
@@ -79,15 +79,16 @@ def descriptor_latents(bank: ShapeBank, size: int, *, scale: float, seed: int) -
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(_BASIS_POINTS, 3, generator=generator)
     radius = torch.rand(_BASIS_POINTS, 1, generator=generator) ** (1 / 3)
-    basis = (torch.nn.functional.normalize(direction, dim=1) * radius).numpy()
+    basis = torch.nn.functional.normalize(direction, dim=1) * radius
     device = bank.points.device
+    basis = basis.to(device)
     on_device = torch.Generator(device=device).manual_seed(seed)
-    rows: list[NDArray[np.float32]] = []
-    for items in torch.arange(len(bank), device=device).split(64):
-        for points in bank.draw(items, 3_000, generator=on_device).cpu().numpy():
-            nearest = points[cKDTree(points).query(basis)[1]]
-            rows.append((nearest - basis).ravel().astype(np.float32))
-    features = torch.from_numpy(np.stack(rows))
+    rows = []
+    for items in torch.arange(len(bank), device=device).split(_ITEMS_AT_ONCE):
+        points = bank.draw(items, _POINTS_PER_DESCRIPTOR, generator=on_device)
+        found = nearest(basis.expand(len(items), -1, -1), points)
+        rows.append((torch.gather(points, 1, found[..., None].expand(-1, -1, 3)) - basis).flatten(1).cpu())
+    features = torch.cat(rows)
     features -= features[: bank.real].mean(dim=0)
     rank = min(size, len(features) - 1)
     variance, components = torch.linalg.eigh(features.T @ features / len(features))

@@ -32,7 +32,8 @@ from dals.training import TrainingReport, TrainingSettings, train
 from dals.training.augmentation import PointWolfSettings
 from dals.training.checkpoint import TrainingProgress
 from dals.training.logs import TrainingLog
-from dals.training.loop import EpochStatus, _Trainer
+from dals.training.loop import _Trainer
+from dals.training.reports import EpochStatus
 from dals.training.shapes import ShapeBank, descriptor_latents
 
 CPU = torch.device("cpu")
