@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import zlib
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.organs import ROOT, organ_data
 from dals.dataset.normalisation import NormalisedShape
-from dals.dataset.preparation import prepare
 from dals.dataset.storage import load_dataset
 from dals.demo.synthetic_liver import cut_contour
-from dals.errors import DatasetError
 from dals.evaluation.metrics import compare, sample_points
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import TriangleMesh
@@ -22,9 +21,7 @@ from dals.geometry.splines import sample_closed_spline
 from dals.model.pose import Pose
 from dals.observations import Contour, PlanarContours, PointCloud
 
-ROOT = Path(__file__).resolve().parents[2]
-LIVERS = ROOT.parent / "shared" / "data" / "livers"
-HIPPOCAMPI = ROOT.parent / "shared" / "data" / "hippocampus"
+_FOLDERS = {"liver": "msd_test", "hippocampus": "segmenter_test"}
 CACHE = ROOT / "work" / "benchmarks"
 AXES = ("sagittal", "coronal", "axial")
 OFF_CENTRE = 0.08  # of the extent, at most
@@ -32,24 +29,21 @@ CLICKS = 28
 NOISE_MM = 0.5
 
 
-HELD_OUT = {"liver": "livers of msd_test", "hippocampus": "hippocampi of segmenter_test"}
-"""What no prior was trained on, by the name of the prior that it is for."""
-
-
 def held_out(organ: str) -> list[NormalisedShape]:
     """Held-out organs as standard shapes, prepared once and cached outside version control."""
-    source = LIVERS if organ == "liver" else HIPPOCAMPI
-    splits = source / "splits.json"
-    if not splits.is_file():
-        raise DatasetError(f"The held-out shapes are not there: {source} is missing.")
-    split = HELD_OUT[organ].split()[-1]
-    names = json.loads(splits.read_text(encoding="utf-8"))[split]
-    folder = CACHE / split
-    if organ == "liver":
-        prepare([LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
-    else:
-        prepare([HIPPOCAMPI / "labels" / f"{name}.nii.gz" for name in names], folder, labels=(1, 2))
-    return load_dataset(folder, names=names)
+    folder = CACHE / _FOLDERS.get(organ, f"{organ}_test")
+    reports = [source.prepare(folder) for source in organ_data(organ).held_out]
+    return load_dataset(folder, names=sorted(name for report in reports for name in report.names))
+
+
+def training_shapes(organ: str) -> Path:
+    """Folder of the training shapes of an organ's prior, prepared once and cached outside version control."""
+    folder = CACHE / f"{organ}_train"
+    for source in organ_data(organ).training:
+        report = source.prepare(folder)
+        for name, reason in sorted(report.skipped.items()):
+            print(f"not usable: {name}: {reason}", file=sys.stderr)
+    return folder
 
 
 def rng_of(name: str) -> np.random.Generator:

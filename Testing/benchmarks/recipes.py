@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "DALSRefine"), str(ROOT / "Testing")]
 
 import torch
 
-from benchmarks import protocol
+from benchmarks import organs, protocol
 from dals.cli import main as dals
 from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.storage import load_dataset
@@ -40,11 +40,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=25.0, help="for each recipe")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    splits = json.loads((protocol.LIVERS / "splits.json").read_text(encoding="utf-8"))
+    splits = json.loads((organs.LIVERS / "splits.json").read_text(encoding="utf-8"))
     names = [*splits["msd_train"], *splits["amos_train"]]
     left_out = names[::EVERY]
     dataset = protocol.CACHE / "liver_train"
-    inputs = [str(protocol.LIVERS / "meshes" / f"{name}.ply") for name in names]
+    inputs = [str(organs.LIVERS / "meshes" / f"{name}.ply") for name in names]
     if dals(["prepare", str(dataset), *inputs, "--ras"]) != 0:
         return 2
     usable = {shape.name: shape for shape in load_dataset(dataset)}

@@ -73,9 +73,14 @@ class PreparationReport:
     already_there: tuple[str, ...]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the usable shapes."""
+        return (*self.prepared, *self.already_there)
+
+    @property
     def usable(self) -> int:
         """Number of usable shapes."""
-        return len(self.prepared) + len(self.already_there)
+        return len(self.names)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import protocol
+from benchmarks import organs, protocol
 from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.preparation import prepare
 from dals.dataset.storage import load_dataset
@@ -37,7 +37,7 @@ def training_names(organ: str) -> list[str]:
 
 
 def _split_names(organ: str) -> list[str]:
-    source, split = (protocol.LIVERS, "msd_train") if organ == "liver" else (protocol.HIPPOCAMPI, "prior_train")
+    source, split = (organs.LIVERS, "msd_train") if organ == "liver" else (organs.HIPPOCAMPI, "prior_train")
     splits = source / "splits.json"
     if not splits.is_file():
         raise DatasetError(f"The training shapes are not there: {source} is missing.")
@@ -53,8 +53,8 @@ def prepared(organ: str, names: list[str]) -> list[NormalisedShape]:
     """Standard shapes by name; those that cannot be prepared are left out."""
     folder = dataset_folder(organ)
     if organ == "liver":
-        prepare([protocol.LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
+        prepare([organs.LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
     else:
-        prepare([protocol.HIPPOCAMPI / "labels" / f"{name}.nii.gz" for name in names], folder, labels=(1, 2))
+        prepare([organs.HIPPOCAMPI / "labels" / f"{name}.nii.gz" for name in names], folder, labels=(1, 2))
     known = {shape.name: shape for shape in load_dataset(folder)}
     return [known[name] for name in names if name in known]

@@ -11,7 +11,8 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from benchmarks.protocol import CACHE, HIPPOCAMPI, rng_of
+from benchmarks.organs import HIPPOCAMPI
+from benchmarks.protocol import CACHE, rng_of
 from dals.errors import DatasetError
 from dals.geometry.label_map import LabelMap
 from dals.io.label_maps import read_grid

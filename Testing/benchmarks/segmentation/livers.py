@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.protocol import CACHE, LIVERS, held_out
+from benchmarks.organs import LIVERS
+from benchmarks.protocol import CACHE, held_out
 from benchmarks.segmentation.conventional import gaussian, interpolated, joint, median, tidied
 from benchmarks.segmentation.damage import damaged, fine_grid, on_grid, thick_slices
 from benchmarks.segmentation.provenance import code_digest

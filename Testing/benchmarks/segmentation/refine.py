@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.protocol import HIPPOCAMPI
+from benchmarks.organs import HIPPOCAMPI
 from benchmarks.segmentation.cases import label_path, probability_path, read_case, read_prediction, read_probabilities
 from benchmarks.segmentation.provenance import code_digest
 from benchmarks.segmentation.rows import RAW, Job, Row, digest_of, key_of, row_of

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks import protocol
+from benchmarks import organs
 from benchmarks.comparison import observations, paired, plans, report, runner, shapes
 from benchmarks.comparison.registry import Context
 from benchmarks.comparison.runner import Job, mesh_path
@@ -493,7 +493,7 @@ def test_the_same_fit_is_made_once_whatever_a_table_calls_it() -> None:
 def test_no_system_is_trained_on_what_it_is_tuned_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"liver {k}" for k in range(20)]
     (tmp_path / "splits.json").write_text(json.dumps({"msd_train": names}), encoding="utf-8")
-    monkeypatch.setattr(protocol, "LIVERS", tmp_path)
+    monkeypatch.setattr(organs, "LIVERS", tmp_path)
     validation = shapes.validation_names("liver")
     assert validation == ["liver 0", "liver 8", "liver 16"]
     assert sorted([*validation, *shapes.training_names("liver")]) == sorted(names)
