@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT / "DALSRefine"), str(ROOT / "Testing")]
 import torch
 
 from benchmarks import organs, protocol
+from benchmarks.systems.dals_system import BASES
 from dals.cli import main as dals
 from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.storage import load_dataset
@@ -67,7 +68,7 @@ def main() -> int:
 
 
 def _fits(prior: ShapePrior, shape: NormalisedShape) -> list[float]:
-    points, pose = kind_named("points").defaults, protocol.known_pose(shape)
+    points, pose = BASES["points"], protocol.known_pose(shape)
     single = replace(points, lambda_dir=math.inf, shared_steps=100, level=3)
     tasks: list[tuple[Observation, FitSettings]] = [
         (protocol.points_of(shape), single),

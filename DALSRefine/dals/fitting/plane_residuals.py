@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dals.fitting.curve_correction import corrected
 from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.residuals import Residuals, ResidualTerm
 from dals.geometry.closest_points import closest_on_triangles
@@ -82,6 +83,10 @@ class PlaneResiduals(ResidualTerm):
             float(sum(losses)),
             surface.vertex_normals,
         )
+
+    def corrected(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> FloatArray:
+        """The canonical surface moved onto the contours."""
+        return corrected(vertices, faces, self, pose)
 
     def _from_sections(self, surface: _Surface, region: PlaneRegion, pose: Pose) -> _Part:
         """From the segments in which faces meet the plane to the contours, along the surface's normals."""

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from dals.errors import FitCancelledError, InputError
 from dals.fit_settings import FitSettings
-from dals.fitting.curve_correction import corrected
 from dals.fitting.first_guess import first_guess
 from dals.fitting.fold_removal import remove_folds
 from dals.fitting.gauss_newton import GaussNewton, Unknowns
@@ -86,7 +85,9 @@ class ProbableFit:
         faces = icosphere(level).faces
         mesh = TriangleMesh(pose.to_patient(solver.decode(unknowns, level)), faces)
         mesh = remove_folds(mesh) if self.settings.removing_folds else mesh
-        vertices = corrected(pose.to_canonical(mesh.vertices), faces, self.term, pose)
+        vertices = pose.to_canonical(mesh.vertices)
+        if not self.settings.single_latent:
+            vertices = self.term.corrected(vertices, faces, pose)
         return TriangleMesh(pose.to_patient(vertices), faces), self._state(unknowns, pose)
 
     def _solver(self, start: FitState | None) -> GaussNewton:

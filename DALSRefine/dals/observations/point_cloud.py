@@ -37,7 +37,13 @@ class PointCloud(Observation):
 
     kind: ClassVar[str] = "points"
     defaults: ClassVar[FitSettings] = FitSettings(
-        lambda_reg=1e-3, lambda_dir=1e-3, lambda_prior=1e-4, evidence_power=1.0, shared_steps=60
+        method="gauss-newton",
+        lambda_dir=2.0,
+        lambda_prior=1.0,
+        lambda_scale=2.0,
+        shared_steps=8,
+        local_steps=7,
+        robust_scale=0.15,
     )
     paper: ClassVar[FitSettings] = FitSettings.of_paper(lambda_reg=1e-3, lambda_dir=0.2)
 

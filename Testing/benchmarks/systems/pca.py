@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from dals.io.atomic import atomic_path
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.template import icosphere
-from dals.observations import PlanarContours, PointCloud, kind_named
+from dals.observations import PlanarContours, PointCloud
 from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
 from dals.refinement import refine
 
@@ -112,7 +112,9 @@ def correspondences(prior: str, shapes: Sequence[NormalisedShape], folder: Path,
 
 
 def _settings() -> FitSettings:
-    return replace(kind_named("points").defaults, points=TRAINING_POINTS, level=LEVEL, evidence_power=0.0)
+    return FitSettings(
+        lambda_reg=1e-3, lambda_dir=1e-3, lambda_prior=1e-4, shared_steps=60, points=TRAINING_POINTS, level=LEVEL
+    )
 
 
 def _correspond(job: tuple[str, NormalisedShape, Path]) -> None:

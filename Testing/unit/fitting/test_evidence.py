@@ -134,7 +134,7 @@ def test_a_fit_uses_the_weights_and_tells_them(ellipsoid_prior: ShapePrior) -> N
         shape = ellipsoid_prior.decoder(latent, ellipsoid_prior.sphere(icosphere(3))).double().numpy()
     cloud = PointCloud(pose.to_patient(shape[:500]))
     few = {"shared_steps": 8, "local_steps": 8, "shared_level": 2, "level": 2, "points": 300}
-    base = kind_named("points").defaults.changed(**few)
+    base = kind_named("points").defaults.changed(method="adam", lambda_dir=1e-3, lambda_prior=1e-4, **few)
     share = 2_500 / 500
     stated = base.changed(
         evidence_power=0.0, lambda_dir=share * base.lambda_dir, lambda_prior=share * base.lambda_prior

@@ -42,6 +42,12 @@ def by_adam(**options: object) -> FitSettings:
     return quick("contours", **{"method": "adam", "evidence_power": 1.5, **weights, **options})
 
 
+def points_by_adam(**options: object) -> FitSettings:
+    """Settings for points with which Adam fits them."""
+    weights = {"lambda_dir": 1e-3, "lambda_prior": 1e-4, "lambda_scale": 0.0}
+    return quick("points", **{"method": "adam", "evidence_power": 1.0, **weights, **options})
+
+
 def decoded(prior: ShapePrior, latent: torch.Tensor, pose: Pose = POSE, level: int = 4) -> TriangleMesh:
     """The shape of a latent, RAS mm."""
     template = icosphere(level)
@@ -159,7 +165,7 @@ def test_the_same_seed_gives_the_same_bits(task: str, prior: ShapePrior, truth: 
 
 
 def test_another_seed_gives_other_bits_and_almost_the_same_shape(prior: ShapePrior, truth: TriangleMesh) -> None:
-    first, second = (fit(prior, observed("points", truth), settings=quick("points", seed=seed)) for seed in (0, 1))
+    first, second = (fit(prior, observed("points", truth), settings=points_by_adam(seed=seed)) for seed in (0, 1))
     assert not np.array_equal(first.mesh.vertices, second.mesh.vertices)
     assert np.linalg.norm(first.mesh.vertices - second.mesh.vertices, axis=1).mean() < 4.0
 
@@ -189,7 +195,7 @@ def test_an_infinite_weight_keeps_one_latent_for_all_vertices(prior: ShapePrior,
 
 def test_a_larger_weight_gives_smoother_latents(prior: ShapePrior, truth: TriangleMesh) -> None:
     observation = points_on(with_bump(truth))
-    settings = quick("points", local_steps=60)
+    settings = points_by_adam(local_steps=60)
     results = [
         fit(prior, observation, settings=settings.changed(lambda_dir=weight), pose=POSE) for weight in (0.0, 0.01, 10.0)
     ]

@@ -9,18 +9,21 @@ import pytest
 import torch
 
 from dals.errors import FitCancelledError
+from dals.evaluation.metrics import sample_points
 from dals.fitting import FitStep, fit
 from dals.fitting.gauss_newton import GaussNewton, Unknowns
 from dals.fitting.local_kernel import local_basis
 from dals.fitting.precise_decoder import PreciseDecoder
 from dals.fitting.residuals import residual_term
 from dals.geometry.cross_sections import section_loops
+from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.surface_distance import surface_distances
+from dals.geometry.voxelisation import mesh_to_label_map
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
-from dals.observations import Contour, PlanarContours, PointCloud
+from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
 
 POSE = Pose(95.0, np.array([30.0, -20.0, 45.0]))
 QUICK = PlanarContours.defaults.changed(shared_level=2, level=3)
@@ -196,7 +199,43 @@ def test_a_rotated_patient(ellipsoid_prior: ShapePrior, contours: PlanarContours
 
 
 def test_kinds_without_residuals_are_fitted_by_adam(ellipsoid_prior: ShapePrior, truth: TriangleMesh) -> None:
-    cloud = PointCloud(truth.vertices[::4])
-    assert residual_term(cloud, cloud.defaults) is None
-    settings = cloud.defaults.changed(method="gauss-newton", shared_steps=5, local_steps=2, level=2, shared_level=2)
-    assert fit(ellipsoid_prior, cloud, settings=settings).steps == 7
+    low = truth.vertices.min(axis=0) - 20
+    shape = tuple(np.ceil((np.ptp(truth.vertices, axis=0) + 40) / 6).astype(int)[::-1])
+    matrix = np.diag([6.0, 6.0, 6.0, 1.0])
+    matrix[:3, 3] = low
+    mask = Segmentation(mesh_to_label_map(truth, LabelMap(np.zeros(shape, dtype=bool), matrix, "grid")))
+    assert residual_term(mask, mask.defaults) is None
+    settings = mask.defaults.changed(method="gauss-newton", shared_steps=5, local_steps=2, level=2, shared_level=2)
+    assert fit(ellipsoid_prior, mask, settings=settings).steps == 7
+
+
+def test_points_are_followed_with_and_without_a_pose(ellipsoid_prior: ShapePrior, truth: TriangleMesh) -> None:
+    cloud = PointCloud(sample_points(truth, 1_500, np.random.default_rng(3)))
+    for pose in (POSE, None):
+        found = fit(ellipsoid_prior, cloud, pose=pose)
+        assert surface_distances(cloud.points, found.mesh).mean() < 0.6
+        assert surface_distances(found.mesh.vertices, truth).mean() < 1.0
+        assert found.mesh.volume == pytest.approx(truth.volume, rel=0.02)
+
+
+def test_a_cloud_of_half_an_organ_leaves_the_rest_to_the_prior(
+    ellipsoid_prior: ShapePrior, truth: TriangleMesh
+) -> None:
+    points = sample_points(truth, 1_500, np.random.default_rng(4))
+    shown = points[points[:, 0] > np.median(points[:, 0])]
+    found = fit(ellipsoid_prior, PointCloud(shown))
+    assert surface_distances(shown, found.mesh).mean() < 1.0
+    assert found.mesh.volume > 0.75 * truth.volume  # of what was seen alone it would be half
+
+
+def test_a_fit_of_points_has_one_answer(ellipsoid_prior: ShapePrior, truth: TriangleMesh) -> None:
+    cloud = PointCloud(sample_points(truth, 800, np.random.default_rng(5)))
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count, seed in ((1, 0), (2, 1)):
+            torch.set_num_threads(count)
+            results.append(fit(ellipsoid_prior, cloud, settings=cloud.defaults.changed(seed=seed)).mesh.vertices)
+    finally:
+        torch.set_num_threads(threads)
+    assert np.linalg.norm(results[0] - results[1], axis=1).max() < 0.01

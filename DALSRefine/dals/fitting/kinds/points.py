@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dals.fit_settings import FitSettings
+from dals.fitting.cloud_noise import cloud_noise
 from dals.fitting.data_term import DataTerm, as_tensor, data_term, evidence
+from dals.fitting.point_residuals import PointResiduals
+from dals.fitting.residuals import residual_term
 from dals.model.pose import Pose
 from dals.observations import PointCloud
 from dals.ops.losses import chamfer_to_fixed
@@ -17,6 +21,10 @@ REFERENCE_POINTS = 2_500
 """Number of points for which the default weights were chosen."""
 MOST_POINTS = 10_000
 """Upper bound of the counted points: a step samples fewer, and weaker priors were not tested."""
+_INDEPENDENT = 10.0
+"""Times the square root of N: how many independent observations N points are together. Neighbours err alike."""
+_PRECISE = 0.012
+"""Noise of points, in organ radii, above which they count for less."""
 
 
 class PointsLoss(DataTerm):
@@ -39,6 +47,14 @@ class PointsLoss(DataTerm):
 @data_term.register
 def _(observation: PointCloud, pose: Pose, settings: FitSettings, device: torch.device) -> PointsLoss:
     return PointsLoss(as_tensor(pose.to_canonical(observation.points), device), count=settings.points)
+
+
+@residual_term.register
+def _(observation: PointCloud, settings: FitSettings) -> PointResiduals:
+    low, high = observation.bounds
+    noise = cloud_noise(observation.points) / (0.5 * float(np.linalg.norm(high - low)))
+    weight = _INDEPENDENT * min(len(observation.points), MOST_POINTS) ** 0.5 / (1 + (noise / _PRECISE) ** 2)
+    return PointResiduals(observation.points, weight=weight, robust_scale=settings.robust_scale)
 
 
 @evidence.register

@@ -1,0 +1,78 @@
+"""A mesh with its normals, on which closest places are looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dals.geometry.closest_points import closest_on_triangles
+from dals.geometry.mesh import FloatArray, IntArray
+
+_CANDIDATES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A closed mesh, canonical.
+
+    Attributes
+    ----------
+    vertices : (V, 3)
+    faces : (F, 3)
+        Counter-clockwise seen from outside.
+    face_normals : (F, 3)
+    vertex_normals : (V, 3)
+    areas : (F,)
+    """
+
+    vertices: FloatArray
+    faces: IntArray
+    face_normals: FloatArray
+    vertex_normals: FloatArray
+    areas: FloatArray
+
+    @classmethod
+    def of(cls, vertices: FloatArray, faces: IntArray) -> Surface:
+        """A mesh with the normals of its faces, and those of its vertices weighted by area."""
+        a, b, c = np.moveaxis(vertices[faces], 1, 0)
+        crossed = np.cross(b - a, c - a)
+        sums = np.zeros_like(vertices)
+        for corner in range(3):
+            for axis in range(3):
+                sums[:, axis] += np.bincount(faces[:, corner], crossed[:, axis], len(vertices))
+        areas = np.linalg.norm(crossed, axis=1) / 2
+        return cls(vertices, faces, normalised(crossed), normalised(sums), areas)
+
+    @cached_property
+    def corners(self) -> FloatArray:
+        """Corners of the faces, (F, 3 corners, 3 axes)."""
+        return np.asarray(self.vertices[self.faces])
+
+    def closest(self, points: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The closest places to points (N, 3).
+
+        Returns
+        -------
+        faces : (N,)
+        barycentric : (N, 3)
+        distances : (N,)
+            How far the points are along the normals of these places, positive outside.
+        """
+        count = min(_CANDIDATES, len(self.faces))
+        candidates = cKDTree(self.corners.mean(axis=1)).query(points, k=count)[1].ravel()
+        repeated = np.repeat(points, count, axis=0)
+        barycentric = closest_on_triangles(repeated, self.corners[candidates])
+        positions = np.einsum("nk,nkd->nd", barycentric, self.corners[candidates])
+        squared = ((positions - repeated) ** 2).sum(axis=1).reshape(-1, count)
+        rows = np.arange(len(points)) * count + squared.argmin(axis=1)
+        met, places = candidates[rows], barycentric[rows]
+        facing = normalised(np.einsum("nk,nkd->nd", places, self.vertex_normals[self.faces[met]]))
+        return met, places, ((points - positions[rows]) * facing).sum(axis=1)
+
+
+def normalised(vectors: FloatArray) -> FloatArray:
+    """Vectors (N, 3) of length 1."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
