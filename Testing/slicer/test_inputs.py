@@ -130,8 +130,8 @@ def test_curves_from_files_are_where_dals_reads_them(scene, inputs, tmp_path, sy
     [
         (lambda scene: None, "No curve is chosen"),
         (
-            lambda scene: curve_node(scene, circle(2), name="open one", kind=OPEN),
-            "'open one' is an open",
+            lambda scene: curve_node(scene, circle(2)[:2], name="open one", kind=OPEN),
+            "'open one' has 2 .* an open curve needs",
         ),
         (
             lambda scene: curve_node(scene, circle(2), name="dots", kind=DOTS),
@@ -148,6 +148,16 @@ def test_curves_from_files_are_where_dals_reads_them(scene, inputs, tmp_path, sy
 def test_what_is_no_closed_curve_is_refused_by_name(scene, inputs, make, match):
     with pytest.raises(InputError, match=match):
         inputs.contours_from_curves([make(scene)])
+
+
+def test_open_curves_and_open_planes(scene, inputs):
+    nodes = [curve_node(scene, circle(axis), name=f"{axis}") for axis in range(2)]
+    nodes.append(curve_node(scene, circle(2)[:20], name="part", kind=OPEN))
+    nodes[1].SetAttribute(inputs.OPEN_PLANE_ATTRIBUTE, "true")
+    contours = inputs.contours_from_curves(nodes).contours
+    assert [contour.closed for contour in contours] == [True, True, False]
+    assert [contour.open_plane for contour in contours] == [False, True, False]
+    np.testing.assert_allclose(contours[2].points[[0, -1]], circle(2)[[0, 19]], atol=1e-3)
 
 
 def test_curves_of_one_plane_are_refused(scene, inputs):

@@ -128,8 +128,20 @@ def test_contours_of_two_patients(refused: Refused, tmp_path: Path) -> None:
     assert "contradict each other" in refused("--contours", path)
 
 
-def test_an_open_curve(refused: Refused, tmp_path: Path) -> None:
-    assert "is open" in refused("--contours", write_markups(tmp_path / "open.mrk.json", THREE, kind="Curve"))
+def test_an_open_curve_of_two_points(refused: Refused, tmp_path: Path) -> None:
+    path = write_markups(tmp_path / "open.mrk.json", [*THREE[:2], THREE[2][:2]], kind="Curve")
+    assert "an open curve needs at least 3" in refused("--contours", path)
+
+
+def test_an_open_plane_that_nobody_drew(refused: Refused, tmp_path: Path) -> None:
+    path = write_markups(tmp_path / "three.mrk.json", THREE)
+    assert "no contour named 'axial'" in refused("--contours", path, "--open-plane", "axial")
+
+
+def test_an_open_plane_of_points(refused: Refused, tmp_path: Path) -> None:
+    points = tmp_path / "points.txt"
+    np.savetxt(points, np.concatenate(THREE))
+    assert "--open-plane can only be given with contours" in refused("--points", points, "--open-plane", "axial")
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -18,6 +18,7 @@ from DALSRefineLib.nodes.transforms import points_to_world
 from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 
 __all__ = [
+    "OPEN_PLANE_ATTRIBUTE",
     "CurvePlane",
     "contours_from_curves",
     "contours_from_painted_segment",
@@ -28,6 +29,8 @@ __all__ = [
     "segmentation_from_node",
 ]
 
+OPEN_PLANE_ATTRIBUTE = "DALSRefine.openPlane"
+"""Attribute of a curve; "true" where its plane may show more of the organ than was drawn there."""
 OBLIQUE_DEG = 10.0
 """A plane that is tilted further out of the axial, coronal and sagittal ones is called oblique."""
 _PLANES = ("sagittal", "coronal", "axial")
@@ -52,14 +55,14 @@ class CurvePlane(NamedTuple):
 
 
 def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
-    """Closed curves as contours, as Slicer draws them.
+    """Curves as contours, as Slicer draws them: closed ones as outlines, open ones as stretches of outlines.
 
     Control points that are unplaced or still follow the mouse are ignored.
 
     Parameters
     ----------
-    nodes : iterable of vtkMRMLMarkupsClosedCurveNode
-        Under any transforms.
+    nodes : iterable of vtkMRMLMarkupsCurveNode
+        Under any transforms; `OPEN_PLANE_ATTRIBUTE` says whether a plane is incomplete.
 
     Returns
     -------
@@ -69,14 +72,14 @@ def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
     Raises
     ------
     InputError
-        If a node is not a closed curve or has fewer than three control points; if the contours are not planar,
+        If a node is no curve or has fewer than three control points; if the contours are not planar,
         lie on fewer than two planes or contradict each other.
     """
     return PlanarContours(tuple(_contour(node) for node in nodes))
 
 
 def plane_of_curve(node: Any) -> CurvePlane:
-    """The plane of a closed curve in words, for a table; never raises for an unfinished curve."""
+    """The plane of a curve in words, for a table; never raises for an unfinished curve."""
     if node is None or not node.IsA("vtkMRMLMarkupsNode"):
         return CurvePlane("", None, 0)
     count = len(_placed_points(node))
@@ -118,17 +121,19 @@ def points_from_node(node: Any) -> PointCloud:
 
 
 def _contour(node: Any) -> Contour:
-    """One closed curve in world coordinates."""
+    """One curve in world coordinates."""
     if node is None:
         raise InputError("No curve is chosen.")
     name = node.GetName()
-    if not node.IsA("vtkMRMLMarkupsClosedCurveNode"):
-        kind = "an open curve" if node.IsA("vtkMRMLMarkupsCurveNode") else "no curve"
-        raise InputError(f"'{name}' is {kind}; please draw the outline of the organ as a closed curve.")
+    if not node.IsA("vtkMRMLMarkupsCurveNode"):
+        raise InputError(f"'{name}' is no curve; please draw the outline of the organ as a closed curve.")
+    closed = node.IsA("vtkMRMLMarkupsClosedCurveNode")
     control = _placed_points(node)
     if len(control) < 3:
-        raise InputError(f"The curve '{name}' has {len(control)} placed point(s); a closed curve needs at least 3.")
-    return Contour(_drawn_points(node), control, name)
+        kind = "a closed curve" if closed else "an open curve"
+        raise InputError(f"The curve '{name}' has {len(control)} placed point(s); {kind} needs at least 3.")
+    open_plane = node.GetAttribute(OPEN_PLANE_ATTRIBUTE) == "true"
+    return Contour(_drawn_points(node), control, name, closed=bool(closed), open_plane=open_plane)
 
 
 def _drawn_points(node: Any) -> FloatArray:
@@ -139,9 +144,7 @@ def _drawn_points(node: Any) -> FloatArray:
     if not preview:
         return _array(node.GetCurvePointsWorld())
     # The point that follows the mouse bends the curve: a copy outside of the scene is drawn without it.
-    from slicer import vtkMRMLMarkupsClosedCurveNode
-
-    copy = vtkMRMLMarkupsClosedCurveNode()
+    copy = node.NewInstance()
     copy.CopyContent(node)
     for index in reversed(preview):
         copy.RemoveNthControlPoint(index)

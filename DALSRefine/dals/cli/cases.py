@@ -51,6 +51,8 @@ class Case:
         Axes of the written mesh, and of input points whose file does not state them.
     output_segmentation, reference, report : Path or None
         The result as a label map, the image that defines its grid, and the report.
+    open_planes : tuple of str
+        Names of contours whose planes may show more of the organ than was drawn.
     disagreement : Path or None
         Label map of where a full segmentation and the result differ.
     remesh : bool
@@ -75,6 +77,7 @@ class Case:
     report: Path | None = None
     disagreement: Path | None = None
     remesh: bool = False
+    open_planes: tuple[str, ...] = ()
     also_read: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
@@ -82,6 +85,8 @@ class Case:
             raise InputError(f"No file of {self.kind.replace('_', ' ')} is named.")
         if self.label is not None and self.kind in ("contours", "points"):
             raise InputError(f"--label can only be given with a label map, not with {self.kind}.")
+        if self.open_planes and self.kind not in ("contours", "sparse_segmentation"):
+            raise InputError(f"--open-plane can only be given with contours, not with {self.kind.replace('_', ' ')}.")
         if self.reference is not None and self.output_segmentation is None:
             raise InputError(
                 "--reference names the grid of the label map that --output-segmentation writes; please name that, too."
@@ -150,8 +155,10 @@ def read_observation(case: Case) -> Observation:
 
     source = case.sources[0]
     readers: dict[Kind, Callable[[], Observation]] = {
-        "contours": lambda: dals.read_contours(*case.sources),
-        "sparse_segmentation": lambda: dals.read_painted_slices(source, label=case.label),
+        "contours": lambda: dals.read_contours(*case.sources).with_open_planes(case.open_planes),
+        "sparse_segmentation": lambda: dals.read_painted_slices(source, label=case.label).with_open_planes(
+            case.open_planes
+        ),
         "segmentation": lambda: dals.read_segmentation(
             source, label=case.label, component=case.component, probabilities=case.probabilities
         ),

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="mesh: .stl, .ply, .obj or .vtp")
     parser.add_argument("--prior", default="liver", metavar="PRIOR", help="name of a prior, or its file")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--contours", type=Path, nargs="+", metavar="FILE", help="closed curves, Slicer markups JSON")
+    source.add_argument("--contours", type=Path, nargs="+", metavar="FILE", help="curves, Slicer markups JSON")
     source.add_argument("--sparse-segmentation", type=Path, metavar="FILE", help="label map painted on a few slices")
     source.add_argument("--segmentation", type=Path, metavar="FILE", help="full label map")
     source.add_argument("--points", type=Path, metavar="FILE", help="points on the surface")
@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--component", metavar="C", help="component of a full label map: largest, left, right or rank by volume"
+    )
+    parser.add_argument(
+        "--open-plane",
+        action="append",
+        metavar="NAME",
+        help="a contour on whose plane not all of the organ was outlined; may be given several times",
     )
     parser.add_argument(
         "--probabilities", type=Path, metavar="FILE", help="network's probabilities of the full label map, 0 to 1"
@@ -139,6 +145,7 @@ def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
         report=options.report,
         disagreement=options.disagreement,
         remesh=options.remesh,
+        open_planes=tuple(options.open_plane or ()),
         also_read=prior_files([options.prior, *(organ.prior for organ in organs_of(options.label))]),
     )
 

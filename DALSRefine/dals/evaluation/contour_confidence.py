@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dals.evaluation.confidence import Confidence, Level, confidence_in
-from dals.evaluation.contour_residuals import missed_contours, place_text, straying_sections
+from dals.evaluation.contour_residuals import missed_contours, straying_sections
+from dals.evaluation.undrawn_sections import expected_sections
 from dals.fitting import FitResult
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.places import place_text
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
 
@@ -33,11 +35,20 @@ def contour_confidence(
         for found in missed_contours(observation, mesh)
         if found.millimetres > MISSED_MM
     ]
+    straying = [found for found in straying_sections(observation, mesh) if found.millimetres > STRAYING_MM]
     reasons += [
         f"On the plane of the contour '{found.name}' the surface strays up to {found.millimetres:.0f} mm from what was "
-        f"outlined, at {place_text(found.place)}. Outline all of the organ on that plane, or add a plane there."
-        for found in straying_sections(observation, mesh)
-        if found.millimetres > STRAYING_MM
+        f"outlined, at {place_text(found.place)}. Outline all of the organ on that plane, mark the plane as "
+        "incomplete, or add a plane there."
+        for found in straying
+    ]
+    told = {found.name for found in straying}
+    reasons += [
+        f"On the plane of the contour '{found.name}' the prior expects another section, up to {found.millimetres:.0f} "
+        f"mm from what was outlined, at {place_text(found.place)}. If the organ is there, outline it or mark the plane "
+        "as incomplete: without it a lobe may be missing."
+        for found in expected_sections(observation, result, prior)
+        if found.name not in told
     ]
     unusual = latent_deviation(result, prior)
     if unusual > UNUSUAL_DEVIATIONS:

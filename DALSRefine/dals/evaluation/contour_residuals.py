@@ -45,10 +45,12 @@ def straying_sections(contours: PlanarContours, mesh: TriangleMesh) -> list[Devi
     """For each plane the point of the surface's own section that is furthest from the contours there.
 
     The distances of contours from the surface miss a part of it that crosses a plane where nothing was outlined.
-    Planes that the surface does not meet are left out.
+    Planes that the surface does not meet are left out, and planes that may show more of the organ than was drawn.
     """
     found = []
     for group in contours.by_plane:
+        if any(contour.open_plane or not contour.closed for contour in group):
+            continue
         loops = section_loops(mesh, *group[0].plane)
         if not loops:
             continue
@@ -57,12 +59,3 @@ def straying_sections(contours: PlanarContours, mesh: TriangleMesh) -> list[Devi
         worst = int(distances.argmax())
         found.append(Deviation(group[0].name, float(distances[worst]), section[worst]))
     return found
-
-
-def place_text(place: FloatArray) -> str:
-    """A point (3,), RAS mm, as Slicer shows it: "R 12, A 40, S 130 mm"."""
-    letters = ("RL", "AP", "SI")
-    parts = [
-        f"{pair[0] if value >= 0 else pair[1]} {abs(value):.0f}" for pair, value in zip(letters, place, strict=True)
-    ]
-    return ", ".join(parts) + " mm"

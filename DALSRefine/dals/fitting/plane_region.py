@@ -10,17 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dals.geometry.mesh import FloatArray
-from dals.geometry.polylines import loop_length, resample_loop
+from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.polylines import loop_length, path_length, resample_loop, resample_path
 from dals.observations import Contour
 
 _DENSE_MM = 1.0
 _FEWEST = 8
+_BESIDE_MM = 8.0
+"""So far from an outline it shows that the organ ends there, also on a plane that may show more of it elsewhere."""
+_NEAR_MM = 25.0
+"""So far from an open curve a section of the surface may belong to the part that was not drawn."""
+_NEARLY_ROUND = 0.5
+"""Distance between the ends of an open curve, as a share of its length, below which it encloses most of a region."""
+_LOOP, _STRETCH, _END = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
 class PlaneRegion:
     """The region that the contours of one plane enclose, by the even-odd rule: a contour within another is a hole.
+
+    Along an open curve only the two sides next to it are known: what lies nearest to one of its ends is not.
 
     Attributes
     ----------
@@ -30,8 +39,10 @@ class PlaneRegion:
         Orthonormal directions in the plane.
     loops : tuple of (N, 2)
         Closed polylines along `axes` from `origin`, mm.
+    stretches : tuple of (N, 2)
+        Open polylines, likewise.
     points : (N, 3)
-        At equal steps along the contours, RAS mm.
+        At equal steps along all of them, RAS mm.
     normals : (N, 3)
         Unit vectors in the plane that point out of the region there.
     complete : bool
@@ -42,58 +53,139 @@ class PlaneRegion:
     normal: FloatArray
     axes: FloatArray
     loops: tuple[FloatArray, ...]
+    stretches: tuple[FloatArray, ...]
     points: FloatArray
     normals: FloatArray
     complete: bool = True
 
     @classmethod
-    def of_contours(cls, contours: Sequence[Contour], *, spacing_mm: float) -> PlaneRegion:
-        """The region of the contours of one plane, with points about `spacing_mm` apart."""
+    def of_contours(
+        cls, contours: Sequence[Contour], *, spacing_mm: float, middle: FloatArray | None = None
+    ) -> PlaneRegion:
+        """The region of the contours of one plane, with points about `spacing_mm` apart.
+
+        `middle` (3,), RAS mm, is inside of the organ, about; on its side of a short open curve is the region.
+        """
         origin, normal = (np.asarray(value) for value in contours[0].plane)
         first = np.cross(normal, np.eye(3)[np.argmin(np.abs(normal))])
         first /= np.linalg.norm(first)
         axes = np.stack([first, np.cross(normal, first)], axis=1)
-        loops = tuple((contour.points - origin) @ axes for contour in contours)
-        sampled = [_resampled(loop, spacing_mm) for loop in loops]
-        flat = np.concatenate(sampled)
-        sideways = np.concatenate([_sideways(loop) for loop in sampled])
-        probe = 0.1 * spacing_mm
-        outwards = np.where(_is_inside(loops, flat + probe * sideways)[:, None], -sideways, sideways)
-        return cls(origin, normal, axes, loops, flat @ axes.T + origin, outwards @ axes.T)
+        loops = tuple((contour.points - origin) @ axes for contour in contours if contour.closed)
+        within = None if middle is None else (middle - origin) @ axes
+        # With the region on the left of each stretch, its normals point out of it.
+        stretches = tuple(
+            _with_region_on_left((contour.points - origin) @ axes, within) for contour in contours if not contour.closed
+        )
+        flat, outwards = [], []
+        for loop in loops:
+            sampled = _resampled(loop, spacing_mm)
+            sideways = _sideways(np.roll(sampled, -1, axis=0) - np.roll(sampled, 1, axis=0))
+            inward = _is_inside(loops, sampled + 0.1 * spacing_mm * sideways)
+            flat.append(sampled)
+            outwards.append(np.where(inward[:, None], -sideways, sideways))
+        for stretch in stretches:
+            sampled = resample_path(stretch, max(_FEWEST, round(path_length(stretch) / spacing_mm)))
+            flat.append(sampled)
+            outwards.append(_sideways(np.gradient(sampled, axis=0)))
+        complete = not any(contour.open_plane for contour in contours)
+        points, normals = np.concatenate(flat) @ axes.T + origin, np.concatenate(outwards) @ axes.T
+        return cls(origin, normal, axes, loops, stretches, points, normals, complete)
 
-    def signed_distances(self, points: FloatArray) -> FloatArray:
-        """Distances (N,) within the plane of points (N, 3), RAS mm, from the contours; negative in the region."""
+    def signed_distances(self, points: FloatArray, facing: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How far points are from the contours, and whether they are known to be there.
+
+        Parameters
+        ----------
+        points : (N, 3)
+            Of a surface's section, on the plane, RAS mm.
+        facing : (N, 3)
+            Normals of the surface there.
+
+        Returns
+        -------
+        distances : (N,)
+            Within the plane, mm; negative in the region.
+        known : (N,)
+            From 0 to 1. It is 0 where the section may well be: beyond the end of an open curve, on the other side of
+            the organ than the curve or `_NEAR_MM` from it, and outside of all contours of a plane that may show more
+            of the organ, `_BESIDE_MM` from them.
+        """
         flat = (points - self.origin) @ self.axes
-        tree, starts, ends = self._search
+        tree, starts, ends, kinds = self._search
         nearest = tree.query(flat)[1]
         # The closest point lies on one of the two pieces that meet in the closest sample.
         before = _distances_from_segments(flat, starts[nearest], ends[nearest, 0])
         after = _distances_from_segments(flat, starts[nearest], ends[nearest, 1])
         distances = np.minimum(before, after)
-        return np.where(_is_inside(self.loops, flat), -distances, distances)
+        along = ends[nearest, 1] - ends[nearest, 0]
+        offset = flat - starts[nearest]
+        on_left = along[:, 0] * offset[:, 1] - along[:, 1] * offset[:, 0] > 0
+        kind = kinds[nearest]
+        inside = np.where(kind == _LOOP, _is_inside(self.loops, flat), on_left)
+        signed = np.where(inside, -distances, distances)
+        outwards = np.stack([along[:, 1], -along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
+        alike = np.clip((outwards * (facing @ self.axes)).sum(axis=1), 0.0, 1.0)
+        known = np.where(kind == _LOOP, 1.0, np.where(kind == _END, 0.0, alike * _fading(distances, _NEAR_MM)))
+        if not self.complete:
+            known *= _fading(np.maximum(signed, 0.0), _BESIDE_MM)
+        return signed, known
 
     @cached_property
-    def _search(self) -> tuple[cKDTree, FloatArray, FloatArray]:
-        """Dense samples (M, 2) in a tree and as an array, and their two neighbours along the contour, (M, 2, 2)."""
-        dense = [_resampled(loop, _DENSE_MM) for loop in self.loops]
-        neighbours = [np.stack([np.roll(loop, 1, axis=0), np.roll(loop, -1, axis=0)], axis=1) for loop in dense]
-        samples = np.concatenate(dense)
-        return cKDTree(samples), samples, np.concatenate(neighbours)
+    def _search(self) -> tuple[cKDTree, FloatArray, FloatArray, IntArray]:
+        """Dense samples in a tree and as an array (M, 2), their neighbours along the contour (M, 2, 2), their kinds."""
+        samples, neighbours, kinds = [], [], []
+        for loop in self.loops:
+            dense = _resampled(loop, _DENSE_MM)
+            samples.append(dense)
+            neighbours.append(np.stack([np.roll(dense, 1, axis=0), np.roll(dense, -1, axis=0)], axis=1))
+            kinds.append(np.full(len(dense), _LOOP))
+        for stretch in self.stretches:
+            dense = resample_path(stretch, max(_FEWEST, round(path_length(stretch) / _DENSE_MM)))
+            samples.append(dense)
+            neighbours.append(
+                np.stack([np.concatenate([dense[:1], dense[:-1]]), np.concatenate([dense[1:], dense[-1:]])], axis=1)
+            )
+            kind = np.full(len(dense), _STRETCH)
+            kind[[0, -1]] = _END
+            kinds.append(kind)
+        together = np.concatenate(samples)
+        return cKDTree(together), together, np.concatenate(neighbours), np.concatenate(kinds)
+
+
+def _fading(distances: FloatArray, reach: float) -> FloatArray:
+    """Smoothly from 1 at a distance of 0 to 0 at `reach`."""
+    return np.asarray((1 - np.clip(distances / reach, 0.0, 1.0) ** 2) ** 2)
+
+
+def _with_region_on_left(stretch: FloatArray, within: FloatArray | None) -> FloatArray:
+    """An open polyline (N, 2), reversed if need be so that the region lies on its left.
+
+    A curve that goes most of the way round tells by itself on which side. Otherwise the region is where the middle is.
+    """
+    x, y = (stretch - stretch.mean(axis=0)).T
+    ends_apart = float(np.linalg.norm(stretch[-1] - stretch[0]))
+    if within is None or ends_apart < _NEARLY_ROUND * path_length(stretch):
+        turn = float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+    else:
+        along, towards = np.diff(stretch, axis=0), within - stretch[:-1]
+        turn = float((along[:, 0] * towards[:, 1] - along[:, 1] * towards[:, 0]).sum())
+    return stretch if turn > 0 else stretch[::-1]
 
 
 def _resampled(loop: FloatArray, spacing: float) -> FloatArray:
     return resample_loop(loop, max(_FEWEST, round(loop_length(loop) / spacing)))
 
 
-def _sideways(loop: FloatArray) -> FloatArray:
-    """Unit normals (N, 2) of a closed polyline (N, 2), all on the same side of it."""
-    along = np.roll(loop, -1, axis=0) - np.roll(loop, 1, axis=0)
-    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-12)
+def _sideways(along: FloatArray) -> FloatArray:
+    """Unit normals (N, 2) on the right of directions (N, 2)."""
+    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-12)
     return np.stack([along[:, 1], -along[:, 0]], axis=1)
 
 
 def _is_inside(loops: Sequence[FloatArray], points: FloatArray) -> NDArray[np.bool_]:
     """Whether points (N, 2) are enclosed by an odd number of closed polylines."""
+    if not loops:
+        return np.zeros(len(points), dtype=np.bool_)
     starts = np.concatenate(loops)
     ends = np.concatenate([np.roll(loop, -1, axis=0) for loop in loops])
     height = points[:, 1, None]

@@ -64,7 +64,7 @@ class PlaneResiduals(ResidualTerm):
 
     def __init__(self, regions: Sequence[PlaneRegion], *, weight: float, robust_scale: float) -> None:
         self.regions, self.weight, self.robust_scale = regions, weight, robust_scale
-        self.total_weight = weight * sum(2 if region.complete else 1 for region in regions)
+        self.total_weight = 2 * weight * len(regions)
 
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3), faces counter-clockwise seen from outside."""
@@ -72,8 +72,7 @@ class PlaneResiduals(ResidualTerm):
         parts = []
         for region in self.regions:
             parts.append(_from_contours(surface, region, pose, self.weight))
-            if region.complete:
-                parts.append(self._from_sections(surface, region, pose))
+            parts.append(self._from_sections(surface, region, pose))
         met, barycentric, values, weights, losses = zip(*parts, strict=True)
         return Residuals(
             np.concatenate(met),
@@ -89,7 +88,10 @@ class PlaneResiduals(ResidualTerm):
         return corrected(vertices, faces, self, pose)
 
     def _from_sections(self, surface: _Surface, region: PlaneRegion, pose: Pose) -> _Part:
-        """From the segments in which faces meet the plane to the contours, along the surface's normals."""
+        """From the segments in which faces meet the plane to the contours, along the surface's normals.
+
+        Segments where the plane may be inside or outside of the organ do not count.
+        """
         origin, normal = pose.to_canonical(region.origin[None])[0], region.normal @ pose.rotation
         # A closed surface of F faces meets a plane in about 3 sqrt(F) of them. Which of them count does not depend on
         # where the plane lies: a surface that moves a little keeps its residuals.
@@ -98,14 +100,15 @@ class PlaneResiduals(ResidualTerm):
         met = met * stride
         segments = np.einsum("nek,nkd->ned", ends, surface.vertices[surface.faces[met]])
         lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
-        distances = region.signed_distances(pose.to_patient(segments.mean(axis=1))) / pose.scale
         facing = surface.face_normals[met]
+        distances, known = region.signed_distances(pose.to_patient(segments.mean(axis=1)), facing @ pose.rotation.T)
+        distances = distances / pose.scale
         # A step d along the face's normal moves the section by d over the part of the normal in the plane.
         in_plane = np.linalg.norm(facing - (facing @ normal)[:, None] * normal, axis=1)
         values = -distances * in_plane
         # Geman and McClure: the squared distance levels off.
         share = 1 / (1 + (distances / self.robust_scale) ** 2)
-        weights = self.weight * lengths / max(lengths.sum(), 1e-12)
+        weights = self.weight * known * lengths / max(lengths.sum(), 1e-12)
         return met, ends.mean(axis=1), values, weights * share**2, float(weights @ (share * values**2))
 
 

@@ -90,6 +90,12 @@ class ProbableFit:
             vertices = self.term.corrected(vertices, faces, pose)
         return TriangleMesh(pose.to_patient(vertices), faces), self._state(unknowns, pose)
 
+    def sketch(self) -> TriangleMesh:
+        """The surface of the latents and the pose from the beginning, without the last corrections, RAS mm."""
+        solver = self._solver(None)
+        unknowns, level = self._from_start(solver), self.settings.level
+        return TriangleMesh(solver.pose(unknowns).to_patient(solver.decode(unknowns, level)), icosphere(level).faces)
+
     def _solver(self, start: FitState | None) -> GaussNewton:
         if self.known is not None:
             first = self.known

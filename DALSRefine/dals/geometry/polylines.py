@@ -1,4 +1,4 @@
-"""Closed polylines."""
+"""Closed and open polylines."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ def resample_loop(loop: FloatArray, count: int, *, phase: float = 0.5) -> FloatA
     travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
     stops = (np.arange(count) + phase) / max(count, 1) * travelled[-1]
     return np.stack([np.interp(stops, travelled, axis) for axis in closed.T], axis=1)
+
+
+def path_length(path: FloatArray) -> float:
+    """Length of an open polyline (N, 3)."""
+    return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+
+
+def resample_path(path: FloatArray, count: int) -> FloatArray:
+    """Points (count, 3) at equal arc length along an open polyline (N, 3), half a step from its ends."""
+    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    stops = (np.arange(count) + 0.5) / max(count, 1) * travelled[-1]
+    return np.stack([np.interp(stops, travelled, axis) for axis in path.T], axis=1)

@@ -1,4 +1,4 @@
-"""Closed splines as Slicer draws them."""
+"""Splines as Slicer draws them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,41 @@ def sample_closed_spline(control_points: ArrayLike, *, points_per_segment: int |
     straight = before * control[:, None] + after * following[:, None]
     bent = ((before**3 - before) * bend[:, None] + (after**3 - after) * next_bend[:, None]) / 6
     return np.asarray((straight + bent).reshape(-1, 3))
+
+
+def sample_open_spline(control_points: ArrayLike, *, points_per_segment: int | None = None) -> FloatArray:
+    """Sample the open cardinal spline through control points, as Slicer does by default.
+
+    As `sample_closed_spline`, but from the first control point to the last; like `vtkParametricSpline` it starts and
+    ends with a derivative of zero.
+
+    Parameters
+    ----------
+    control_points : (N, 3) array_like
+        At least three points, in any unit and coordinate system.
+    points_per_segment : int, optional
+        Samples from one control point to the next; ten unless given, fewer where they would be more than
+        `MAXIMUM_SAMPLES` in all.
+
+    Returns
+    -------
+    ((N - 1) * points_per_segment + 1, 3) float64
+
+    Raises
+    ------
+    ValueError
+        For fewer than three points or a wrong shape.
+    """
+    from scipy.interpolate import CubicSpline  # slow to import, and few curves are open
+
+    control = np.asarray(control_points, dtype=np.float64)
+    if control.ndim != 2 or control.shape[1] != 3 or len(control) < 3:
+        raise ValueError(f"an open spline needs (N >= 3, 3) control points, not {control.shape}")
+    if points_per_segment is None:
+        points_per_segment = max(1, min(POINTS_PER_SEGMENT, MAXIMUM_SAMPLES // len(control)))
+    count = (len(control) - 1) * points_per_segment + 1
+    spline = CubicSpline(np.arange(len(control)), control, bc_type="clamped")
+    return np.asarray(spline(np.linspace(0.0, len(control) - 1.0, count)))
 
 
 def _second_derivatives(control: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Slicer markups JSON: reading and writing closed curves, reading points."""
+"""Slicer markups JSON: reading and writing curves, reading points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from dals.errors import DalsWarning, InputError
 from dals.geometry.mesh import FloatArray
-from dals.geometry.splines import sample_closed_spline
+from dals.geometry.splines import sample_closed_spline, sample_open_spline
 from dals.io.atomic import atomic_path
 from dals.io.coordinates import Space, from_ras, to_ras
 from dals.io.regular_files import LARGEST_TEXT, check_regular
@@ -28,15 +28,17 @@ _SCHEMA = (
 _ACCEPTED_SCHEMA = re.compile(r"markups-schema-v1\.[0-9]+\.[0-9]+\.json#*$", re.IGNORECASE)
 _SPACES: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "0": "RAS", "1": "LPS"}
 """Old scenes have numbers."""
+_CURVES = {"ClosedCurve": "a closed curve", "Curve": "an open curve"}
 _NUMBERS = {int, float}
 """Types of numbers in JSON; not `bool`, which is a subclass of `int`."""
 
 
 def read_contours(path: str | os.PathLike[str]) -> tuple[Contour, ...]:
-    """Read the closed curves of a Slicer markups file.
+    """Read the curves of a Slicer markups file.
 
-    Curves are interpolated as Slicer draws them by default. Control points without a defined position are
-    dropped, as in Slicer; other markups in the file cause a warning.
+    A closed curve is a whole outline, an open one a stretch of an outline. Both are interpolated as Slicer draws them
+    by default. Control points without a defined position are dropped, as in Slicer; other markups in the file cause a
+    warning.
 
     Parameters
     ----------
@@ -51,34 +53,31 @@ def read_contours(path: str | os.PathLike[str]) -> tuple[Contour, ...]:
     Raises
     ------
     InputError
-        If the file is missing or no markups file, holds an open curve or no closed one, is not in millimetres,
-        or if a curve has fewer than three points or values that are not finite.
+        If the file is missing or no markups file, holds no curve, is not in millimetres, or if a curve has fewer than
+        three points or values that are not finite.
     """
     path = Path(path)
     contours, others = [], []
     for index, markup in enumerate(_markups_in(path)):
         kind = markup.get("type")
         name = _name(markup, path, index)
-        if kind == "Curve":
-            raise InputError(
-                f"The curve '{name}' in {path} is open; please draw it as a closed curve (in Slicer's Markups module: "
-                "'Closed curve')."
-            )
-        if kind != "ClosedCurve":
+        if not isinstance(kind, str) or kind not in _CURVES:
             others.append(str(kind))
             continue
+        closed = kind == "ClosedCurve"
         control = _control_points(markup, path, name)
         if len(control) < 3:
             raise InputError(
-                f"The contour '{name}' in {path} has {len(control)} defined point(s); a closed curve needs at least 3."
+                f"The contour '{name}' in {path} has {len(control)} defined point(s); {_CURVES[kind]} needs at least 3."
             )
-        contours.append(Contour(sample_closed_spline(control), control, name))
+        sampled = sample_closed_spline(control) if closed else sample_open_spline(control)
+        contours.append(Contour(sampled, control, name, closed=closed))
     if not contours:
         found = f"only {', '.join(sorted(set(others)))}" if others else "nothing at all"
-        raise InputError(f"{path} holds no closed curve, {found}.")
+        raise InputError(f"{path} holds no curve, {found}.")
     if others:
         warnings.warn(
-            f"{path} holds markups other than closed curves ({', '.join(sorted(set(others)))}); they are not used.",
+            f"{path} holds markups other than curves ({', '.join(sorted(set(others)))}); they are not used.",
             DalsWarning,
             stacklevel=2,
         )
@@ -102,7 +101,7 @@ def read_control_points(path: str | os.PathLike[str]) -> FloatArray:
 
 
 def write_contours(path: str | os.PathLike[str], contours: Iterable[Contour]) -> None:
-    """Write contours as closed curves of one Slicer markups file, in LPS.
+    """Write contours as curves of one Slicer markups file, in LPS.
 
     A contour without control points is written with all its points.
 
@@ -126,7 +125,7 @@ def write_contours(path: str | os.PathLike[str], contours: Iterable[Contour]) ->
 def _markup(contour: Contour) -> dict[str, Any]:
     control = contour.points if contour.control_points is None else contour.control_points
     return {
-        "type": "ClosedCurve",
+        "type": "ClosedCurve" if contour.closed else "Curve",
         "name": contour.name,
         "coordinateSystem": "LPS",
         "coordinateUnits": "mm",

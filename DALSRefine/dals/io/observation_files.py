@@ -14,7 +14,10 @@ from dals.observations.painted_slices import contours_from_painted_slices
 
 
 def read_contours(*paths: str | Path) -> PlanarContours:
-    """Read closed curves on at least two planes from Slicer markups (`.mrk.json`).
+    """Read curves on at least two planes from Slicer markups (`.mrk.json`).
+
+    An open curve is a stretch of an outline; nothing is taken for known between its ends. Where not all of the organ
+    was outlined on a plane, say so with `PlanarContours.with_open_planes`.
 
     Returns
     -------

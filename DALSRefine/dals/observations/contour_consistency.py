@@ -16,6 +16,7 @@ import numpy as np
 
 from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
+from dals.geometry.places import place_text
 from dals.observations.contours import Contour, Plane
 
 MINIMUM_ANGLE_DEG = 20.0
@@ -55,6 +56,8 @@ class _Gap(NamedTuple):
     millimetres: float
     excess: float
     """In multiples of the drawing error."""
+    place: FloatArray
+    """The point, RAS mm."""
 
     @property
     def is_wide(self) -> bool:
@@ -65,7 +68,8 @@ def check_consistency(groups: Sequence[Sequence[Contour]]) -> None:
     """Compare each pair of planes along their line of intersection.
 
     A plane may hold several contours (separate sections, holes), and some may be missing. Therefore only two things
-    count as a contradiction: wide gaps seen from both planes, or a contour that is far from all others.
+    count as a contradiction: wide gaps seen from both planes, or a contour that is far from all others. Planes with an
+    open curve are not compared: what it encloses is not known.
 
     Parameters
     ----------
@@ -75,12 +79,13 @@ def check_consistency(groups: Sequence[Sequence[Contour]]) -> None:
     Raises
     ------
     InputError
-        If contours contradict each other. The message names the worst pair and its gap in millimetres.
+        If contours contradict each other. The message names the worst pair, its gap in millimetres, and where it is.
     """
     _check_distances([contour for group in groups for contour in group])
     wide: list[_Gap] = []
     apart = 0
-    for a, b in combinations(groups, 2):
+    whole = [group for group in groups if all(contour.closed for contour in group)]
+    for a, b in combinations(whole, 2):
         if a[0].plane.angle_to(b[0].plane) >= MINIMUM_ANGLE_DEG:
             gaps = _gaps(a, b)
             wide += [gap for gap in gaps if gap.is_wide]
@@ -91,7 +96,8 @@ def check_consistency(groups: Sequence[Sequence[Contour]]) -> None:
     if len(wide) + apart > 1 or worst.excess > CLEAR_GAP:
         raise InputError(
             f"The contours '{worst.contour.name}' and '{worst.other.name}' contradict each other: where their planes "
-            f"cross they are {worst.millimetres:.0f} mm apart. Please check that both outline the same organ."
+            f"cross they are {worst.millimetres:.0f} mm apart, at {place_text(worst.place)}. Please check that both "
+            "outline the same organ."
         )
 
 
@@ -126,7 +132,7 @@ def _overlap(a: _Interval, b: _Interval) -> float:
 
 def _gap(end: _End, others: Sequence[Contour]) -> _Gap:
     """Gap between the point where a contour crosses a plane and the nearest contour on that plane."""
-    distances = [_distance_to_polyline(end.point, other.points) for other in others]
+    distances = [_distance_to_contour(end.point, other) for other in others]
     nearest = int(np.argmin(distances))
     pair = (end.contour, others[nearest])
     explained = max(
@@ -134,12 +140,12 @@ def _gap(end: _End, others: Sequence[Contour]) -> _Gap:
         RELATIVE_GAP * min(contour.extent for contour in pair),
         SPACING_GAP * max(contour.click_spacing for contour in pair),
     )
-    return _Gap(*pair, distances[nearest], distances[nearest] / explained)
+    return _Gap(*pair, distances[nearest], distances[nearest] / explained, end.point)
 
 
 def _through(contour: Contour, plane: Plane) -> FloatArray:
-    """Points where a closed contour crosses a plane, (N, 3)."""
-    points, following = contour.points, np.roll(contour.points, -1, axis=0)
+    """Points where a contour crosses a plane, (N, 3)."""
+    points, following = contour.starts, contour.following
     before = plane.distances(points)
     after = plane.distances(following)
     crosses = (before < 0) != (after < 0)
@@ -147,9 +153,10 @@ def _through(contour: Contour, plane: Plane) -> FloatArray:
     return np.asarray(points[crosses] + fraction * (following[crosses] - points[crosses]))
 
 
-def _distance_to_polyline(point: FloatArray, polyline: FloatArray) -> float:
-    """Distance of one point (3,) from a closed polyline (N, 3)."""
-    edges = np.roll(polyline, -1, axis=0) - polyline
+def _distance_to_contour(point: FloatArray, contour: Contour) -> float:
+    """Distance of one point (3,) from a contour."""
+    polyline = contour.starts
+    edges = contour.following - polyline
     squared = np.maximum(np.einsum("ij,ij->i", edges, edges), 1e-30)
     fraction = np.clip(np.einsum("ij,ij->i", point - polyline, edges) / squared, 0.0, 1.0)
     return float(np.linalg.norm(polyline + fraction[:, None] * edges - point, axis=1).min())

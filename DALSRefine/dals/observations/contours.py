@@ -1,4 +1,4 @@
-"""A contour of an organ on a plane."""
+"""A contour of an organ on a plane: a closed outline, or the stretch of one that was drawn."""
 
 from __future__ import annotations
 
@@ -29,16 +29,20 @@ class Plane(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Contour:
-    """The outline of an organ on one plane, a closed polyline.
+    """The outline of an organ on one plane, a polyline.
 
     Attributes
     ----------
     points : (N, 3) float64
-        Densely sampled, RAS millimetres. The polyline is closed implicitly: a repeated last point is removed.
+        Densely sampled, RAS millimetres. A closed polyline is closed implicitly: a repeated last point is removed.
     control_points : (M, 3) float64 or None
         The points that the user clicked, if known.
     name : str
         Used in messages.
+    closed : bool
+        Whether it goes all the way round. An open one is a stretch of an outline: between its ends nothing is known.
+    open_plane : bool
+        Whether its plane may show more of the organ than was drawn there.
 
     Raises
     ------
@@ -49,10 +53,12 @@ class Contour:
     points: FloatArray
     control_points: FloatArray | None = None
     name: str = "contour"
+    closed: bool = True
+    open_plane: bool = False
 
     def __post_init__(self) -> None:
         points = checked_points(self.points, f"The contour '{self.name}'")
-        if len(points) > 1 and np.array_equal(points[0], points[-1]):
+        if self.closed and len(points) > 1 and np.array_equal(points[0], points[-1]):
             points = points[:-1]
         object.__setattr__(self, "points", points)
         clicked = points
@@ -61,16 +67,31 @@ class Contour:
             object.__setattr__(self, "control_points", clicked)
         if len(clicked) < 3:
             raise InputError(
-                f"The contour '{self.name}' has {_counted(len(clicked), 'point')}; a closed curve needs at least 3."
+                f"The contour '{self.name}' has {_counted(len(clicked), 'point')}; {self.kind} needs at least 3."
             )
         distinct = distinct_up_to_three(clicked)
         if distinct < 3:
             raise InputError(
-                f"The contour '{self.name}' has {distinct} different points only; a closed curve needs at least 3."
+                f"The contour '{self.name}' has {distinct} different points only; {self.kind} needs at least 3."
             )
         spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
         if spread[1] <= 1e-6 * spread[0]:
             raise InputError(f"The points of the contour '{self.name}' lie on one straight line and enclose nothing.")
+
+    @property
+    def kind(self) -> str:
+        """In words: "a closed curve" or "an open curve"."""
+        return "a closed curve" if self.closed else "an open curve"
+
+    @property
+    def following(self) -> FloatArray:
+        """The next point after each point from which a piece of the polyline starts: all, or all but the last."""
+        return np.roll(self.points, -1, axis=0) if self.closed else self.points[1:]
+
+    @property
+    def starts(self) -> FloatArray:
+        """The points from which a piece of the polyline starts."""
+        return self.points[: len(self.following)]
 
     @cached_property
     def plane(self) -> Plane:
@@ -92,8 +113,8 @@ class Contour:
 
     @property
     def length(self) -> float:
-        """Length of the closed polyline in millimetres."""
-        return float(np.linalg.norm(self.points - np.roll(self.points, -1, axis=0), axis=1).sum())
+        """Length of the polyline in millimetres."""
+        return float(np.linalg.norm(self.following - self.starts, axis=1).sum())
 
     @property
     def click_spacing(self) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -26,6 +27,9 @@ SAME_PLANE_DISTANCE_MM = 1.5
 @dataclass(frozen=True, eq=False)
 class PlanarContours(Observation):
     """Contours of one organ on at least two planes.
+
+    What is outlined on a plane is all of the organ there, unless one of its contours says otherwise
+    (`Contour.open_plane`, `Contour.closed`).
 
     Attributes
     ----------
@@ -58,7 +62,8 @@ class PlanarContours(Observation):
             raise InputError("There is no contour.")
         for contour in self.contours:
             _check_planarity(contour)
-            check_crossing(contour)
+            if contour.closed:
+                check_crossing(contour)
         groups = self.by_plane
         if len(groups) < 2:
             raise InputError(
@@ -80,6 +85,22 @@ class PlanarContours(Observation):
                 groups.append([contour])
         return tuple(tuple(group) for group in groups)
 
+    def with_open_planes(self, names: Iterable[str]) -> PlanarContours:
+        """The same contours; the planes of those with these names may show more of the organ than was drawn there.
+
+        Raises
+        ------
+        InputError
+            If no contour has one of the names.
+        """
+        wanted = set(names)
+        unknown = sorted(wanted - {contour.name for contour in self.contours})
+        if unknown:
+            known = ", ".join(f"'{contour.name}'" for contour in self.contours)
+            raise InputError(f"There is no contour named '{unknown[0]}' whose plane could be open; there are {known}.")
+        marked = (replace(c, open_plane=c.open_plane or c.name in wanted) for c in self.contours)
+        return PlanarContours._unchecked(contours=tuple(marked))
+
     @property
     def points(self) -> FloatArray:
         """Points of all contours, (N, 3)."""
@@ -96,21 +117,28 @@ class PlanarContours(Observation):
         return [(contour.name, contour.points) for contour in self.contours]
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Names and points of the contours."""
+        """Names, kinds and points of the contours."""
         arrays = {f"{index}.points": contour.points for index, contour in enumerate(self.contours)}
         arrays |= {
             f"{index}.control_points": contour.control_points
             for index, contour in enumerate(self.contours)
             if contour.control_points is not None
         }
-        return {"names": [contour.name for contour in self.contours]}, arrays
+        fields = {
+            "names": [contour.name for contour in self.contours],
+            "closed": [contour.closed for contour in self.contours],
+            "open_planes": [contour.open_plane for contour in self.contours],
+        }
+        return fields, arrays
 
     @classmethod
     def from_arrays(cls, fields: Fields, arrays: Arrays) -> PlanarContours:
         """Restore contours from `to_arrays`."""
         contours = [
-            Contour(arrays[f"{index}.points"], arrays.get(f"{index}.control_points"), name)
-            for index, name in enumerate(fields["names"])
+            Contour(arrays[f"{index}.points"], arrays.get(f"{index}.control_points"), name, closed, open_plane)
+            for index, (name, closed, open_plane) in enumerate(
+                zip(fields["names"], fields["closed"], fields["open_planes"], strict=True)
+            )
         ]
         return cls._unchecked(contours=tuple(contours))
 

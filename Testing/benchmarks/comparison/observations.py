@@ -111,7 +111,10 @@ def _noisy(contour: Contour, amplitude: float, rng: np.random.Generator, *, wave
 
 
 def _incomplete(contour: Contour, share: float, rng: np.random.Generator) -> Contour:
-    """The contour with a stretch replaced by a straight line, as an image that ends early leaves it."""
+    """The contour without a stretch, as an image that ends early leaves it: an open curve.
+
+    Systems that know closed outlines only close it by a straight line.
+    """
     count = len(contour.points)
     kept = max(3, round((1 - share) * count))
-    return Contour(np.roll(contour.points, -int(rng.integers(count)), axis=0)[:kept], None, contour.name)
+    return Contour(np.roll(contour.points, -int(rng.integers(count)), axis=0)[:kept], None, contour.name, closed=False)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from known_shapes import ellipse_contour, ellipsoid
+from scipy.spatial import cKDTree
 
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.contour_confidence import latent_deviation
-from dals.evaluation.contour_residuals import missed_contours, place_text, straying_sections
-from dals.fitting import FitResult, FitSettings, FitState
+from dals.evaluation.contour_residuals import missed_contours, straying_sections
+from dals.evaluation.undrawn_sections import expected_sections
+from dals.fitting import FitResult, FitSettings, FitState, fit
+from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.places import place_text
+from dals.geometry.polylines import loop_length
 from dals.model.pose import Pose
-from dals.model.prior import ShapePrior
-from dals.observations import PlanarContours
+from dals.model.prior import ShapePrior, load_prior
+from dals.model.template import icosphere
+from dals.observations import Contour, PlanarContours
 
 RADII, CENTRE = np.array([60.0, 45.0, 35.0]), np.array([20.0, -30.0, 40.0])
 
@@ -100,3 +106,52 @@ def test_the_deviation_of_training_shapes_is_about_one(ellipsoid_prior: ShapePri
 
 def test_a_place_in_the_letters_of_the_slice_views() -> None:
     assert place_text(np.array([12.4, -40.0, 130.0])) == "R 12, P 40, S 130 mm"
+
+
+def test_a_section_that_is_known_to_be_missing_is_not_asked_for(
+    contours: PlanarContours, ellipsoid_prior: ShapePrior
+) -> None:
+    """All of a convex organ is outlined: there is no other section; on open planes nothing is said at all."""
+    result = fit(ellipsoid_prior, contours)
+    assert expected_sections(contours, result, ellipsoid_prior) == []
+    assert expected_sections(contours.with_open_planes(["axial", "coronal", "sagittal"]), result, ellipsoid_prior) == []
+
+
+def test_a_section_of_the_prior_that_nobody_outlined(liver_with_two_sections: PlanarContours) -> None:
+    prior = load_prior("liver")
+    result = fit(prior, liver_with_two_sections)
+    found = expected_sections(liver_with_two_sections, result, prior)
+    assert [one.name for one in found] == ["cut"]
+    assert found[0].millimetres > 20
+    confidence = confidence_in(liver_with_two_sections, result, prior, result.mesh)
+    assert confidence is not None
+    assert any("'cut'" in reason and "mark the plane as incomplete" in reason for reason in confidence.reasons)
+    opened = liver_with_two_sections.with_open_planes(["cut"])
+    assert expected_sections(opened, result, prior) == []
+
+
+@pytest.fixture(scope="module")
+def liver_with_two_sections() -> PlanarContours:
+    """The prior's mean liver, cut in two by an oblique plane on which only the larger section was outlined."""
+    prior = load_prior("liver")
+    template = icosphere(4)
+    mean = TriangleMesh(130.0 * prior.mean_shape(template).double().numpy(), template.faces)
+    middle = mean.vertices.mean(axis=0)
+    planes = [(middle, np.eye(3)[axis]) for axis in range(3)]
+    best: tuple[float, tuple[FloatArray, FloatArray]] | None = None
+    directions = np.random.default_rng(0).normal(size=(300, 3))
+    for normal in directions / np.linalg.norm(directions, axis=1, keepdims=True):
+        for depth in (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0):
+            loops = section_loops(mean, middle + depth * normal, normal)
+            if len(loops) == 2:
+                shorter, longer = sorted(loops, key=loop_length)
+                apart = float(cKDTree(longer).query(shorter)[0].mean()) if loop_length(shorter) > 100 else 0.0
+                if best is None or apart > best[0]:
+                    best = apart, (middle + depth * normal, normal)
+    assert best is not None
+    assert best[0] > 25
+    contours = [
+        Contour(max(section_loops(mean, *plane), key=loop_length), None, name)
+        for plane, name in zip([*planes, best[1]], ["sagittal", "coronal", "axial", "cut"], strict=True)
+    ]
+    return PlanarContours(tuple(contours))

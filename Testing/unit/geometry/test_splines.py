@@ -3,7 +3,7 @@ import pytest
 from vtkmodules.vtkCommonComputationalGeometry import vtkCardinalSpline, vtkParametricSpline
 from vtkmodules.vtkCommonCore import vtkPoints
 
-from dals.geometry.splines import sample_closed_spline
+from dals.geometry.splines import sample_closed_spline, sample_open_spline
 
 
 def _circle(count, radius=50.0):
@@ -37,8 +37,9 @@ def test_against_a_periodic_cubic_spline_in_the_index():
     np.testing.assert_allclose(sample_closed_spline(control), spline(np.arange(90) / 10), atol=1e-6)
 
 
-def test_against_the_spline_that_slicer_draws():
-    """The closed cardinal spline of VTK, one for each coordinate, by the index."""
+@pytest.mark.parametrize("closed", [True, False])
+def test_against_the_spline_that_slicer_draws(closed):
+    """The cardinal spline of VTK, one for each coordinate, by the index."""
     for count in (3, 4, 9, 50):
         control = np.random.default_rng(count).normal(size=(count, 3)) * 30
         points = vtkPoints()
@@ -50,12 +51,14 @@ def test_against_the_spline_that_slicer_draws():
         spline.SetYSpline(vtkCardinalSpline())
         spline.SetZSpline(vtkCardinalSpline())
         spline.SetPoints(points)
-        spline.ClosedOn()
+        spline.SetClosed(closed)
         spline.ParameterizeByLengthOff()
-        expected = np.empty((10 * count, 3))
+        pieces = 10 * (count if closed else count - 1)
+        expected = np.empty((pieces if closed else pieces + 1, 3))
         for index in range(len(expected)):
-            spline.Evaluate([index / len(expected), 0, 0], expected[index], np.empty(9))
-        np.testing.assert_allclose(sample_closed_spline(control), expected, atol=1e-9)
+            spline.Evaluate([index / pieces, 0, 0], expected[index], np.empty(9))
+        sampled = sample_closed_spline(control) if closed else sample_open_spline(control)
+        np.testing.assert_allclose(sampled, expected, atol=1e-9)
 
 
 def test_very_many_clicks_need_no_samples_between():

@@ -98,9 +98,15 @@ def test_writing_to_nowhere(tmp_path):
         write_contours(tmp_path / "no" / "a.mrk.json", [])
 
 
-def test_an_open_curve_is_refused_with_advice(tmp_path):
-    with pytest.raises(InputError, match=r"is open; .*closed curve"):
-        read_contours(_file(tmp_path, _document(type="Curve")))
+def test_an_open_curve_is_a_stretch_of_an_outline(tmp_path):
+    (contour,) = read_contours(_file(tmp_path, _document(type="Curve")))
+    assert not contour.closed
+    assert len(contour.points) == 10 * (len(contour.control_points) - 1) + 1
+    np.testing.assert_allclose(contour.points[[0, -1]], contour.control_points[[0, -1]], atol=1e-9)
+    write_contours(tmp_path / "again.mrk.json", [contour])
+    (again,) = read_contours(tmp_path / "again.mrk.json")
+    assert not again.closed
+    np.testing.assert_allclose(again.points, contour.points, atol=1e-9)
 
 
 def test_other_markups_beside_a_curve_are_passed_over_aloud(tmp_path):
@@ -119,11 +125,11 @@ def test_other_markups_beside_a_curve_are_passed_over_aloud(tmp_path):
         ('{"a": 1}', "not a Slicer markups file"),
         ('{"markups": 5}', "not a Slicer markups file"),
         ('{"markups": [5]}', "not a Slicer markups file"),
-        ('{"markups": []}', "no closed curve"),
+        ('{"markups": []}', "no curve"),
         ("[" * 100_000, "not a Slicer markups file"),
         ({**_document(), "@schema": "https://example.org/other.json#"}, "schema"),
         ({**_document(), "@schema": "markups-schema-v2.0.0.json#"}, "version 1"),
-        (_document(type="Fiducial"), "no closed curve, only Fiducial"),
+        (_document(type="Fiducial"), "no curve, only Fiducial"),
         (_document(coordinateSystem="IJK"), "coordinate system"),
         (_document(points=SQUARE[:2]), r"2 defined point\(s\)"),
         (_document(points=[]), "at least 3"),

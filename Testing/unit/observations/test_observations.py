@@ -192,3 +192,19 @@ def test_most_misplaced_contours_of_real_livers_are_noticed():
         else:
             noticed.append(False)
     assert np.mean(noticed) >= 0.7
+
+
+def test_open_curves_and_open_planes_survive_the_way_to_another_process():
+    contours = [ellipse_contour(axis, 3.0, count=28) for axis in range(3)]
+    part = Contour(contours[2].points[:20], None, "part", closed=False)
+    observation = PlanarContours((*contours[:2], part)).with_open_planes([contours[0].name])
+    back = PlanarContours.from_arrays(*observation.to_arrays())
+    assert [contour.closed for contour in back.contours] == [True, True, False]
+    assert [contour.open_plane for contour in back.contours] == [True, False, False]
+    assert part.length < 0.75 * contours[2].length
+
+
+def test_an_open_plane_has_to_be_one_that_was_drawn():
+    contours = PlanarContours(tuple(ellipse_contour(axis, 3.0, count=28) for axis in range(3)))
+    with pytest.raises(InputError, match=r"no contour named 'x'.*'axial'"):
+        contours.with_open_planes(["axial", "x"])

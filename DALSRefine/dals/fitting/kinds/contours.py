@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.plane_residuals import PlaneResiduals
 from dals.fitting.residuals import residual_term
 from dals.geometry.mesh import FloatArray
-from dals.geometry.polylines import loop_length, resample_loop
+from dals.geometry.polylines import loop_length, resample_loop, resample_path
 from dals.model.pose import Pose
-from dals.observations import PlanarContours
+from dals.observations import Contour, PlanarContours
 from dals.ops.losses import squared_distance
 from dals.ops.nearest import PointIndex, nearest
 from dals.ops.plane_cuts import cut_mesh, planes_met, sample_cuts
@@ -45,13 +46,23 @@ class SliceLoss(DataTerm):
         Points drawn along each cut.
     robust_scale : float
         Canonical distance of a cut from the contours beyond which it levels off.
+    complete : (P,) bool, optional
+        Whether the targets show all of the organ on a plane; on others only their distance from the cut counts.
     """
 
     def __init__(
-        self, origins: Tensor, normals: Tensor, targets: Tensor, *, count: int, robust_scale: float = math.inf
+        self,
+        origins: Tensor,
+        normals: Tensor,
+        targets: Tensor,
+        *,
+        count: int,
+        robust_scale: float = math.inf,
+        complete: Tensor | None = None,
     ) -> None:
         self.origins, self.normals, self.targets = origins, normals, targets
         self.count, self.robust_scale = count, robust_scale
+        self.complete = torch.ones(len(origins), dtype=torch.bool) if complete is None else complete
         self._index = PointIndex(targets)
 
     def __call__(self, vertices: Tensor, faces: Tensor, generator: torch.Generator) -> Tensor:
@@ -63,7 +74,7 @@ class SliceLoss(DataTerm):
         samples = torch.where(met[:, None, None], samples, anywhere)
         to_contour = self._forgiving_distance(samples)
         to_mesh = squared_distance(self.targets, samples, nearest(self.targets, samples))
-        return (to_mesh + torch.where(met, to_contour, 0.0)).mean()
+        return (to_mesh + torch.where(met & self.complete.to(met.device), to_contour, 0.0)).mean()
 
     def _forgiving_distance(self, samples: Tensor) -> Tensor:
         """Mean squared distance (P,) of samples (P, N, 3) from the contours, levelling off beyond `robust_scale`.
@@ -75,6 +86,17 @@ class SliceLoss(DataTerm):
         return _levelling_off((samples - picked).square().sum(dim=-1), self.robust_scale).mean(dim=-1)
 
 
+def _resampled(contours: Sequence[Contour], pose: Pose, count: int) -> FloatArray:
+    """`count` canonical points at equal arc length along contours, in proportion to their lengths, (count, 3)."""
+    lengths = [contour.length for contour in contours]
+    ends = np.round(np.cumsum(lengths) / sum(lengths) * count).astype(int)
+    parts = []
+    for contour, share in zip(contours, np.diff(ends, prepend=0), strict=True):
+        points = pose.to_canonical(contour.points)
+        parts.append(resample_loop(points, share) if contour.closed else resample_path(points, share))
+    return np.concatenate(parts)
+
+
 def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
     """`count` points at equal arc length along closed polylines, in proportion to their lengths, (count, 3)."""
     lengths = [loop_length(loop) for loop in loops]
@@ -84,19 +106,20 @@ def resample_closed(loops: list[FloatArray], count: int) -> FloatArray:
 
 @data_term.register
 def _(observation: PlanarContours, pose: Pose, settings: FitSettings, device: torch.device) -> SliceLoss:
-    origins, normals, targets = [], [], []
+    origins, normals, targets, complete = [], [], [], []
     for group in observation.by_plane:
         plane = group[0].plane
         origins.append(pose.to_canonical(np.asarray(plane.origin)[None])[0])
         normals.append(np.asarray(plane.normal) @ pose.rotation)
-        loops = [pose.to_canonical(contour.points) for contour in group]
-        targets.append(resample_closed(loops, settings.points_per_plane))
+        targets.append(_resampled(group, pose, settings.points_per_plane))
+        complete.append(all(contour.closed and not contour.open_plane for contour in group))
     return SliceLoss(
         as_tensor(np.stack(origins), device),
         as_tensor(np.stack(normals), device),
         as_tensor(np.stack(targets), device),
         count=settings.points_per_plane,
         robust_scale=settings.robust_scale,
+        complete=torch.tensor(complete),
     )
 
 
@@ -104,7 +127,9 @@ def _(observation: PlanarContours, pose: Pose, settings: FitSettings, device: to
 def _(observation: PlanarContours, settings: FitSettings) -> PlaneResiduals:
     length = sum(contour.length for contour in observation.contours)
     spacing = max(_SPACING_MM, length / _MOST_POINTS)
-    regions = [PlaneRegion.of_contours(group, spacing_mm=spacing) for group in observation.by_plane]
+    low, high = observation.bounds
+    middle = (low + high) / 2
+    regions = [PlaneRegion.of_contours(group, spacing_mm=spacing, middle=middle) for group in observation.by_plane]
     weight = _INDEPENDENT * independent_planes(observation) / len(regions)
     return PlaneResiduals(regions, weight=weight, robust_scale=settings.robust_scale)
 
