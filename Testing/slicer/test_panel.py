@@ -390,7 +390,7 @@ def test_torch_is_loaded_once_there_is_a_first_input(slicer, application, opened
         curves = sample_data.load()[1:3]
         panel.update()
         assert calls == [], "nothing is chosen"
-        monkeypatch.setattr(panel, "_missing", ["torch"])
+        monkeypatch.setattr(panel.packages, "missing", ["torch"])
         panel.source.add_curve(curves[0])
         panel.update()
         assert calls == [], "packages are missing"
@@ -466,7 +466,7 @@ def test_a_moved_point_refines_again_after_a_pause(with_contours, sample, slicer
     monkeypatch.setattr(panel.session, "start", lambda *request, **how: (starts.append(how), start(*request, **how)))
     first = refine(slicer, panel)
     before = first.GetMTime()
-    panel.ui.autoRefineCheckBox.click()
+    assert panel.parameters.autoRefine
     r, a, s = sample[1].GetNthControlPointPosition(0)
     sample[1].SetNthControlPointPosition(0, r + 6.0, a, s)
     slicer.app.processEvents()
@@ -482,7 +482,6 @@ def test_a_moved_point_starts_no_first_fit(with_contours, sample, slicer, monkey
     panel, requests = with_contours, []
     monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
     monkeypatch.setattr(panel.source, "changed", lambda: True)  # at each tick
-    panel.ui.autoRefineCheckBox.click()
     assert panel.ui.refineButton.enabled
     panel._on_tick()
     assert requests == []
@@ -495,7 +494,6 @@ def test_a_moved_point_starts_no_first_fit(with_contours, sample, slicer, monkey
 def test_nothing_escapes_to_qt(with_contours, slicer, monkeypatch, application, caplog, where):
     panel = with_contours
     refine(slicer, panel)
-    panel.ui.autoRefineCheckBox.click()
     if where == "an event":
         monkeypatch.setattr(panel, "_show_event", lambda event: 1 / 0)
         panel.ui.refineButton.click()
@@ -609,7 +607,8 @@ def test_a_segment_that_is_cut_at_the_border_is_told_of_each_time(panel, sample,
     panel.update()
     for count in (1, 2):
         panel.ui.segmentButton.click()
-        assert panel.parameters.resultSegmentation.GetSegmentation().GetNumberOfSegments() == count
+        assert panel.parameters.resultSegmentation is sample[-1], "the one on the volume"
+        assert sample[-1].GetSegmentation().GetNumberOfSegments() == 1 + count
         assert [text for text in application.MESSAGES if "beyond the image" in text] == application.MESSAGES
         assert len(application.MESSAGES) == count
 
@@ -694,11 +693,12 @@ def test_the_table_renames_hides_and_deletes(with_contours, sample, slicer):
     assert table.rowCount == 1
 
 
-def test_a_curve_of_the_scene_is_added_once(panel, sample):
-    panel.ui.curveSelector.setCurrentNode(sample[3])
+def test_ticked_curves_of_the_scene_are_added_once(panel, sample):
+    for curve in sample[2:4]:
+        panel.ui.curveSelector.setCheckState(curve, True)
     panel.ui.addCurveButton.click()
     panel.ui.addCurveButton.click()
-    assert panel.source.curves == [sample[3]]
+    assert panel.source.curves == sample[2:4]
 
 
 # --- what Slicer is told and asked for

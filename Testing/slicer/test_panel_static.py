@@ -21,15 +21,21 @@ FORM = ET.parse(MODULE / "Resources" / "UI" / "DALSRefine.ui").getroot()
 WIDGETS = {widget.get("name"): widget for widget in FORM.iter("widget")}
 
 PROVIDED_BY_SLICER = {"ctkCollapsibleButton", "qMRMLNodeComboBox", "qMRMLSegmentSelectorWidget", "qMRMLWidget"}
+PROVIDED_BY_SLICER |= {"qMRMLCheckableNodeComboBox"}
 QT = {"QWidget", "QFrame", "QLabel", "QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox"}
-QT |= {"QTableWidget", "QTabWidget", "QProgressBar"}
-NEED_A_SCENE = {"qMRMLNodeComboBox", "qMRMLSegmentSelectorWidget"}
+QT |= {"QTableWidget", "QTabWidget", "QProgressBar", "QSlider"}
+NEED_A_SCENE = {"qMRMLNodeComboBox", "qMRMLCheckableNodeComboBox", "qMRMLSegmentSelectorWidget"}
 NEED_A_TOOL_TIP = {"QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox", "QTableWidget"} | NEED_A_SCENE
+NEED_A_TOOL_TIP |= {"QSlider"}
 REPRESENTS = {"QCheckBox": "bool", "QSpinBox": "int", "QDoubleSpinBox": "float", "QComboBox": "Choice"}
 SIGNALS = {
     "QPushButton": {"clicked(bool)", "toggled(bool)"},
     "QComboBox": {"currentIndexChanged(int)"},
-    "QTableWidget": {"itemChanged(QTableWidgetItem*)", "itemSelectionChanged()"},
+    "QCheckBox": {"toggled(bool)"},
+    "QSlider": {"valueChanged(int)", "sliderReleased()"},
+    "QSpinBox": {"valueChanged(int)"},
+    "QShortcut": {"activated()"},
+    "QTableWidget": {"itemChanged(QTableWidgetItem*)", "itemSelectionChanged()", "cellClicked(int,int)"},
     "QTabWidget": {"currentChanged(int)"},
     "QLabel": {"linkActivated(QString)"},
     "QTimer": {"timeout()"},
@@ -40,6 +46,7 @@ SIGNALS = {
 OTHER_SENDERS = {  # what connects a signal and is no widget by its name in the form
     "button": "QPushButton",
     "selector": "qMRMLSegmentSelectorWidget",
+    "shortcut": "QShortcut",
     "table": "QTableWidget",
     "_timer": "QTimer",
     "app": "qSlicerApplication",

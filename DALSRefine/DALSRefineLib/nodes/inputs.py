@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,8 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
 from dals.observations import PlanarContours, PointCloud
-from dals.observations.contours import Contour
+from dals.observations.contours import Contour, Plane
+from DALSRefineLib.nodes.incomplete import open_planes_of
 from DALSRefineLib.nodes.label_map_nodes import segment_label_map
 from DALSRefineLib.nodes.segment_observations import contours_from_painted_segment, segmentation_from_node
 from DALSRefineLib.nodes.transforms import points_to_world
@@ -21,8 +24,11 @@ __all__ = [
     "CurvePlane",
     "contours_from_curves",
     "contours_from_painted_segment",
+    "described",
     "grid_of_volume",
+    "placed_in_world",
     "plane_of_curve",
+    "planes_of_curves",
     "points_from_node",
     "segment_label_map",
     "segmentation_from_node",
@@ -72,22 +78,41 @@ def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
         If a node is not a closed curve or has fewer than three control points; if the contours are not planar,
         lie on fewer than two planes or contradict each other.
     """
-    return PlanarContours(tuple(_contour(node) for node in nodes))
+    nodes = list(nodes)
+    contours, open_planes = tuple(_contour(node) for node in nodes), open_planes_of(nodes)
+    if open_planes and "open_planes" in {field.name for field in fields(PlanarContours)}:
+        options: dict[str, Any] = {"open_planes": open_planes}
+        return PlanarContours(contours, **options)
+    return PlanarContours(contours)
 
 
 def plane_of_curve(node: Any) -> CurvePlane:
     """The plane of a closed curve in words, for a table; never raises for an unfinished curve."""
     if node is None or not node.IsA("vtkMRMLMarkupsNode"):
         return CurvePlane("", None, 0)
-    count = len(_placed_points(node))
+    count = len(placed_in_world(node))
     try:
         plane = _contour(node).plane
     except InputError:
         return CurvePlane("", None, count)
+    return described(plane, count)
+
+
+def described(plane: Plane, points: int = 0) -> CurvePlane:
+    """A plane in words, for a table."""
     axis = int(np.argmax(np.abs(plane.normal)))
     if np.degrees(np.arccos(min(1.0, abs(float(plane.normal[axis]))))) > OBLIQUE_DEG:
-        return CurvePlane("oblique", None, count)
-    return CurvePlane(_PLANES[axis], float(plane.origin[axis]), count)
+        return CurvePlane("oblique", None, points)
+    return CurvePlane(_PLANES[axis], float(plane.origin[axis]), points)
+
+
+def planes_of_curves(nodes: Iterable[Any]) -> list[Plane]:
+    """Planes of closed curves, world RAS mm; unfinished curves are left out."""
+    planes = []
+    for node in nodes:
+        with contextlib.suppress(InputError):
+            planes.append(_contour(node).plane)
+    return planes
 
 
 def points_from_node(node: Any) -> PointCloud:
@@ -106,7 +131,7 @@ def points_from_node(node: Any) -> PointCloud:
     if node is None:
         raise InputError("No points are chosen.")
     if node.IsA("vtkMRMLMarkupsNode"):
-        points = _placed_points(node)
+        points = placed_in_world(node)
     elif node.IsA("vtkMRMLModelNode"):
         mesh = node.GetMesh()
         points = points_to_world(node, _array(mesh.GetPoints() if mesh is not None else None))
@@ -125,7 +150,7 @@ def _contour(node: Any) -> Contour:
     if not node.IsA("vtkMRMLMarkupsClosedCurveNode"):
         kind = "an open curve" if node.IsA("vtkMRMLMarkupsCurveNode") else "no curve"
         raise InputError(f"'{name}' is {kind}; please draw the outline of the organ as a closed curve.")
-    control = _placed_points(node)
+    control = placed_in_world(node)
     if len(control) < 3:
         raise InputError(f"The curve '{name}' has {len(control)} placed point(s); a closed curve needs at least 3.")
     return Contour(_drawn_points(node), control, name)
@@ -148,7 +173,7 @@ def _drawn_points(node: Any) -> FloatArray:
     return points_to_world(node, _array(copy.GetCurvePoints()))
 
 
-def _placed_points(node: Any) -> FloatArray:
+def placed_in_world(node: Any) -> FloatArray:
     """Control points with a defined position, (N, 3) world RAS mm."""
     points = []
     for index in range(node.GetNumberOfControlPoints()):
