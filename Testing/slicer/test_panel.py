@@ -12,7 +12,6 @@ import importlib.machinery
 import os
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 from urllib.parse import urlparse
@@ -21,104 +20,13 @@ from urllib.request import url2pathname
 import numpy as np
 import pytest
 import scene_nodes
+from panel_driver import model_of, nodes_in, refine, slice_node, wait_for
 from vtkmodules.util.numpy_support import numpy_to_vtk
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
-FEW = 12
-"""Iterations where the surface's accuracy does not matter."""
 SELF_TESTS = ("contours", "segmentation", "points_cancel_and_undo", "choices_are_saved_with_the_scene")
-
-
-@pytest.fixture(scope="module")
-def application(app, tmp_path_factory):
-    from stand_ins import application
-
-    application.install(app, tmp_path_factory.mktemp("settings"))
-    yield application
-    application.remove()
-
-
-@pytest.fixture(scope="module")
-def slicer(application):
-    import slicer
-
-    return slicer
-
-
-@pytest.fixture(scope="module")
-def opened(application):
-    """The module's widget; one for all tests, as starting a fitting process takes seconds."""
-    import DALSRefine
-
-    widget = application.open_module(DALSRefine.DALSRefineWidget)
-    yield widget
-    widget.cleanup()
-
-
-@pytest.fixture
-def widget(opened, slicer, application):
-    slicer.mrmlScene.Clear()
-    application.MESSAGES.clear()
-    return opened
-
-
-@pytest.fixture
-def panel(widget):
-    return widget.panel
-
-
-@pytest.fixture
-def sample(panel):
-    """Volume, three curves and segmentation."""
-    from DALSRefineLib import sample_data
-
-    return sample_data.load()
-
-
-@pytest.fixture
-def with_contours(panel, sample):
-    for curve in sample[1:4]:
-        panel.source.add_curve(curve)
-    panel.parameters.iterations = FEW
-    panel.parameters.level = 3
-    return panel
-
-
-def wait_for(slicer, reached, *, patience_s=60.0):
-    began = time.monotonic()
-    while not reached():
-        assert time.monotonic() - began < patience_s, "nothing has happened"
-        slicer.app.processEvents()
-        time.sleep(0.01)
-
-
-def refine(slicer, panel):
-    panel.ui.refineButton.click()
-    assert panel.session.running, panel.ui.statusLabel.text
-    wait_for(slicer, lambda: not panel.session.running)
-    return panel.parameters.result
-
-
-def model_of(mesh, slicer):
-    """A model of the scene that no refinement has made."""
-    from DALSRefineLib.nodes import outputs
-
-    return outputs.new_model(slicer.mrmlScene, mesh, name="model", colour=(1.0, 0.0, 0.0))
-
-
-def nodes_in(scene):
-    return sorted(scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes()))
-
-
-def slice_node(slicer, view, orientation):
-    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene, True)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
-    node.SetLayoutName(view)
-    getattr(node, f"SetOrientationTo{orientation}")()
-    node.JumpSlice(5.0, -7.0, 11.0)
-    return node
 
 
 # --- what runs in Slicer as well

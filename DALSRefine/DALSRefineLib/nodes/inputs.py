@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
 from dals.observations import PlanarContours, PointCloud
 from dals.observations.contours import Contour, Plane
-from DALSRefineLib.nodes.incomplete import open_planes_of
 from DALSRefineLib.nodes.label_map_nodes import segment_label_map
 from DALSRefineLib.nodes.segment_observations import contours_from_painted_segment, segmentation_from_node
 from DALSRefineLib.nodes.transforms import points_to_world
@@ -78,19 +76,14 @@ def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
         If a node is not a closed curve or has fewer than three control points; if the contours are not planar,
         lie on fewer than two planes or contradict each other.
     """
-    nodes = list(nodes)
-    contours, open_planes = tuple(_contour(node) for node in nodes), open_planes_of(nodes)
-    if open_planes and "open_planes" in {field.name for field in fields(PlanarContours)}:
-        options: dict[str, Any] = {"open_planes": open_planes}
-        return PlanarContours(contours, **options)
-    return PlanarContours(contours)
+    return PlanarContours(tuple(_contour(node) for node in nodes))
 
 
 def plane_of_curve(node: Any) -> CurvePlane:
     """The plane of a closed curve in words, for a table; never raises for an unfinished curve."""
     if node is None or not node.IsA("vtkMRMLMarkupsNode"):
         return CurvePlane("", None, 0)
-    count = len(placed_in_world(node))
+    count = len(_placed_points(node))
     try:
         plane = _contour(node).plane
     except InputError:
@@ -115,6 +108,11 @@ def planes_of_curves(nodes: Iterable[Any]) -> list[Plane]:
     return planes
 
 
+def placed_in_world(node: Any) -> FloatArray:
+    """Control points of markups with a defined position, (N, 3) world RAS mm."""
+    return _placed_points(node)
+
+
 def points_from_node(node: Any) -> PointCloud:
     """The placed control points of any markups, or the points of a model, in world coordinates.
 
@@ -131,7 +129,7 @@ def points_from_node(node: Any) -> PointCloud:
     if node is None:
         raise InputError("No points are chosen.")
     if node.IsA("vtkMRMLMarkupsNode"):
-        points = placed_in_world(node)
+        points = _placed_points(node)
     elif node.IsA("vtkMRMLModelNode"):
         mesh = node.GetMesh()
         points = points_to_world(node, _array(mesh.GetPoints() if mesh is not None else None))
@@ -150,7 +148,7 @@ def _contour(node: Any) -> Contour:
     if not node.IsA("vtkMRMLMarkupsClosedCurveNode"):
         kind = "an open curve" if node.IsA("vtkMRMLMarkupsCurveNode") else "no curve"
         raise InputError(f"'{name}' is {kind}; please draw the outline of the organ as a closed curve.")
-    control = placed_in_world(node)
+    control = _placed_points(node)
     if len(control) < 3:
         raise InputError(f"The curve '{name}' has {len(control)} placed point(s); a closed curve needs at least 3.")
     return Contour(_drawn_points(node), control, name)
@@ -173,7 +171,7 @@ def _drawn_points(node: Any) -> FloatArray:
     return points_to_world(node, _array(copy.GetCurvePoints()))
 
 
-def placed_in_world(node: Any) -> FloatArray:
+def _placed_points(node: Any) -> FloatArray:
     """Control points with a defined position, (N, 3) world RAS mm."""
     points = []
     for index in range(node.GetNumberOfControlPoints()):

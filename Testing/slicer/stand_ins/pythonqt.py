@@ -105,6 +105,8 @@ class QFileDialog:
 
 
 CLASSES: dict[str, type] = {name: with_habits(getattr(QtWidgets, name)) for name in WIDGETS}
+# PySide takes this attribute for the method that Qt calls to draw a progress bar, which then never ends.
+del CLASSES["QProgressBar"].text
 
 
 def make_module() -> types.ModuleType:
