@@ -34,7 +34,7 @@ class DALSRefine(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
-        parent.title = "DALSRefine"
+        parent.title = _("DALSRefine: organ surfaces from a few contours")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
         parent.contributors = ["DALSRefine contributors"]

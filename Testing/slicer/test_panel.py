@@ -26,7 +26,11 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
-SELF_TESTS = ("contours", "segmentation", "points_cancel_and_undo", "choices_are_saved_with_the_scene")
+SELF_TESTS = (
+    *("contours", "segmentation", "points_cancel_and_undo", "choices_are_saved_with_the_scene"),
+    *("a_traced_curve", "outlines_in_advance", "curves_at_once"),
+    *("following_and_undo", "place_look_and_segment", "rounds"),
+)
 
 
 # --- what runs in Slicer as well
@@ -38,8 +42,7 @@ def test_self_test(widget, name):
     import DALSRefine
     from DALSRefineLib import self_test
 
-    test = getattr(self_test, f"test_{name}")
-    assert test in self_test.TESTS
+    (test,) = (test for test in self_test.TESTS if test.__name__ == f"test_{name}")
     test(DALSRefine.DALSRefineTest())
 
 
@@ -49,17 +52,37 @@ def test_all_self_tests_are_run():
     assert {test.__name__ for test in self_test.TESTS} == {f"test_{name}" for name in SELF_TESTS}
 
 
+@pytest.mark.parametrize("signs", [True, False])
+def test_a_self_test_waits_as_long_as_there_are_signs_of_life(panel, monkeypatch, signs):
+    import time
+
+    from DALSRefineLib.self_test import common
+
+    began, limit = time.monotonic(), 0.2
+    monkeypatch.setattr(common, "PATIENCE_S", limit)
+
+    def reached():
+        if signs:
+            for listener in list(panel.session.listeners)[1:]:
+                listener(None)
+        return time.monotonic() - began > 3 * limit
+
+    with contextlib.nullcontext() if signs else pytest.raises(TimeoutError):
+        common.wait_for(panel, reached)
+
+
 def test_a_self_test_installs_nothing(widget, slicer, monkeypatch):
     import unittest
 
-    from DALSRefineLib import install, self_test
+    from DALSRefineLib import install
+    from DALSRefineLib.self_test import fits
 
     asked = []
     monkeypatch.setattr(install, "missing_packages", lambda **_: ["torch", "safetensors"])
     monkeypatch.setattr(install, "install", asked.append)
     monkeypatch.setattr(slicer.util, "pip_install", asked.append, raising=False)
     with pytest.raises(unittest.SkipTest, match="torch, safetensors"):
-        self_test.test_contours(unittest.TestCase())
+        fits.test_contours(unittest.TestCase())
     assert asked == []
 
 
