@@ -54,6 +54,7 @@ class ProgressDisplay:
     def show_button(self, *, running: bool, obstacle: str) -> None:
         """The button's text, and why it is grey where it is."""
         button, label = self._ui.refineButton, self._ui.obstacleLabel
+        self._ui.progressBar.visible = running
         button.text = _("Cancel") if running else _("Refine")
         button.enabled = not obstacle
         tip = (
