@@ -34,7 +34,7 @@ class DALSRefine(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
-        parent.title = "DALSRefine"
+        parent.title = _("DALSRefine: organ surfaces from a few contours")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
         parent.contributors = ["DALSRefine contributors"]
@@ -115,6 +115,13 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.panel.parameters is None:
             self.initializeParameterNode()
         self.panel.update()  # a segment may have been edited meanwhile
+        self.panel.shortcuts.switch(True)
+
+    def exit(self):
+        """Called each time another module is opened: its keys and the mouse are its own."""
+        if self.panel is not None:
+            self.panel.shortcuts.switch(False)
+            self.panel.source.drawing.stop()
 
     def initializeParameterNode(self):
         """Show the scene's parameter node."""

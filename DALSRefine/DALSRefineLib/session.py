@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from typing import Any
 from dals.geometry.mesh import TriangleMesh
 from dals.model.fit_state import FitState
 from DALSRefineLib.i18n import tr as _
+from DALSRefineLib.nodes.appearance import smoothed
+from DALSRefineLib.nodes.curve_points import CurveState, bring_back, states_of
 from DALSRefineLib.nodes.outputs import new_model, show_mesh
+from DALSRefineLib.nodes.preview import Preview
+from DALSRefineLib.nodes.view_focus import bring_into_view
 from DALSRefineLib.priors import Organ
 from DALSRefineLib.process.jobs import Event, FitFinished, FitProgress, Outcome, Request
 from DALSRefineLib.process.runner import ProcessRunner
@@ -19,19 +23,34 @@ from DALSRefineLib.process.runner import ProcessRunner
 REPORT_ATTRIBUTE = "DALSRefine.report"
 WARNINGS = "warnings"
 """Key of the warnings in the report that is saved with the model."""
-_PREVIEW_OPACITY = 0.5
 _MOST_UNDOS = 20
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished refinement."""
+    """A finished refinement.
+
+    Attributes
+    ----------
+    mesh : TriangleMesh
+        Not smoothed.
+    report : mapping
+    state : FitState
+    prior : Path
+    warnings : tuple of str
+    curves : tuple of CurveState
+        The curves that it was made from.
+    gesture : int or None
+        See `RefineSession.start`.
+    """
 
     mesh: TriangleMesh
     report: Mapping[str, Any]
     state: FitState
     prior: Path
     warnings: tuple[str, ...]
+    curves: tuple[CurveState, ...] = ()
+    gesture: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +60,8 @@ class _Target:
     organ: Organ
     model: Any
     warnings: tuple[str, ...]
+    curves: tuple[CurveState, ...] = ()
+    gesture: int | None = None
 
 
 class RefineSession:
@@ -65,9 +86,12 @@ class RefineSession:
         self.listeners: list[Callable[[Event], object]] = []
         self._request: Request | None = None
         self._target: _Target | None = None
-        self._preview: Any = None
+        self._preview = Preview(scene)
         self._model: Any = None
         self._results: list[Result] = []
+        self._undone: list[Result] = []
+        self._smoothing = 0.0
+        self._in_view = False
         self._outcome: Outcome | None = None
         runner.on_event = self._take
 
@@ -113,6 +137,8 @@ class RefineSession:
         model: Any = None,
         warm: bool = False,
         warnings: tuple[str, ...] = (),
+        curves: Iterable[Any] = (),
+        gesture: int | None = None,
     ) -> None:
         """Start a refinement; a running one is abandoned.
 
@@ -124,9 +150,13 @@ class RefineSession:
         model : vtkMRMLModelNode or None
             Receives the result; None creates a new node.
         warm : bool
-            Continue from the last result if it was made with the same prior.
+            Continue from the last result if it was made with the same prior; the preview then stands in for it.
         warnings : tuple of str
             Warnings about the input, kept with the result.
+        curves : iterable of vtkMRMLMarkupsClosedCurveNode
+            What the request was made from; undo brings them back with the surface.
+        gesture : int, optional
+            Number of a movement of the hand: results of one movement are undone together.
         """
         self._outcome = None
         if self._target is not None and self._target.organ != organ:
@@ -134,7 +164,12 @@ class RefineSession:
         last = self.result
         if warm and last is not None and last.prior == request.prior and self.model is not None:
             request = replace(request, start=last.state)
-        self._request, self._target = request, _Target(organ, model, warnings)
+        else:
+            warm = False
+        self._request = request
+        self._target = _Target(organ, model, warnings, states_of(curves), gesture)
+        if warm:
+            self._preview.stand_in_for(self.model)
         self._runner.start(request)
 
     def wait(self, seconds: float) -> None:
@@ -151,16 +186,41 @@ class RefineSession:
         return len(self._results) > 1 and self.model is not None and not self.running
 
     def undo(self) -> None:
-        """Return to the previous result."""
+        """Return to the previous result, and to the curves that it was made from."""
         if self.can_undo:
-            self._results.pop()
-            self._show_result(self._results[-1])
+            self._undone.append(self._with_present_curves(self._results.pop()))
+            self._go_back_to(self._results[-1])
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a result was undone that can be shown again."""
+        return bool(self._undone) and self.model is not None and not self.running
+
+    def redo(self) -> None:
+        """Return to the result that was undone last, and to its curves."""
+        if self.can_redo:
+            self._results[-1] = self._with_present_curves(self._results[-1])
+            self._results.append(self._undone.pop())
+            self._go_back_to(self._results[-1])
+
+    @property
+    def smoothing(self) -> float:
+        """How much shown results are smoothed, 0 to 1."""
+        return self._smoothing
+
+    @smoothing.setter
+    def smoothing(self, amount: float) -> None:
+        if amount != self._smoothing:
+            self._smoothing = amount
+            if self.model is not None and self._results:
+                self._show_result(self._results[-1])
 
     def forget(self) -> None:
         """Cancel the refinement and drop all results, after the scene was closed."""
         self._runner.cancel()
         self._results.clear()
-        self._model = None
+        self._undone.clear()
+        self._model, self._in_view = None, False
 
     def close(self) -> None:
         """Forget everything and end the worker."""
@@ -190,36 +250,48 @@ class RefineSession:
             wanted = new_model(self.scene, event.mesh, name=target.organ.name, colour=target.organ.colour)
         if wanted is not self._model:
             self._results.clear()  # undo works on one node only
+        self._undone.clear()
+        if target.gesture is not None and len(self._results) > 1 and self._results[-1].gesture == target.gesture:
+            self._results.pop()  # of the same movement of the hand
         self._model = wanted
         warnings = (*target.warnings, *event.warnings)
-        self._results.append(Result(event.mesh, event.report, event.state, request.prior, warnings))
+        self._results.append(
+            Result(
+                event.mesh, event.report, event.state, request.prior, warnings, target.curves, gesture=target.gesture
+            )
+        )
         del self._results[:-_MOST_UNDOS]
         self._show_result(self._results[-1])
 
     def _show_result(self, result: Result) -> None:
-        show_mesh(self._model, result.mesh)
+        show_mesh(self._model, smoothed(result.mesh, self._smoothing))
         report = {**result.report, WARNINGS: list(result.warnings)}
         self._model.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
+        self._look_at(result.mesh)
+
+    def _go_back_to(self, result: Result) -> None:
+        bring_back(self.scene, result.curves)
+        self._show_result(result)
+
+    def _with_present_curves(self, result: Result) -> Result:
+        """A result with its curves as they are now, for its return."""
+        nodes = (self.scene.GetNodeByID(curve.identifier) for curve in result.curves)
+        return replace(result, curves=states_of(node for node in nodes if node is not None))
+
+    def _look_at(self, mesh: TriangleMesh) -> None:
+        """Once in a scene, the 3D views turn to a surface that they do not show."""
+        if not self._in_view:
+            self._in_view = True
+            bring_into_view(self.scene, mesh)
 
     def _show_preview(self, mesh: TriangleMesh, organ: Organ) -> None:
-        if not _is_in(self.scene, self._preview):
-            name = _("{organ} (being refined)").format(organ=organ.name)
-            self._preview = new_model(self.scene, mesh, name=name, colour=organ.colour, opacity=_PREVIEW_OPACITY)
-            self._preview.SetSaveWithScene(False)
-            self._preview.SetHideFromEditors(True)  # it must not be selectable as an input
-            if self._preview.GetDisplayNode() is not None:
-                self._preview.GetDisplayNode().SetSaveWithScene(False)
-        else:
-            show_mesh(self._preview, mesh)
+        name = _("{organ} (being refined)").format(organ=organ.name)
+        self._preview.show(mesh, name=name, colour=organ.colour)
+        self._look_at(mesh)
 
     def _end(self) -> None:
         self._request = self._target = None
-        preview, self._preview = self._preview, None
-        if _is_in(self.scene, preview):
-            display = preview.GetDisplayNode()
-            self.scene.RemoveNode(preview)
-            if display is not None and _is_in(self.scene, display):
-                self.scene.RemoveNode(display)
+        self._preview.close()
 
 
 def report_of(model: Any) -> Mapping[str, Any] | None:

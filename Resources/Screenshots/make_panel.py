@@ -31,10 +31,8 @@ def main() -> None:
 
     core = SlicerApp()
     sys.path[:0] = [str(HERE.parents[1] / "DALSRefine"), str(HERE.parents[1] / "Testing" / "slicer")]
-    from stand_ins import application, pythonqt
+    from stand_ins import application
 
-    # PySide takes this attribute for the method that Qt calls to draw a progress bar, which then never ends.
-    del pythonqt.CLASSES["QProgressBar"].text
     with tempfile.TemporaryDirectory() as settings:
         application.install(core, Path(settings))
         import DALSRefine

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+import panel_driver
 import pytest
 
 _TESTING = Path(__file__).resolve().parent.parent
@@ -62,3 +64,63 @@ def process():
     runner = ProcessRunner(PlainProcess, python=sys.executable)
     yield runner
     runner.close()
+
+
+# --- the panel, on stand-ins for the application: they are not Slicer
+
+
+@pytest.fixture(scope="module")
+def application(app, tmp_path_factory):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
+    from stand_ins import application
+
+    application.install(app, tmp_path_factory.mktemp("settings"))
+    yield application
+    application.remove()
+
+
+@pytest.fixture(scope="module")
+def slicer(application):
+    import slicer
+
+    return slicer
+
+
+@pytest.fixture(scope="module")
+def opened(application):
+    """The module's widget; one for all tests, as starting a fitting process takes seconds."""
+    import DALSRefine
+
+    widget = application.open_module(DALSRefine.DALSRefineWidget)
+    yield widget
+    widget.cleanup()
+
+
+@pytest.fixture
+def widget(opened, slicer, application):
+    slicer.mrmlScene.Clear()
+    application.MESSAGES.clear()
+    return opened
+
+
+@pytest.fixture
+def panel(widget):
+    return widget.panel
+
+
+@pytest.fixture
+def sample(panel):
+    """Volume, three curves and segmentation."""
+    from DALSRefineLib import sample_data
+
+    return sample_data.load()
+
+
+@pytest.fixture
+def with_contours(panel, sample):
+    for curve in sample[1:4]:
+        panel.source.add_curve(curve)
+    panel.parameters.iterations = panel_driver.FEW
+    panel.parameters.level = 3
+    return panel

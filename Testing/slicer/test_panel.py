@@ -12,7 +12,6 @@ import importlib.machinery
 import os
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 from urllib.parse import urlparse
@@ -21,104 +20,17 @@ from urllib.request import url2pathname
 import numpy as np
 import pytest
 import scene_nodes
+from panel_driver import model_of, nodes_in, refine, slice_node, wait_for
 from vtkmodules.util.numpy_support import numpy_to_vtk
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
-FEW = 12
-"""Iterations where the surface's accuracy does not matter."""
-SELF_TESTS = ("contours", "segmentation", "points_cancel_and_undo", "choices_are_saved_with_the_scene")
-
-
-@pytest.fixture(scope="module")
-def application(app, tmp_path_factory):
-    from stand_ins import application
-
-    application.install(app, tmp_path_factory.mktemp("settings"))
-    yield application
-    application.remove()
-
-
-@pytest.fixture(scope="module")
-def slicer(application):
-    import slicer
-
-    return slicer
-
-
-@pytest.fixture(scope="module")
-def opened(application):
-    """The module's widget; one for all tests, as starting a fitting process takes seconds."""
-    import DALSRefine
-
-    widget = application.open_module(DALSRefine.DALSRefineWidget)
-    yield widget
-    widget.cleanup()
-
-
-@pytest.fixture
-def widget(opened, slicer, application):
-    slicer.mrmlScene.Clear()
-    application.MESSAGES.clear()
-    return opened
-
-
-@pytest.fixture
-def panel(widget):
-    return widget.panel
-
-
-@pytest.fixture
-def sample(panel):
-    """Volume, three curves and segmentation."""
-    from DALSRefineLib import sample_data
-
-    return sample_data.load()
-
-
-@pytest.fixture
-def with_contours(panel, sample):
-    for curve in sample[1:4]:
-        panel.source.add_curve(curve)
-    panel.parameters.iterations = FEW
-    panel.parameters.level = 3
-    return panel
-
-
-def wait_for(slicer, reached, *, patience_s=60.0):
-    began = time.monotonic()
-    while not reached():
-        assert time.monotonic() - began < patience_s, "nothing has happened"
-        slicer.app.processEvents()
-        time.sleep(0.01)
-
-
-def refine(slicer, panel):
-    panel.ui.refineButton.click()
-    assert panel.session.running, panel.ui.statusLabel.text
-    wait_for(slicer, lambda: not panel.session.running)
-    return panel.parameters.result
-
-
-def model_of(mesh, slicer):
-    """A model of the scene that no refinement has made."""
-    from DALSRefineLib.nodes import outputs
-
-    return outputs.new_model(slicer.mrmlScene, mesh, name="model", colour=(1.0, 0.0, 0.0))
-
-
-def nodes_in(scene):
-    return sorted(scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes()))
-
-
-def slice_node(slicer, view, orientation):
-    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene, True)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
-    node.SetLayoutName(view)
-    getattr(node, f"SetOrientationTo{orientation}")()
-    node.JumpSlice(5.0, -7.0, 11.0)
-    return node
+SELF_TESTS = (
+    *("contours", "segmentation", "points_cancel_and_undo", "choices_are_saved_with_the_scene"),
+    *("a_traced_curve", "outlines_in_advance", "curves_at_once"),
+    *("following_and_undo", "place_look_and_segment", "rounds"),
+)
 
 
 # --- what runs in Slicer as well
@@ -130,8 +42,7 @@ def test_self_test(widget, name):
     import DALSRefine
     from DALSRefineLib import self_test
 
-    test = getattr(self_test, f"test_{name}")
-    assert test in self_test.TESTS
+    (test,) = (test for test in self_test.TESTS if test.__name__ == f"test_{name}")
     test(DALSRefine.DALSRefineTest())
 
 
@@ -141,17 +52,37 @@ def test_all_self_tests_are_run():
     assert {test.__name__ for test in self_test.TESTS} == {f"test_{name}" for name in SELF_TESTS}
 
 
+@pytest.mark.parametrize("signs", [True, False])
+def test_a_self_test_waits_as_long_as_there_are_signs_of_life(panel, monkeypatch, signs):
+    import time
+
+    from DALSRefineLib.self_test import common
+
+    began, limit = time.monotonic(), 0.2
+    monkeypatch.setattr(common, "PATIENCE_S", limit)
+
+    def reached():
+        if signs:
+            for listener in list(panel.session.listeners)[1:]:
+                listener(None)
+        return time.monotonic() - began > 3 * limit
+
+    with contextlib.nullcontext() if signs else pytest.raises(TimeoutError):
+        common.wait_for(panel, reached)
+
+
 def test_a_self_test_installs_nothing(widget, slicer, monkeypatch):
     import unittest
 
-    from DALSRefineLib import install, self_test
+    from DALSRefineLib import install
+    from DALSRefineLib.self_test import fits
 
     asked = []
     monkeypatch.setattr(install, "missing_packages", lambda **_: ["torch", "safetensors"])
     monkeypatch.setattr(install, "install", asked.append)
     monkeypatch.setattr(slicer.util, "pip_install", asked.append, raising=False)
     with pytest.raises(unittest.SkipTest, match="torch, safetensors"):
-        self_test.test_contours(unittest.TestCase())
+        fits.test_contours(unittest.TestCase())
     assert asked == []
 
 
@@ -390,7 +321,7 @@ def test_torch_is_loaded_once_there_is_a_first_input(slicer, application, opened
         curves = sample_data.load()[1:3]
         panel.update()
         assert calls == [], "nothing is chosen"
-        monkeypatch.setattr(panel, "_missing", ["torch"])
+        monkeypatch.setattr(panel.packages, "missing", ["torch"])
         panel.source.add_curve(curves[0])
         panel.update()
         assert calls == [], "packages are missing"
@@ -466,7 +397,7 @@ def test_a_moved_point_refines_again_after_a_pause(with_contours, sample, slicer
     monkeypatch.setattr(panel.session, "start", lambda *request, **how: (starts.append(how), start(*request, **how)))
     first = refine(slicer, panel)
     before = first.GetMTime()
-    panel.ui.autoRefineCheckBox.click()
+    assert panel.parameters.autoRefine
     r, a, s = sample[1].GetNthControlPointPosition(0)
     sample[1].SetNthControlPointPosition(0, r + 6.0, a, s)
     slicer.app.processEvents()
@@ -482,7 +413,6 @@ def test_a_moved_point_starts_no_first_fit(with_contours, sample, slicer, monkey
     panel, requests = with_contours, []
     monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
     monkeypatch.setattr(panel.source, "changed", lambda: True)  # at each tick
-    panel.ui.autoRefineCheckBox.click()
     assert panel.ui.refineButton.enabled
     panel._on_tick()
     assert requests == []
@@ -495,7 +425,6 @@ def test_a_moved_point_starts_no_first_fit(with_contours, sample, slicer, monkey
 def test_nothing_escapes_to_qt(with_contours, slicer, monkeypatch, application, caplog, where):
     panel = with_contours
     refine(slicer, panel)
-    panel.ui.autoRefineCheckBox.click()
     if where == "an event":
         monkeypatch.setattr(panel, "_show_event", lambda event: 1 / 0)
         panel.ui.refineButton.click()
@@ -609,7 +538,8 @@ def test_a_segment_that_is_cut_at_the_border_is_told_of_each_time(panel, sample,
     panel.update()
     for count in (1, 2):
         panel.ui.segmentButton.click()
-        assert panel.parameters.resultSegmentation.GetSegmentation().GetNumberOfSegments() == count
+        assert panel.parameters.resultSegmentation is sample[-1], "the one on the volume"
+        assert sample[-1].GetSegmentation().GetNumberOfSegments() == 1 + count
         assert [text for text in application.MESSAGES if "beyond the image" in text] == application.MESSAGES
         assert len(application.MESSAGES) == count
 
@@ -694,11 +624,12 @@ def test_the_table_renames_hides_and_deletes(with_contours, sample, slicer):
     assert table.rowCount == 1
 
 
-def test_a_curve_of_the_scene_is_added_once(panel, sample):
-    panel.ui.curveSelector.setCurrentNode(sample[3])
+def test_ticked_curves_of_the_scene_are_added_once(panel, sample):
+    for curve in sample[2:4]:
+        panel.ui.curveSelector.setCheckState(curve, True)
     panel.ui.addCurveButton.click()
     panel.ui.addCurveButton.click()
-    assert panel.source.curves == [sample[3]]
+    assert panel.source.curves == sample[2:4]
 
 
 # --- what Slicer is told and asked for

@@ -527,3 +527,161 @@ def test_the_report_is_plain_json(scene, scripted, runner, give):
     give(finished(sphere(level=2), settings={"lambda_dir": "inf"}))
     text = scripted.model.GetAttribute("DALSRefine.report")
     assert json.loads(text)["settings"] == {"lambda_dir": "inf"}
+
+
+# --- undo of surface and curves, redo, movements of the hand ------------------------------------
+
+
+def points_of(curve) -> np.ndarray:
+    return np.array([curve.GetNthControlPointPosition(i) for i in range(curve.GetNumberOfControlPoints())])
+
+
+def test_undo_and_redo_take_surface_and_curves_together(scene, sessions, scripted, runner, start):
+    curve, other = curve_node(scene, circle(2)), curve_node(scene, circle(0))
+    untouched, first = points_of(other), points_of(curve)
+    request = {"curves": [curve, other]}
+
+    def fit(mesh, **how):
+        begin(scripted, start, runner, mesh, **request, **how)
+
+    fit(sphere(level=2))
+    model = scripted.model
+    curve.SetNthControlPointPosition(0, *(first[0] + [0, 5.0, 0]))
+    second = points_of(curve)
+    fit(sphere(level=2, radius=20.0), model=model)
+    assert not scripted.can_redo
+    scripted.undo()
+    assert same(model, sphere(level=2))
+    np.testing.assert_array_equal(points_of(curve), first)
+    assert scripted.can_redo
+    assert not scripted.can_undo
+    scripted.redo()
+    assert same(model, sphere(level=2, radius=20.0))
+    np.testing.assert_array_equal(points_of(curve), second)
+    np.testing.assert_array_equal(points_of(other), untouched)
+    assert not scripted.can_redo
+    scripted.undo()
+    fit(sphere(level=2, radius=25.0), model=model)
+    assert not scripted.can_redo, "another way was taken"
+
+
+def begin(session, start, runner, mesh, *, curves=(), gesture=None, model=None, warm=False):
+    """A refinement that is over at once, with the session's own options."""
+    request = Request(observation=PointCloud(sphere(level=1).vertices), prior=Path("prior.safetensors"), device="cpu")
+    session.start(request, organ=ORGAN, model=model, warm=warm, curves=curves, gesture=gesture)
+    runner.say(finished(mesh))
+
+
+def test_redo_brings_back_what_was_moved_since_the_fit(scene, scripted, runner, start):
+    curve = curve_node(scene, circle(2))
+    for radius in (30.0, 20.0):
+        begin(scripted, start, runner, sphere(level=2, radius=radius), curves=[curve], model=scripted.model)
+    curve.SetNthControlPointPosition(3, 1.0, 2.0, 3.0)
+    moved = points_of(curve)
+    scripted.undo()
+    np.testing.assert_array_equal(points_of(curve), circle(2))
+    scripted.redo()
+    np.testing.assert_array_equal(points_of(curve), moved)
+
+
+def test_a_deleted_curve_does_not_stop_undo(scene, scripted, runner, start):
+    curves = [curve_node(scene, circle(axis)) for axis in (0, 2)]
+    for radius in (30.0, 20.0):
+        begin(scripted, start, runner, sphere(level=2, radius=radius), curves=curves, model=scripted.model)
+        curves[1].SetNthControlPointPosition(0, 1.0, 2.0, 3.0)
+    scene.RemoveNode(curves[0])
+    scripted.undo()
+    assert same(scripted.model, sphere(level=2))
+    assert points_of(curves[1])[0].tolist() == circle(2)[0].tolist()
+    scripted.redo()
+    assert same(scripted.model, sphere(level=2, radius=20.0))
+
+
+def test_results_of_one_movement_are_undone_together(scene, scripted, runner, start):
+    begin(scripted, start, runner, sphere(level=2))
+    model = scripted.model
+    for radius in (28.0, 26.0, 24.0):
+        begin(scripted, start, runner, sphere(level=2, radius=radius), model=model, gesture=1)
+    begin(scripted, start, runner, sphere(level=2, radius=20.0), model=model, gesture=2)
+    scripted.undo()
+    assert same(model, sphere(level=2, radius=24.0))
+    scripted.undo()
+    assert same(model, sphere(level=2))
+    assert not scripted.can_undo
+
+
+def test_slicer_s_own_undo_can_take_an_undo_back(scene, scripted, runner, start):
+    curve = curve_node(scene, circle(2))
+    curve.SetUndoEnabled(True)
+    scene.SetUndoOn()
+    try:
+        for radius in (30.0, 20.0):
+            begin(scripted, start, runner, sphere(level=2, radius=radius), curves=[curve], model=scripted.model)
+            curve.SetNthControlPointPosition(0, 1.0, 2.0, 3.0)
+        scripted.undo()
+        assert points_of(curve)[0].tolist() == circle(2)[0].tolist()
+        scene.Undo()
+        assert points_of(curve)[0].tolist() == [1.0, 2.0, 3.0]
+    finally:
+        scene.SetUndoOff()
+
+
+def test_a_preview_of_a_correction_stands_in_for_the_result(scene, scripted, runner, start):
+    begin(scripted, start, runner, sphere(level=2))
+    model = scripted.model
+    request = start(scripted, model=model, warm=False)
+    runner.say(progress(sphere(level=2, radius=10.0)))
+    assert model.GetDisplayNode().GetVisibility(), "a fit from scratch leaves the last result to be seen"
+    scripted.cancel()
+    for event in (FitCancelled(), FitFailed("It failed."), finished(sphere(level=2, radius=12.0))):
+        request = Request(observation=PointCloud(sphere(level=1).vertices), prior=Path("prior.safetensors"))
+        scripted.start(request, organ=ORGAN, model=model, warm=True)
+        assert model.GetDisplayNode().GetVisibility(), "there is nothing to show yet"
+        runner.say(progress(sphere(level=2, radius=10.0)))
+        assert not model.GetDisplayNode().GetVisibility()
+        assert len(previews(scene)) == 1
+        runner.say(event)
+        assert model.GetDisplayNode().GetVisibility()
+        assert previews(scene) == []
+
+
+def test_a_result_that_the_user_has_hidden_stays_hidden(scripted, runner, start):
+    begin(scripted, start, runner, sphere(level=2))
+    scripted.model.GetDisplayNode().SetVisibility(False)
+    request = Request(observation=PointCloud(sphere(level=1).vertices), prior=Path("prior.safetensors"))
+    scripted.start(request, organ=ORGAN, model=scripted.model, warm=True)
+    runner.say(progress(sphere(level=2, radius=10.0)), finished(sphere(level=2)))
+    assert not scripted.model.GetDisplayNode().GetVisibility()
+
+
+def test_smoothing_changes_what_is_shown_and_nothing_else(sessions, scripted, runner, start):
+    rough = sphere(level=3)
+    rough = TriangleMesh(rough.vertices + np.random.default_rng(0).normal(scale=1.0, size=(642, 3)), rough.faces)
+    begin(scripted, start, runner, rough)
+    model, report = scripted.model, sessions.report_of(scripted.model)
+    scripted.smoothing = 0.5
+    assert not same(model, rough)
+    assert sessions.report_of(model) == report
+    np.testing.assert_array_equal(scripted.result.mesh.vertices, rough.vertices)
+    scripted.smoothing = 0.0
+    assert same(model, rough)
+
+
+def test_the_3d_view_turns_to_the_first_preview_and_never_again(scene, scripted, runner, start):
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    try:
+        far = CENTRE + np.array([0.0, 0.0, -1500.0])
+        start(scripted)
+        assert camera.GetFocalPoint() == (0.0, 0.0, 0.0)
+        runner.say(progress(sphere(level=2, centre=far)))
+        np.testing.assert_allclose(camera.GetFocalPoint(), far, atol=1.0)
+        camera.SetFocalPoint(0.0, 0.0, 0.0)
+        camera.SetPosition(0.0, 500.0, 0.0)
+        runner.say(progress(sphere(level=2, centre=far)), finished(sphere(level=2, centre=far)))
+        begin(scripted, start, runner, sphere(level=2, centre=far))
+        assert camera.GetFocalPoint() == (0.0, 0.0, 0.0), "the user has turned it away"
+        scripted.forget()
+        begin(scripted, start, runner, sphere(level=2, centre=far))
+        np.testing.assert_allclose(camera.GetFocalPoint(), far, atol=1.0)
+    finally:
+        scene.RemoveNode(camera)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_the_ct_is_as_made(remade: Path, ct: sitk.Image) -> None:
     difference = np.abs(sitk.GetArrayViewFromImage(ct).astype(int) - sitk.GetArrayViewFromImage(again))
     assert difference.max() <= STEP_HU  # rounding may differ between processors
     assert (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_curve_says_how_it_is_displayed(remade: Path, plane: str) -> None:
+    """Slicer 5.8 logs an error for a curve without a display object."""
+    for folder in (FOLDER, remade):
+        (markup,) = json.loads((folder / f"{NAME}-{plane}.mrk.json").read_text(encoding="utf-8"))["markups"]
+        assert markup["display"]["visibility"] is True
+        assert markup["display"]["pointLabelsVisibility"] is False
 
 
 # --- and they fit together

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from DALSRefineLib.nodes.surface_contours import is_proposed
+
 ROLE = "contour"
 
 
@@ -24,6 +26,11 @@ class ContourList:
         count = self._node.GetNumberOfNodeReferences(ROLE)
         found = (self._node.GetNthNodeReference(ROLE, index) for index in range(count))
         return [node for node in found if node is not None]
+
+    @property
+    def accepted(self) -> list[Any]:
+        """Those that are no mere proposals."""
+        return [node for node in self.nodes if not is_proposed(node)]
 
     def add(self, curve: Any) -> None:
         """Append a curve unless it is in the list."""

@@ -9,12 +9,14 @@ from slicer import vtkMRMLMarkupsClosedCurveNode, vtkMRMLMarkupsNode, vtkMRMLSli
 
 from dals.geometry.mesh import FloatArray
 from dals.observations.contours import Plane
+from DALSRefineLib.nodes.naming import unique_name
 
 PLANE_ATTRIBUTE = "DALSRefine.plane"
 SLICE_VIEWS = {"axial": "Red", "sagittal": "Yellow", "coronal": "Green"}
 """Slicer's names of the slice views."""
 
 _ON_PLANE_MM = 1e-3
+_STRAIGHT_DEG = 1.0
 _FLAT_MM = 1e-2  # more than the rounding of a hardened transform
 _EVENTS = (vtkMRMLMarkupsNode.PointPositionDefinedEvent, vtkMRMLMarkupsNode.PointModifiedEvent)
 
@@ -32,13 +34,9 @@ def new_contour(scene: Any, slice_node: Any, *, colour: tuple[float, float, floa
 
     A `PlaneKeeper` keeps its points on that plane.
     """
-    matrix = slice_node.GetSliceToRAS()
-    origin = [matrix.GetElement(row, 3) for row in range(3)]
-    normal = [matrix.GetElement(row, 2) for row in range(3)]
     orientation = slice_node.GetOrientation() or "slice"
-    name = scene.GenerateUniqueName(f"{orientation} contour")
-    node = scene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
-    _set_plane(node, Plane(np.array(origin), np.array(normal)))
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", unique_name(scene, f"{orientation} contour"))
+    _set_plane(node, plane_shown(slice_node))
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     if display is not None:
@@ -47,6 +45,47 @@ def new_contour(scene: Any, slice_node: Any, *, colour: tuple[float, float, floa
         display.SetPropertiesLabelVisibility(False)
         display.SetPointLabelsVisibility(False)
     return node
+
+
+def plane_shown(slice_node: Any) -> Plane:
+    """The plane that a slice view shows, RAS mm."""
+    matrix = slice_node.GetSliceToRAS()
+    origin = [matrix.GetElement(row, 3) for row in range(3)]
+    normal = [matrix.GetElement(row, 2) for row in range(3)]
+    return Plane(np.array(origin), np.array(normal))
+
+
+def view_scrolled_last(scene: Any) -> str | None:
+    """The slice view among `SLICE_VIEWS`, by its layout name, whose slice has changed last; None without views."""
+    found = {view: slice_node_of(scene, view) for view in SLICE_VIEWS.values()}
+    times = {view: node.GetMTime() for view, node in found.items() if node is not None}
+    return max(times, key=lambda view: times[view]) if times else None
+
+
+def show_plane(scene: Any, plane: Plane) -> str | None:
+    """Show a plane in the slice view that it suits, and jump to its origin in the others.
+
+    A plane within a few degrees of an axial, sagittal or coronal one is shown as it is in that view. An oblique one
+    turns the view of the closest direction.
+
+    Returns
+    -------
+    str or None
+        The view's layout name; None where there is no such view.
+    """
+    axis = int(np.argmax(np.abs(plane.normal)))
+    view = SLICE_VIEWS[("sagittal", "coronal", "axial")[axis]]
+    node = slice_node_of(scene, view)
+    if node is None:
+        return None
+    vtkMRMLSliceNode.JumpAllSlices(scene, *plane.origin.tolist())
+    if np.degrees(np.arccos(min(1.0, abs(float(plane.normal[axis]))))) > _STRAIGHT_DEG:
+        across = np.eye(3)[(axis + 1) % 3]
+        node.SetSliceToRASByNTP(*plane.normal.tolist(), *across.tolist(), *plane.origin.tolist(), 0)
+    else:
+        node.SetOrientation(("Sagittal", "Coronal", "Axial")[axis])
+        node.JumpSlice(*plane.origin.tolist())
+    return view
 
 
 def plane_of(node: Any) -> Plane | None:

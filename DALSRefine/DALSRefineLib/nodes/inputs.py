@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
 from dals.observations import PlanarContours, PointCloud
-from dals.observations.contours import Contour
+from dals.observations.contours import Contour, Plane
 from DALSRefineLib.nodes.label_map_nodes import segment_label_map
 from DALSRefineLib.nodes.segment_observations import contours_from_painted_segment, segmentation_from_node
 from DALSRefineLib.nodes.transforms import points_to_world
@@ -22,8 +23,11 @@ __all__ = [
     "CurvePlane",
     "contours_from_curves",
     "contours_from_painted_segment",
+    "described",
     "grid_of_volume",
+    "placed_in_world",
     "plane_of_curve",
+    "planes_of_curves",
     "points_from_node",
     "segment_label_map",
     "segmentation_from_node",
@@ -87,10 +91,29 @@ def plane_of_curve(node: Any) -> CurvePlane:
         plane = _contour(node).plane
     except InputError:
         return CurvePlane("", None, count)
+    return described(plane, count)
+
+
+def described(plane: Plane, points: int = 0) -> CurvePlane:
+    """A plane in words, for a table."""
     axis = int(np.argmax(np.abs(plane.normal)))
     if np.degrees(np.arccos(min(1.0, abs(float(plane.normal[axis]))))) > OBLIQUE_DEG:
-        return CurvePlane("oblique", None, count)
-    return CurvePlane(_PLANES[axis], float(plane.origin[axis]), count)
+        return CurvePlane("oblique", None, points)
+    return CurvePlane(_PLANES[axis], float(plane.origin[axis]), points)
+
+
+def planes_of_curves(nodes: Iterable[Any]) -> list[Plane]:
+    """Planes of closed curves, world RAS mm; unfinished curves are left out."""
+    planes = []
+    for node in nodes:
+        with contextlib.suppress(InputError):
+            planes.append(_contour(node).plane)
+    return planes
+
+
+def placed_in_world(node: Any) -> FloatArray:
+    """Control points of markups with a defined position, (N, 3) world RAS mm."""
+    return _placed_points(node)
 
 
 def points_from_node(node: Any) -> PointCloud:

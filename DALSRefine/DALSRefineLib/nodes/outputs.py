@@ -22,6 +22,7 @@ from dals.geometry.vtk_bridge import mesh_of, polydata_of
 from dals.io.coordinates import Space
 from dals.io.meshes import write_mesh
 from DALSRefineLib.nodes.colouring import colour_by_distance, colour_plainly
+from DALSRefineLib.nodes.naming import unique_name
 from DALSRefineLib.nodes.segment_nodes import new_segmentation, write_segment
 from DALSRefineLib.nodes.transforms import is_mirrored, points_from_world, points_to_world
 
@@ -59,7 +60,7 @@ def new_model(scene: Any, mesh: TriangleMesh, *, name: str, colour: Colour, opac
     -------
     vtkMRMLModelNode
     """
-    node = scene.AddNewNodeByClass("vtkMRMLModelNode", scene.GenerateUniqueName(name))
+    node = scene.AddNewNodeByClass("vtkMRMLModelNode", unique_name(scene, name))
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetColor(*colour)

@@ -14,6 +14,7 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.transforms import apply_matrix
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.geometry.vtk_bridge import polydata_of
+from DALSRefineLib.nodes.naming import unique_name
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
     grid_of,
@@ -53,7 +54,7 @@ def new_segmentation(scene: Any, volume_or_grid: Any, *, name: str) -> Any:
     """
     is_grid = isinstance(volume_or_grid, LabelMap)
     grid = volume_or_grid if is_grid else grid_of_volume(volume_or_grid)
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", unique_name(scene, name))
     node.CreateDefaultDisplayNodes()
     if is_grid:
         set_reference_geometry(node.GetSegmentation(), grid)

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import qt
 
 from DALSRefineLib.i18n import tr as _
+from DALSRefineLib.nodes.incomplete import is_incomplete, set_incomplete
 from DALSRefineLib.nodes.inputs import CurvePlane, plane_of_curve
+from DALSRefineLib.nodes.surface_contours import is_proposed
 
-_NAME, _PLANE, _POINTS, _SHOWN = range(4)
+_NAME, _PLANE, _POINTS, _SHOWN, _INCOMPLETE = range(5)
+_TICKS = (_SHOWN, _INCOMPLETE)
 
 
 class ContourTable:
     """Shows curves in a `QTableWidget`, where the user can change their names and visibility.
 
+    A tick says that a curve outlines only a part of the organ on its plane.
+
     Parameters
     ----------
     table : QTableWidget
-        With the columns name, plane, points, shown.
+        With the columns name, plane, points, shown, incomplete.
+    on_incomplete : callable
+        Called when the user changes that tick.
     """
 
-    def __init__(self, table: Any) -> None:
-        self._table = table
+    def __init__(self, table: Any, on_incomplete: Callable[[], None]) -> None:
+        self._table, self._on_incomplete = table, on_incomplete
         self._nodes: list[Any] = []
         self._items: list[Any] = []  # keeps the Python objects alive
         self._filling = False
         header = table.horizontalHeader()
         header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
-        for column in (_PLANE, _POINTS, _SHOWN):
+        for column in (_PLANE, _POINTS, *_TICKS):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.connect("itemChanged(QTableWidgetItem*)", self._on_item_changed)
 
@@ -60,13 +68,16 @@ class ContourTable:
     def _fill(self, row: int, node: Any) -> None:
         plane = plane_of_curve(node)
         where = plane_text(plane)
+        if is_proposed(node):
+            where = _("{plane} (proposed)").format(plane=where)
         display = node.GetDisplayNode()
         shown = display is not None and bool(display.GetVisibility())
-        for column, text in ((_NAME, node.GetName()), (_PLANE, where), (_POINTS, str(plane.points)), (_SHOWN, "")):
+        ticked = {_SHOWN: shown, _INCOMPLETE: is_incomplete(node)}
+        for column, text in enumerate((node.GetName(), where, str(plane.points), "", "")):
             item = qt.QTableWidgetItem(text)
-            if column == _SHOWN:
+            if column in ticked:
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsSelectable)
-                item.setCheckState(qt.Qt.Checked if shown else qt.Qt.Unchecked)
+                item.setCheckState(qt.Qt.Checked if ticked[column] else qt.Qt.Unchecked)
             elif column != _NAME:
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
             self._items.append(item)
@@ -81,6 +92,9 @@ class ContourTable:
             node.SetName(item.text().strip())
         elif item.column() == _SHOWN and node.GetDisplayNode() is not None:
             node.GetDisplayNode().SetVisibility(item.checkState() == qt.Qt.Checked)
+        elif item.column() == _INCOMPLETE:
+            set_incomplete(node, item.checkState() == qt.Qt.Checked)
+            self._on_incomplete()
 
 
 def plane_text(plane: CurvePlane) -> str:

@@ -24,7 +24,9 @@ class Parameters:
     component: str  # text of a `ComponentChoice`; empty where the user has not chosen
     probabilities: vtkMRMLScalarVolumeNode
     points: Union[vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, None]  # None lets the user unset it
-    autoRefine: bool = False
+    freehand: bool = False
+    obliqueSuggestion: bool = False
+    autoRefine: bool = True
     device: Annotated[str, Choice(list(DEVICES))] = DEVICES[0]
     iterations: Annotated[int, WithinRange(5, 5000)] = _DEFAULTS.iterations
     lambdaReg: Annotated[float, WithinRange(0.0, 10.0)] = _DEFAULTS.lambda_reg

@@ -26,7 +26,7 @@ class PriorChooser:
     Parameters
     ----------
     ui
-        Widgets `priorComboBox`, `addPriorButton`, `aboutPriorLabel`.
+        Widgets `priorCollapsibleButton`, `priorComboBox`, `addPriorButton`, `aboutPriorLabel`.
     on_chosen : callable
         Called with the name of the prior that the user chooses.
     guarded : callable
@@ -38,7 +38,7 @@ class PriorChooser:
     ) -> None:
         self._ui, self._on_chosen, self._guarded = ui, on_chosen, guarded
         self._priors: dict[str, PriorHeader] = {}
-        self._filling = False
+        self._filling = self._folded = False
         self.refresh()
         ui.priorComboBox.connect("currentIndexChanged(int)", self._on_index)
         ui.addPriorButton.connect("clicked(bool)", lambda _checked=False: guarded(self._add))
@@ -74,6 +74,17 @@ class PriorChooser:
         self._filling = False
         self._show_tooltip()
         return name in names
+
+    def fold(self, *, once: bool) -> None:
+        """Tell the organ in the section's heading; make room the first time that `once` holds."""
+        section = self._ui.priorCollapsibleButton
+        section.text = _("Prior: {organ}").format(organ=self._ui.priorComboBox.currentText)
+        if once and not self._folded and self.header is not None:
+            self._folded = section.collapsed = True
+
+    def unfold(self) -> None:
+        """Another scene: the organ is to be chosen again."""
+        self._folded = self._ui.priorCollapsibleButton.collapsed = False
 
     def _on_index(self, index: int) -> None:
         if not self._filling and 0 <= index < len(self._priors):

@@ -25,6 +25,25 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def distance_title(name: str) -> str:
+    """Of the row with the distance of a contour, or another part of the input, from the surface."""
+    return _("Distance from {name}").format(name=name)
+
+
+def stray_title() -> str:
+    """Of the row with the largest distance of the surface from the contours on their planes."""
+    return _("Surface on the contours' planes")
+
+
+def summary_of(report: Mapping[str, Any]) -> str:
+    """Volume, and how far it can be trusted, in one line; empty where neither is known."""
+    parts = [value for name, value in report_rows(report) if name == _("Volume")]
+    with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+        (_name, level), *_rest = _confidence(report)
+        parts.append(_("confidence {level}").format(level=level))
+    return ", ".join(parts)
+
+
 def _size(report: Mapping[str, Any]) -> list[Row]:
     return [
         (_("Volume"), f"{volume_text(report['volume_ml'])} ml"),
@@ -44,7 +63,7 @@ def _warnings(report: Mapping[str, Any]) -> list[Row]:
 def _residuals(report: Mapping[str, Any]) -> list[Row]:
     words = _("mean {mean:.1f} mm, at most {maximum:.1f} mm")
     return [
-        (_("Distance from {name}").format(name=row["name"]), words.format(mean=row["mean"], maximum=row["maximum"]))
+        (distance_title(row["name"]), words.format(mean=row["mean"], maximum=row["maximum"]))
         for row in report["residuals_mm"]
     ]
 
@@ -52,7 +71,7 @@ def _residuals(report: Mapping[str, Any]) -> list[Row]:
 def _stray(report: Mapping[str, Any]) -> list[Row]:
     """Only contours have it."""
     words = _("at most {stray:.1f} mm from a contour")
-    return [(_("Surface on the contours' planes"), words.format(stray=report["stray_mm"]))]
+    return [(stray_title(), words.format(stray=report["stray_mm"]))]
 
 
 def _confidence(report: Mapping[str, Any]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The panel's Result section: table, colours, undo, export, segment. For Slicer only."""
+"""The result in the panel: summary, table, colours, undo, export, segment. For Slicer only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import slicer
 from dals.errors import DalsError, InputError, collected_warnings
 from dals.geometry.voxelisation import label_map_to_mesh
 from DALSRefineLib.i18n import tr as _
+from DALSRefineLib.nodes.destination import segmentation_of, shown_volume
 from DALSRefineLib.nodes.inputs import grid_of_volume, segment_label_map
+from DALSRefineLib.nodes.marks import jump_to_place, remove_mark, show_mark
 from DALSRefineLib.nodes.outputs import (
     colour_by_distance,
     colour_plainly,
@@ -22,7 +24,10 @@ from DALSRefineLib.nodes.outputs import (
     new_segmentation,
     write_segment,
 )
-from DALSRefineLib.panel.report_rows import report_rows
+from DALSRefineLib.panel.fit_options import CONTOURS, SEGMENTATION
+from DALSRefineLib.panel.look_section import LookSection
+from DALSRefineLib.panel.report_places import MARKED_MM, ReportPlace, places_of
+from DALSRefineLib.panel.report_rows import report_rows, summary_of
 from DALSRefineLib.priors import Organ
 from DALSRefineLib.session import RefineSession, report_of
 
@@ -39,41 +44,62 @@ class ResultSection:
     session : RefineSession
     guarded : callable
         Runs a function and shows its errors.
+    on_history : callable
+        Called after an undo or a redo has moved curves.
     """
 
-    def __init__(self, ui: Any, session: RefineSession, guarded: Callable[[Callable[[], None]], None]) -> None:
-        self._ui, self._session = ui, session
+    def __init__(
+        self,
+        ui: Any,
+        session: RefineSession,
+        guarded: Callable[[Callable[[], None]], None],
+        on_history: Callable[[], None],
+    ) -> None:
+        self._ui, self._session, self._on_history = ui, session, on_history
         self.parameters: Any = None
         self.organ: Organ | None = None
         self._items: list[Any] = []
         self._rows: list[tuple[str, str]] = []
+        self._places: list[ReportPlace] = []
+        self._look = LookSection(ui, session, guarded)
         ui.resultTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         ui.resultTable.horizontalHeader().setStretchLastSection(True)
         ui.resultTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences wrap
         for button, action in (
             (ui.colourButton, self._colour),
             (ui.undoButton, self._undo),
+            (ui.redoButton, self._redo),
+            (ui.worstPlaceButton, lambda: self.go_to_place(0)),
             (ui.exportButton, self._export),
             (ui.segmentButton, self.add_segment),
         ):
             button.connect("clicked(bool)", lambda _checked=False, action=action: guarded(action))
+        ui.resultTable.connect("cellClicked(int,int)", lambda row, _column: guarded(lambda: self._on_row(row)))
 
     def update(self) -> None:
         """Bring the section up to date with the result's node."""
         ui, model = self._ui, self.model
         report = report_of(model)
+        self._places = places_of(report)
         self._show_rows([] if report is None else report_rows(report))
+        ui.summaryLabel.text = "" if report is None else summary_of(report)
+        ui.summaryLabel.visible = bool(ui.summaryLabel.text)
+        self._look.show(model)
         nothing = "" if model is not None and model.GetPolyData() is not None else _("There is no result yet.")
         _enable(ui.exportButton, nothing, _("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
         # Undo changes the session's model, which need not be the shown one.
-        can_undo = self._session.can_undo and model is self._session.model
-        no_undo = "" if can_undo else _("There is no previous result.")
-        _enable(ui.undoButton, no_undo, _("Show the previous result again."))
-        _enable(ui.segmentButton, nothing or self._no_grid(), _("Add the surface as a new segment."))
+        ours = model is self._session.model
+        no_undo = "" if self._session.can_undo and ours else _("There is no previous result.")
+        _enable(ui.undoButton, no_undo, _("Show the previous result again, with its curves."))
+        no_redo = "" if self._session.can_redo and ours else _("Nothing was undone.")
+        _enable(ui.redoButton, no_redo, _("Show the result again that was undone last, with its curves."))
+        tip = _("Add the surface as a new segment to {name}; other segments never change.")
+        _enable(ui.segmentButton, nothing or self._no_grid(), tip.format(name=self._destination_name()))
         source = "" if self._has_source() else _("Choose a segmentation as the source first.")
         _enable(
             ui.colourButton, nothing or source, _("Colour the surface by its distance from the source segmentation.")
         )
+        self._show_worst()
 
     @property
     def model(self) -> Any:
@@ -86,14 +112,14 @@ class ResultSection:
 
     def add_segment(self) -> None:
         """Add the result as a segment to the chosen segmentation, or to a new one."""
-        segmentation, organ = self.parameters.resultSegmentation, self.organ
+        organ = self.organ
         if self.model is None or organ is None:
             raise InputError(_("There is no result yet."))
-        grid = self._grid()
+        grid, segmentation = self._grid(), self._destination()
         if segmentation is None:
-            volume = self.parameters.referenceVolume
+            volume = self._volume()
             segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=_("DALSRefine segmentation"))
-            self.parameters.resultSegmentation = segmentation
+        self.parameters.resultSegmentation = segmentation
         with collected_warnings() as told:
             write_segment(
                 mesh_of_model(self.model),
@@ -106,8 +132,63 @@ class ResultSection:
         if told:
             slicer.util.warningDisplay(" ".join(told), windowTitle="DALSRefine")
 
+    def go_to_place(self, index: int) -> None:
+        """Mark one of the places of the report and show the slices through it."""
+        found = self._places[index]
+        self._mark(found)
+        jump_to_place(slicer.mrmlScene, found.place)
+        self._ui.statusLabel.text = found.text
+
+    def mark_worst(self) -> None:
+        """Mark the place where a new result is furthest from what was drawn, if that is far."""
+        places = places_of(report_of(self._session.model))
+        if places and places[0].millimetres > MARKED_MM:
+            self._mark(places[0])
+        else:
+            remove_mark(slicer.mrmlScene)
+
+    def _mark(self, found: ReportPlace) -> None:
+        text = _("{distance:.1f} mm").format(distance=found.millimetres)
+        show_mark(slicer.mrmlScene, found.place, text, name=_("Please check"))
+
+    def _show_worst(self) -> None:
+        button = self._ui.worstPlaceButton
+        nothing = "" if self._places else _("No place is known where the surface is far from what was drawn.")
+        button.text = (
+            _("Worst: {distance:.1f} mm").format(distance=self._places[0].millimetres)
+            if self._places
+            else (_("Worst place"))
+        )
+        _enable(button, nothing, self._places[0].text if self._places else "")
+
+    def _on_row(self, row: int) -> None:
+        """A row of the table was clicked: go to the place that it tells of."""
+        name = self._rows[row][0] if 0 <= row < len(self._rows) else ""
+        for index, found in enumerate(self._places):
+            if found.row == name:
+                self.go_to_place(index)
+                return
+
+    def _volume(self) -> Any:
+        return self.parameters.referenceVolume or shown_volume(slicer.mrmlScene)
+
+    def _destination(self) -> Any:
+        """The segmentation that receives a new segment; None for a new one."""
+        p = self.parameters
+        if p.resultSegmentation is not None:
+            return p.resultSegmentation
+        if p.source == SEGMENTATION and p.segmentation is not None:
+            return p.segmentation
+        if p.source == CONTOURS and p.usePainted and p.paintedSegmentation is not None:
+            return p.paintedSegmentation
+        return segmentation_of(slicer.mrmlScene, self._volume())
+
+    def _destination_name(self) -> str:
+        node = None if self.parameters is None else self._destination()
+        return _("a new segmentation") if node is None else f"'{node.GetName()}'"
+
     def _grid(self) -> Any:
-        volume, segmentation = self.parameters.referenceVolume, self.parameters.segmentation
+        volume, segmentation = self._volume(), self.parameters.segmentation
         if volume is not None:
             return grid_of_volume(volume)
         if segmentation is not None and self.parameters.segment:
@@ -116,8 +197,7 @@ class ResultSection:
 
     def _no_grid(self) -> str:
         known = self.parameters is not None and (
-            self.parameters.referenceVolume is not None
-            or (self.parameters.segmentation is not None and self.parameters.segment)
+            self._volume() is not None or (self.parameters.segmentation is not None and self.parameters.segment)
         )
         return "" if known else _("Choose a volume: the new segment takes its grid.")
 
@@ -140,8 +220,17 @@ class ResultSection:
 
     def _undo(self) -> None:
         self._session.undo()
-        self._ui.statusLabel.text = " ".join((_("The previous result is back."), *self._session.warnings))
+        self._say_back(_("The previous result is back, with its curves."))
+
+    def _redo(self) -> None:
+        self._session.redo()
+        self._say_back(_("The later result is back, with its curves."))
+
+    def _say_back(self, sentence: str) -> None:
+        self._ui.statusLabel.text = " ".join((sentence, *self._session.warnings))
         self._ui.colourButton.checked = False
+        self.mark_worst()
+        self._on_history()
         self.update()
 
     def _export(self) -> None:

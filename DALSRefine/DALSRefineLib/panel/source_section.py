@@ -7,22 +7,22 @@ from typing import Any
 
 import slicer
 
-from dals.errors import DalsError
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.nodes import drawing
 from DALSRefineLib.nodes.contour_list import ContourList
+from DALSRefineLib.nodes.drawing import PlaneKeeper
 from DALSRefineLib.nodes.inputs import (
     contours_from_curves,
     contours_from_painted_segment,
     points_from_node,
     segmentation_from_node,
 )
+from DALSRefineLib.nodes.surface_contours import accept, is_proposed
 from DALSRefineLib.nodes.watching import ChangeWatcher
 from DALSRefineLib.panel.component_chooser import ComponentChooser
 from DALSRefineLib.panel.contour_table import ContourTable
+from DALSRefineLib.panel.drawing_section import DrawingSection
 from DALSRefineLib.panel.fit_options import CONTOURS, POINTS, SEGMENTATION, SOURCES
 
-_COLOURS = {"axial": (0.95, 0.29, 0.26), "sagittal": (0.93, 0.84, 0.29), "coronal": (0.43, 0.69, 0.29)}
 _SELECTORS = {  # widget: parameters for the node and for the segment
     "segmentSelector": ("segmentation", "segment"),
     "paintedSegmentSelector": ("paintedSegmentation", "paintedSegment"),
@@ -30,7 +30,7 @@ _SELECTORS = {  # widget: parameters for the node and for the segment
 
 
 class SourceSection:
-    """Draws and lists contours, and makes the observation of the chosen source.
+    """Lists contours, and makes the observation of the chosen source.
 
     Parameters
     ----------
@@ -49,8 +49,9 @@ class SourceSection:
         self._parameters: Any = None
         self._contours: ContourList | None = None
         self._updating = False
-        self._keeper, self._watcher = drawing.PlaneKeeper(), ChangeWatcher()
-        self._table = ContourTable(ui.contourTable)
+        self._keeper, self.watcher = PlaneKeeper(), ChangeWatcher(on_released=self._on_released)
+        self._table = ContourTable(ui.contourTable, self.watcher.touch)
+        self.drawing = DrawingSection(ui, lambda: self._table.selected, self._on_added, guarded)
         self._components = ComponentChooser(ui, self._on_component)
         self._connect()
 
@@ -58,21 +59,26 @@ class SourceSection:
         """Show and change another parameter node; None watches nothing any more."""
         self._parameters = parameters
         self._contours = None if parameters is None else ContourList(parameters.parameterNode)
+        self.drawing.set_parameters(parameters)
         if parameters is None:
             self._keeper.close()
-            self._watcher.close()
+            self.watcher.close()
 
     @property
     def curves(self) -> list[Any]:
         """The curves in the table."""
         return [] if self._contours is None else self._contours.nodes
 
+    @property
+    def accepted(self) -> list[Any]:
+        """Those of them that a refinement uses: not the proposed ones."""
+        return [] if self._contours is None else self._contours.accepted
+
     def add_curve(self, node: Any) -> None:
         """Add a curve to the list."""
         if node is not None and self._contours is not None:
             self._contours.add(node)
-            self.update()
-            self._table.select_last()
+            self._on_added(True)
 
     def update(self) -> None:
         """Bring the section up to date with the scene."""
@@ -92,9 +98,9 @@ class SourceSection:
                 self._show_components()
             curves = self.curves
             self._keeper.keep(curves)
-            self._watcher.watch(curves)
+            self.watcher.watch(curves)
             self._table.show(curves)
-            self._enable_buttons()
+            self.drawing.update()
         finally:
             self._updating = False
 
@@ -114,7 +120,7 @@ class SourceSection:
         if parameters.usePainted:
             chosen = parameters.paintedSegmentation is not None and parameters.paintedSegment
             return "" if chosen else _("Choose the segment that was painted on a few slices.")
-        return "" if len(self.curves) >= 2 else _("Draw contours on at least two planes, better on three.")
+        return "" if len(self.accepted) >= 2 else _("Draw contours on at least two planes, better on three.")
 
     def observation(self) -> Any:
         """The observation of the chosen source; raises `DalsError` if something is wrong with it."""
@@ -128,53 +134,57 @@ class SourceSection:
             return points_from_node(p.points)
         if p.usePainted:
             return contours_from_painted_segment(p.paintedSegmentation, p.paintedSegment)
-        return contours_from_curves(self.curves)
+        return contours_from_curves(self.accepted)
 
     def changed(self) -> bool:
         """Whether the user has changed contours and then paused; true once for each change."""
-        if self._parameters is None or drawing.is_placing(slicer.mrmlScene) or not self._watcher.due():
+        if self._parameters is None or self.drawing.is_drawing or self.watcher.dragging or not self.watcher.due():
             return False
         self.update()
-        return bool(self._parameters.source == CONTOURS and not self._parameters.usePainted)
+        return self.uses_curves
+
+    @property
+    def dragged(self) -> bool:
+        """Whether the user is dragging a point of a contour and has moved it since the last refinement began."""
+        watcher = self.watcher
+        return self.uses_curves and watcher.dragging and watcher.pending and not self.drawing.is_drawing
+
+    @property
+    def released_gesture(self) -> int | None:
+        """The movement of the hand that has just ended, None where a change was no such movement."""
+        return self.watcher.released
+
+    @property
+    def uses_curves(self) -> bool:
+        """Whether the chosen source is the curves of the table."""
+        p = self._parameters
+        return bool(p is not None and p.source == CONTOURS and not p.usePainted)
 
     def settle(self) -> None:
         """A refinement of the present contours begins: end drawing, ignore the changes so far."""
-        drawing.stop_placing(slicer.mrmlScene)
-        self._watcher.forget()
+        self.drawing.stop()
+        self.watcher.forget()
 
     def _show_components(self) -> None:
         p = self._parameters
         self._components.show(p.segmentation, p.segment, p.component)
 
-    def _draw(self, orientation: str) -> None:
-        view = drawing.SLICE_VIEWS[orientation]
-        _show_view(view)
-        slice_node = drawing.slice_node_of(slicer.mrmlScene, view)
-        if slice_node is None:
-            raise DalsError(_("There is no {view} slice view to draw in.").format(view=view))
-        node = drawing.new_contour(slicer.mrmlScene, slice_node, colour=_COLOURS[orientation])
-        self.add_curve(node)
-        drawing.start_placing(slicer.mrmlScene, node)
+    def _on_added(self, counts: bool) -> None:
+        """Curves were added to the list or accepted; whether that is more than a beginning or a proposal."""
+        if counts:
+            self.watcher.touch()
+        self.update()
+        self._table.select_last()
 
-    def _enable_buttons(self) -> None:
-        selected = self._table.selected is not None
-        for button in (self._ui.drawMoreButton, self._ui.jumpButton, self._ui.deleteContourButton):
-            button.enabled = selected
+    def _on_released(self, curve: Any) -> None:
+        """A point was dragged: who bends a proposed outline has looked at it."""
+        if is_proposed(curve):
+            accept(curve)
+            self._guarded(self.update)
 
     def _connect(self) -> None:
-        ui, scene = self._ui, slicer.mrmlScene
-        actions: list[tuple[Any, Callable[[], None]]] = [
-            (ui.addCurveButton, lambda: self.add_curve(ui.curveSelector.currentNode())),
-            (ui.drawMoreButton, lambda: drawing.start_placing(scene, self._table.selected)),
-            (ui.jumpButton, lambda: drawing.jump_to(scene, self._table.selected)),
-            (ui.deleteContourButton, lambda: scene.RemoveNode(self._table.selected)),
-            (ui.axialButton, lambda: self._draw("axial")),
-            (ui.sagittalButton, lambda: self._draw("sagittal")),
-            (ui.coronalButton, lambda: self._draw("coronal")),
-        ]
-        for button, action in actions:
-            button.connect("clicked(bool)", lambda _checked=False, action=action: self._guarded(action))
-        ui.contourTable.connect("itemSelectionChanged()", self._enable_buttons)
+        ui = self._ui
+        ui.contourTable.connect("itemSelectionChanged()", self.drawing.update)
         ui.sourceTabWidget.connect("currentChanged(int)", self._on_tab)
         for widget in _SELECTORS:
             selector = getattr(ui, widget)
@@ -204,13 +214,3 @@ class SourceSection:
     def _on_component(self, choice: str) -> None:
         if self._parameters is not None and not self._updating:
             self._parameters.component = choice
-
-
-def _show_view(view: str) -> None:
-    """Change to the four-up layout if a slice view is hidden."""
-    manager = slicer.app.layoutManager()
-    if manager is None:  # no main window
-        return
-    widget = manager.sliceWidget(view)
-    if widget is None or not widget.visible:
-        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)

@@ -11,13 +11,17 @@ import qt
 import slicer
 
 from dals.errors import DalsError, collected_warnings
-from DALSRefineLib import install
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.panel.advanced_section import AdvancedSection
+from DALSRefineLib.panel.binding import Binding
 from DALSRefineLib.panel.fit_options import changed_settings
+from DALSRefineLib.panel.live_refit import LiveRefit
+from DALSRefineLib.panel.package_section import PackageSection
 from DALSRefineLib.panel.parameters import bound_widgets
 from DALSRefineLib.panel.prior_chooser import PriorChooser
+from DALSRefineLib.panel.progress_display import ProgressDisplay
 from DALSRefineLib.panel.result_section import ResultSection
+from DALSRefineLib.panel.shortcuts import Shortcuts
 from DALSRefineLib.panel.source_section import SourceSection
 from DALSRefineLib.priors import organ_of, side_note
 from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, FitStarted, Request
@@ -39,21 +43,22 @@ class RefinePanel:
     def __init__(self, ui: Any, session: RefineSession) -> None:
         self.ui, self.session = ui, session
         self.parameters: Any = None
-        self._missing: list[str] = []
+        self.packages = PackageSection(ui)
         self._logged = ""
-        self._gui_tag: Any = None
-        self._observer: Any = None
+        self._binding: Binding | None = None
         self._updating = self._shown_running = self._asked = self._warmed_up = False
         self.advanced = AdvancedSection(ui)
         self.source = SourceSection(ui, self.advanced.follow_source, self.guarded)
-        self.result = ResultSection(ui, session, self.guarded)
+        self.result = ResultSection(ui, session, self.guarded, self._on_history)
+        self.progress, self.live = ProgressDisplay(ui), LiveRefit()
         self.priors = PriorChooser(ui, self._on_prior, self.guarded)
         for button, action in (
             (ui.refineButton, self._refine_or_cancel),
-            (ui.installButton, self._install),
+            (ui.installButton, self.packages.install),
             (ui.resetButton, self.advanced.reset),
         ):
             button.connect("clicked(bool)", lambda _checked=False, action=action: self.guarded(action))
+        self.shortcuts = Shortcuts([*self.source.drawing.keys, ("Alt+R", self._refine_or_cancel)], self.guarded)
         session.listeners.append(self._on_event)
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK_MS)
@@ -62,15 +67,14 @@ class RefinePanel:
 
     def set_parameters(self, parameters: Any) -> None:
         """Show another parameter node; None while a scene is closing."""
-        if self.parameters is not None:
-            self.parameters.disconnectGui(self._gui_tag)
-            self.parameters.RemoveObserver(self._observer)
+        if self._binding is not None:
+            self._binding.close()
+            self._binding = None
         self.parameters = self.result.parameters = self.advanced.parameters = parameters
         self.source.set_parameters(parameters)
         if parameters is None:
             return
-        self._gui_tag = parameters.connectParametersToGui(bound_widgets(self.ui))
-        self._observer = parameters.AddObserver("ModifiedEvent", lambda *_: self.update())
+        self._binding = Binding(parameters, bound_widgets(self.ui), self.update)
         self.look_for_packages()
         self.update()
 
@@ -78,11 +82,13 @@ class RefinePanel:
         """The scene is closed."""
         self.set_parameters(None)
         self.session.forget()
-        self.ui.progressBar.value, self.ui.statusLabel.text = 0, ""
+        self.progress.clear()
+        self.priors.unfold()
 
     def close(self) -> None:
         """The panel closes: cancel the fit and remove all observers."""
         self._timer.stop()
+        self.shortcuts.close()
         self.session.listeners.remove(self._on_event)
         self.set_parameters(None)
         self.session.close()
@@ -110,15 +116,14 @@ class RefinePanel:
             self.advanced.update()
             self._show_buttons()
             self.result.update()
+            self.priors.fold(once=self.source.has_begun())
             self._warm_up()
         finally:
             self._updating = False
 
     def look_for_packages(self) -> None:
         """Show which packages are missing."""
-        self._missing = install.missing_packages(remesh=self.parameters.remesh)
-        self.ui.installFrame.visible = bool(self._missing)
-        self.ui.installLabel.text = _("Not installed yet: {packages}.").format(packages=", ".join(self._missing))
+        self.packages.look(remesh=self.parameters.remesh)
 
     def obstacle(self) -> str:
         """Why nothing can be refined yet, or an empty text."""
@@ -127,23 +132,28 @@ class RefinePanel:
             return sentence.format(name=self.parameters.prior)
         return self.source.obstacle()
 
-    def refine(self, *, warm: bool = False) -> None:
+    def refine(self, *, warm: bool = False, gesture: int | None = None) -> None:
         """Start a refinement; raises `DalsError` if something is wrong with the input.
 
         Parameters
         ----------
         warm : bool
             Start from the last result.
+        gesture : int, optional
+            The movement of the hand that it follows; see `RefineSession.start`.
         """
         header, parameters = self.priors.header, self.parameters
         self.look_for_packages()
-        if self._missing:
-            raise DalsError(_("Please install first: {packages}.").format(packages=", ".join(self._missing)))
+        if self.packages.missing:
+            raise DalsError(_("Please install first: {packages}.").format(packages=", ".join(self.packages.missing)))
         if header is None:
             raise DalsError(self.obstacle())
         with collected_warnings() as told:
             observation = self.source.observation()
-        self.source.settle()
+        if gesture is None:
+            self.source.settle()
+        else:
+            self.source.watcher.forget()
         self.session.start(
             Request(
                 observation=observation,
@@ -156,14 +166,16 @@ class RefinePanel:
             model=parameters.result,
             warm=warm,
             warnings=tuple(told),
+            curves=self.source.accepted if self.source.uses_curves else (),
+            gesture=gesture,
         )
+        self.live.started()
         self._asked = not warm
-        self.ui.progressBar.value = 0
-        self.ui.statusLabel.text = _("Starting ...")
+        self.progress.started()
 
     def _warm_up(self) -> None:
         """Start the worker once the user has begun to give input: loading torch takes seconds."""
-        if self._warmed_up or self._missing or not self.source.has_begun():
+        if self._warmed_up or self.packages.missing or not self.source.has_begun():
             return
         self._warmed_up = True
         try:
@@ -174,28 +186,23 @@ class RefinePanel:
     def _refine_or_cancel(self) -> None:
         if self.session.running:
             self.session.cancel()
-            self.ui.statusLabel.text = _("Cancelled; the last result is unchanged.")
+            self.progress.stopped(_("Cancelled; the last result is unchanged."))
         else:
             self.refine()
 
-    def _refine_quietly(self) -> None:
+    def _refine_quietly(self, gesture: int | None = None) -> None:
         """Refine again while the user corrects a contour: errors go to the status line, without a message box."""
         try:
-            self.refine(warm=True)
+            self.refine(warm=True, gesture=gesture)
         except DalsError as error:
-            self.ui.statusLabel.text = str(error)
-        self.update()
+            self.source.watcher.forget()  # until the next change
+            self.progress.say(str(error))
+        if gesture is None:
+            self.update()
 
-    def _install(self) -> None:
-        if not slicer.util.confirmYesNoDisplay(install.question(self._missing), windowTitle="DALSRefine"):
-            return
-        if install.TORCH in self._missing and not install.has_pytorch_extension():
-            install.install_pytorch_extension()
-            if slicer.util.confirmYesNoDisplay(_("The PyTorch extension is installed. Restart Slicer now to use it?")):
-                slicer.util.restart()
-            return
-        install.install(self._missing)
-        self.look_for_packages()
+    def _on_history(self) -> None:
+        """Undo and redo move curves: that is no change to follow."""
+        self.source.watcher.forget()
 
     def _show_prior(self) -> None:
         parameters, ui = self.parameters, self.ui
@@ -206,13 +213,9 @@ class RefinePanel:
         self.result.organ = organ_of(parameters.prior if header is None else header.name)
 
     def _show_buttons(self) -> None:
-        button = self.ui.refineButton
         running = self._shown_running = self.session.running
-        obstacle = "" if running else self.obstacle()
-        button.text = _("Cancel") if running else _("Refine")
-        button.enabled = not obstacle
-        tip = _("Stop. The last result stays.") if running else _("Fit the surface to the source.")
-        button.toolTip = obstacle or tip
+        self.progress.show_button(running=running, obstacle="" if running else self.obstacle())
+        self.shortcuts.allow("Return", self.source.drawing.awaits_enter)
 
     def _on_tick(self) -> None:
         """Called by the timer."""
@@ -235,34 +238,41 @@ class RefinePanel:
     def _look_around(self) -> None:
         if self.session.running != self._shown_running:  # a script has started or finished something
             self.update()
-        if self.source.changed():
+        if self.source.dragged:
+            if self.live.due and self._follows():
+                self._refine_quietly(self.source.watcher.gesture)
+        elif self.source.changed():
             self._show_buttons()
-            refined_before = report_of(self.parameters.result) is not None
-            if self.parameters.autoRefine and refined_before and not self.obstacle():
-                self._refine_quietly()
+            if self._follows():
+                self._refine_quietly(self.source.released_gesture)
+
+    def _follows(self) -> bool:
+        """Whether a refinement follows a change of the contours."""
+        refined_before = report_of(self.parameters.result) is not None
+        return bool(self.parameters.autoRefine and refined_before and not self.obstacle())
 
     def _show_event(self, event: Event) -> None:
-        ui = self.ui
         if isinstance(event, FitStarted):
-            ui.deviceUsedLabel.text = event.device
+            self.ui.deviceUsedLabel.text = event.device
         elif isinstance(event, FitProgress):
-            ui.progressBar.maximum, ui.progressBar.value = event.total, event.step
-            left = "" if event.remaining_s is None else _(", {seconds:.0f} s left").format(seconds=event.remaining_s)
-            text = _("Step {step} of {total}, {loss:.1f} mm{left}")
-            ui.statusLabel.text = text.format(step=event.step, total=event.total, loss=event.loss_mm, left=left)
+            self.progress.step(event)
+            if event.mesh is not None:
+                self.live.shown()
             return
         elif isinstance(event, FitFinished):
-            ui.progressBar.value = ui.progressBar.maximum
-            ui.statusLabel.text = " ".join(self.session.warnings) or _("Done.")
-            ui.colourButton.checked = False
+            self.progress.finished(self.session.warnings)
+            self.ui.colourButton.checked = False
+            self.result.mark_worst()
             if self.parameters is not None:
                 self.parameters.result = self.session.model
         elif isinstance(event, FitFailed):
             if event.details:
                 logging.error(event.details)
-            ui.statusLabel.text = event.sentence
+            self.progress.stopped(event.sentence)
             if self._asked:  # a script gets an exception; the correction of a contour is not to be interrupted
                 slicer.util.errorDisplay(event.sentence, windowTitle="DALSRefine")
+        if not isinstance(event, FitStarted):
+            self.live.shown()
         self._asked = self._asked and isinstance(event, FitStarted)
         self.update()
 

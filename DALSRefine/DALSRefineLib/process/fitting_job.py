@@ -14,6 +14,7 @@ from dals.ops.device import choose_device
 from dals.refinement import refine
 from DALSRefineLib.process.fit_progress import StepTeller
 from DALSRefineLib.process.jobs import Event, FitFinished, FitStarted, Request
+from DALSRefineLib.process.places import worst_places
 
 
 class Fitter:
@@ -54,6 +55,7 @@ class Fitter:
         if not wanted():
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")
         report = {**result.report, "previews": {"count": steps.previews, "seconds": steps.preview_seconds}}
+        report["places"] = worst_places(request.observation, result.mesh)
         report["timings_s"] = {"prior": seconds, **result.report["timings_s"]}
         return FitFinished(result.mesh, report, result.state, result.warnings)
 

@@ -89,8 +89,8 @@ class FitFinished:
     mesh : TriangleMesh
         RAS mm, remeshed if requested.
     report : dict
-        Report of `dals.Refinement`, with two additions: `previews` (their count and duration) and, in `timings_s`, the
-        time taken to load the prior.
+        Report of `dals.Refinement`, with three additions: `previews` (their count and duration), `places` (see
+        `worst_places`) and, in `timings_s`, the time taken to load the prior.
     state : FitState
         End state of the fit.
     warnings : tuple of str

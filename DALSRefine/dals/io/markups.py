@@ -149,6 +149,7 @@ def _markup(contour: Contour) -> dict[str, Any]:
             for number, position in enumerate(from_ras(control, "LPS"), start=1)
         ],
         "measurements": [],
+        "display": {"visibility": True, "propertiesLabelVisibility": False, "pointLabelsVisibility": False},
     }
 
 

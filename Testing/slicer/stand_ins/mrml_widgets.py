@@ -19,6 +19,9 @@ from stand_ins.pythonqt import CLASSES, Habits, with_habits
 class CtkCollapsibleButton(with_habits(QGroupBox)):
     """A section with a heading; `text` and `collapsed` are set by the form."""
 
+    text = property(lambda self: self.property("text"), lambda self, value: self.setProperty("text", value))
+    collapsed = property(lambda self: self.property("collapsed"), lambda self, on: self.setProperty("collapsed", on))
+
     def settle(self) -> None:
         self.setTitle(self.property("text") or "")
 
@@ -89,6 +92,20 @@ class QMRMLNodeComboBox(with_habits(QComboBox)):
         if node is not self._shown:
             self._shown = node
             self.currentNodeChanged.emit(node)
+
+
+class QMRMLCheckableNodeComboBox(QMRMLNodeComboBox):
+    """Nodes of which several can be ticked."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._ticked: set[str] = set()
+
+    def checkedNodes(self) -> list[Any]:  # noqa: N802
+        return [node for node in self._nodes if node is not None and node.GetID() in self._ticked]
+
+    def setCheckState(self, node: Any, state: Any) -> None:  # noqa: N802
+        (self._ticked.add if state else self._ticked.discard)(node.GetID())
 
 
 class QMRMLSegmentSelectorWidget(with_habits(QWidget)):
@@ -165,6 +182,7 @@ class QMRMLSegmentSelectorWidget(with_habits(QWidget)):
 CUSTOM: dict[str, type] = {
     "ctkCollapsibleButton": CtkCollapsibleButton,
     "qMRMLWidget": QMRMLWidget,
+    "qMRMLCheckableNodeComboBox": QMRMLCheckableNodeComboBox,
     "qMRMLNodeComboBox": QMRMLNodeComboBox,
     "qMRMLSegmentSelectorWidget": QMRMLSegmentSelectorWidget,
 }

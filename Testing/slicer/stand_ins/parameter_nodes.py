@@ -137,9 +137,8 @@ class _Wrapper:
         self._show()
         for name, connector in bound.items():
             connector.bind(lambda name=name, connector=connector: self._on_gui(name, connector))
-        this = weakref.ref(self)
-        # Not taken away when the widgets are disconnected, as in Slicer.
-        self._tags.append(self.AddObserver("ModifiedEvent", lambda *_: this() and this()._show()))
+        # As in Slicer: this keeps the wrapper alive, and nobody takes it away when the widgets are disconnected.
+        self.AddObserver("ModifiedEvent", lambda *_: self._show())
         return tag
 
     def disconnectGui(self, tag: Any) -> None:  # noqa: N802

@@ -6,12 +6,12 @@ import types
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import QMetaMethod, QObject
 
 WIDGETS = (
     *("QWidget", "QFrame", "QLabel", "QPushButton", "QCheckBox", "QComboBox", "QSpinBox", "QDoubleSpinBox"),
-    *("QTableWidget", "QTabWidget", "QProgressBar", "QGroupBox"),
+    *("QTableWidget", "QTabWidget", "QProgressBar", "QGroupBox", "QSlider"),
 )
 CHOSEN_FILES: list[str] = []
 """What the next file dialogues give back; PythonQt gives a name, not a name and a filter."""
@@ -105,6 +105,8 @@ class QFileDialog:
 
 
 CLASSES: dict[str, type] = {name: with_habits(getattr(QtWidgets, name)) for name in WIDGETS}
+# PySide takes this attribute for the method that Qt calls to draw a progress bar, which then never ends.
+del CLASSES["QProgressBar"].text
 
 
 def make_module() -> types.ModuleType:
@@ -115,4 +117,5 @@ def make_module() -> types.ModuleType:
     qt.QTimer, qt.QProcess = with_habits(QtCore.QTimer), with_habits(QtCore.QProcess)
     qt.QTableWidgetItem, qt.QHeaderView, qt.Qt = QtWidgets.QTableWidgetItem, QtWidgets.QHeaderView, QtCore.Qt
     qt.QFileDialog = QFileDialog
+    qt.QShortcut, qt.QKeySequence, qt.QCursor = with_habits(QtGui.QShortcut), QtGui.QKeySequence, QtGui.QCursor
     return qt

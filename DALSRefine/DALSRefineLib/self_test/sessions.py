@@ -1,0 +1,91 @@
+"""A session: following the hand, undo with curves, places, looks, segments, many rounds. For Slicer only."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Any
+
+import numpy as np
+import slicer
+
+from DALSRefineLib.nodes import marks
+from DALSRefineLib.nodes.outputs import mesh_of_model
+from DALSRefineLib.self_test.common import choose_contours, click_and_wait, opened, wait_for
+
+ROUNDS = 4
+_SLOWER = 3.0
+_FEW = 12
+
+
+def test_following_and_undo(case: Any) -> None:
+    """The surface follows a dragged point; undo and redo take surface and curve together."""
+    panel, nodes, _truth = _small(case)
+    click_and_wait(case, panel)
+    first = mesh_of_model(panel.parameters.result)
+    curve, place = nodes[1], nodes[1].GetNthControlPointPosition(0)
+    seen: list[Any] = []
+    panel.session.listeners.append(lambda event: seen.append(getattr(event, "mesh", None)))
+    try:
+        curve.InvokeEvent(curve.PointStartInteractionEvent)
+        curve.SetNthControlPointPosition(0, place[0] + 8.0, place[1], place[2])
+        moved = curve.GetNthControlPointPosition(0)
+        wait_for(panel, lambda: any(mesh is not None for mesh in seen))
+        curve.InvokeEvent(curve.PointEndInteractionEvent)
+        wait_for(panel, lambda: not panel.session.running)
+    finally:
+        panel.session.listeners.pop()
+    panel.ui.undoButton.click()
+    np.testing.assert_allclose(mesh_of_model(panel.parameters.result).vertices, first.vertices, atol=1e-4)
+    np.testing.assert_allclose(curve.GetNthControlPointPosition(0), place, atol=1e-3)
+    panel.ui.redoButton.click()
+    np.testing.assert_allclose(curve.GetNthControlPointPosition(0), moved, atol=1e-3)
+
+
+def test_place_look_and_segment(case: Any) -> None:
+    """The worst place is shown, the look is changed, and one click adds a segment beside the others."""
+    panel, nodes, _truth = _small(case)
+    click_and_wait(case, panel)
+    ui, result = panel.ui, panel.parameters.result
+    case.assertIn(" ml", ui.summaryLabel.text)
+    ui.worstPlaceButton.click()
+    case.assertIsNotNone(marks.mark_of(slicer.mrmlScene))
+    ui.opacitySlider.value = 40
+    case.assertAlmostEqual(result.GetDisplayNode().GetOpacity(), 0.4)
+    segmentation = nodes[-1].GetSegmentation()
+    before = segmentation.GetNumberOfSegments()
+    ui.segmentButton.click()
+    case.assertEqual(panel.parameters.resultSegmentation.GetID(), nodes[-1].GetID())
+    case.assertEqual(segmentation.GetNumberOfSegments(), before + 1)
+
+
+def test_rounds(case: Any) -> None:
+    """Fits, cancels and emptied scenes in a row leave no node behind and take about as long each."""
+    times, counts = [], []
+    for _round in range(ROUNDS):
+        slicer.mrmlScene.Clear()
+        panel, _nodes, _truth = _small(case)
+        began = time.monotonic()
+        click_and_wait(case, panel)
+        times.append(time.monotonic() - began)
+        _cancel_a_fit(case, panel)
+        counts.append(slicer.mrmlScene.GetNumberOfNodes())
+    case.assertEqual(len(set(counts[1:])), 1, counts)
+    case.assertLess(times[-1], _SLOWER * median(times), times)
+
+
+def _cancel_a_fit(case: Any, panel: Any) -> None:
+    panel.parameters.iterations = 2000
+    panel.ui.refineButton.click()
+    wait_for(panel, lambda: panel.ui.progressBar.value > 0)
+    panel.ui.refineButton.click()
+    case.assertEqual(panel.ui.progressBar.value, 0)
+
+
+def _small(case: Any) -> tuple[Any, list[Any], Any]:
+    """The panel with the sample's contours and a fit of few steps on a coarse mesh."""
+    panel, nodes, truth = opened(case)
+    choose_contours(panel, nodes)
+    panel.parameters.iterations, panel.parameters.level = _FEW, 3
+    panel.source.watcher.forget()
+    return panel, nodes, truth

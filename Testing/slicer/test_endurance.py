@@ -1,0 +1,113 @@
+"""A long session: fits, cancels and scenes that are saved and opened, ten times over, leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from pathlib import Path
+from statistics import median
+
+import pytest
+from panel_driver import wait_for
+
+ROUNDS = 10
+SLOWER = 2.0
+"""Times the median of the first rounds; other programs run, too."""
+
+
+def observers(thing) -> int:
+    """How many observers a VTK object has; their tags count up."""
+    last = thing.AddObserver("AnyEvent", lambda *_: None)
+    thing.RemoveObserver(last)
+    return sum(thing.GetCommand(tag) is not None for tag in range(last))
+
+
+def wrappers() -> int:
+    """How many parameter nodes' wrappers are alive."""
+    gc.collect()
+    return sum(type(each).__name__ == "Parameters" for each in gc.get_objects())
+
+
+class Census:
+    """What could grow."""
+
+    def __init__(self, panel, slicer) -> None:
+        scene, node = slicer.mrmlScene, panel.parameters.parameterNode
+        self.nodes = scene.GetNumberOfNodes()
+        self.scene_observers = observers(scene)
+        self.parameter_observers = observers(node)
+        self.curve_observers = [observers(curve) for curve in panel.source.curves]
+        self.wrappers = wrappers()
+        self.threads = threading.active_count()
+        self.process = panel.session._runner.process_id
+        self.listeners = len(panel.session.listeners)
+        self.folders = len(list(Path(panel.session._runner._folder.name).parent.glob("dals-*")))
+
+
+def test_observers_are_counted(slicer):
+    node = slicer.vtkMRMLModelNode()
+    before = observers(node)
+    tags = [node.AddObserver("ModifiedEvent", lambda *_: None) for _ in range(3)]
+    assert observers(node) == before + 3
+    for tag in tags:
+        node.RemoveObserver(tag)
+    assert observers(node) == before
+
+
+@pytest.mark.slow
+def test_ten_rounds_leave_nothing_behind_and_take_as_long_each(widget, with_contours, slicer, tmp_path):
+    panel, times, counts = with_contours, [], []
+    for number in range(ROUNDS):
+        began = time.monotonic()
+        panel.ui.refineButton.click()
+        wait_for(slicer, lambda: not panel.session.running)
+        times.append(time.monotonic() - began)
+        assert panel.session.result is not None, panel.ui.statusLabel.text
+        panel.parameters.iterations = 2000
+        panel.ui.refineButton.click()
+        wait_for(slicer, lambda: panel.ui.progressBar.value > 0)
+        panel.ui.refineButton.click()
+        panel.parameters.iterations = 12
+        path = str(tmp_path / f"scene {number % 2}.mrb")
+        assert slicer.util.saveScene(path)
+        slicer.mrmlScene.Clear()
+        widget.onSceneStartClose()
+        widget.onSceneChanged()
+        slicer.util.loadScene(path)
+        widget.initializeParameterNode()
+        panel.update()
+        assert len(panel.source.curves) == 3
+        folder = Path(panel.session._runner._folder.name)
+        wait_for(slicer, lambda folder=folder: not any(folder.iterdir()))  # what the cancelled fit still had to say
+        counts.append(vars(Census(panel, slicer)))
+    for name in counts[0]:
+        assert {str(count[name]) for count in counts[2:]} == {str(counts[1][name])}, name
+    assert median(times[-3:]) < SLOWER * median(times[:3]), times
+
+
+def test_a_parameter_node_keeps_no_observer_of_a_panel_that_has_left_it(panel, slicer):
+    from DALSRefineLib.panel.parameters import Parameters
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    shown, bare = panel.parameters, observers(node)
+    panel.set_parameters(Parameters(node))
+    assert observers(node) > bare
+    panel.set_parameters(shown)
+    gc.collect()
+    assert observers(node) == bare
+
+
+def test_slicer_s_own_disconnection_would_leave_some(panel, slicer):
+    """The reason for `Binding`; without it this is what would happen with each scene."""
+    from DALSRefineLib.panel.parameters import Parameters, bound_widgets
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    bare = observers(node)
+    parameters = Parameters(node)
+    tag = parameters.connectParametersToGui(bound_widgets(panel.ui))
+    parameters.disconnectGui(tag)
+    del parameters
+    gc.collect()
+    assert observers(node) > bare
+    node.RemoveAllObservers()
