@@ -86,7 +86,7 @@ class ProbableFit:
         faces = icosphere(level).faces
         mesh = TriangleMesh(pose.to_patient(solver.decode(unknowns, level)), faces)
         mesh = remove_folds(mesh) if self.settings.removing_folds else mesh
-        vertices = corrected(pose.to_canonical(mesh.vertices), faces, self.term, pose)
+        vertices = corrected(pose.to_canonical(mesh.vertices), faces, self.term.of_curves, pose)
         return TriangleMesh(pose.to_patient(vertices), faces), self._state(unknowns, pose)
 
     def _solver(self, start: FitState | None) -> GaussNewton:

@@ -51,6 +51,11 @@ class ResidualTerm(ABC):
     total_weight: float
     """Sum of the weights before the robust loss: how many independent observations there are."""
 
+    @property
+    def of_curves(self) -> ResidualTerm:
+        """The residuals of what was drawn alone, to which the finished surface is brought."""
+        return self
+
     @abstractmethod
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3), seen from the frame of a pose."""
