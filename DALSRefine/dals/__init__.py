@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from dals.fit_settings import FitSettings
     from dals.geometry.label_map import LabelMap
     from dals.geometry.mesh import TriangleMesh
+    from dals.geometry.volume import Volume
     from dals.io.meshes import read_mesh, write_mesh
     from dals.io.observation_files import read_contours, read_painted_slices, read_points, read_segmentation
+    from dals.io.volumes import read_volume
     from dals.model.prior import ShapePrior, load_prior
     from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
     from dals.refinement import Refinement, refine, refine_together
@@ -33,8 +35,10 @@ _HOMES = {
     "dals.fit_settings": ("FitSettings",),
     "dals.geometry.label_map": ("LabelMap",),
     "dals.geometry.mesh": ("TriangleMesh",),
+    "dals.geometry.volume": ("Volume",),
     "dals.io.meshes": ("read_mesh", "write_mesh"),
     "dals.io.observation_files": ("read_contours", "read_painted_slices", "read_points", "read_segmentation"),
+    "dals.io.volumes": ("read_volume",),
     "dals.model.prior": ("ShapePrior", "load_prior"),
     "dals.observations": ("Contour", "Observation", "PlanarContours", "PointCloud", "Segmentation"),
     "dals.refinement": ("Refinement", "refine", "refine_together"),
@@ -55,6 +59,7 @@ __all__ = [
     "Segmentation",
     "ShapePrior",
     "TriangleMesh",
+    "Volume",
     "__version__",
     "load_prior",
     "read_contours",
@@ -62,6 +67,7 @@ __all__ = [
     "read_painted_slices",
     "read_points",
     "read_segmentation",
+    "read_volume",
     "refine",
     "refine_together",
     "write_mesh",

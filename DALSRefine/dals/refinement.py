@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dals.errors import DalsWarning, collected_warnings
+from dals.appearance.image_fit import ImageUse, fit_with_image
+from dals.errors import DalsWarning, InputError, collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.report import make_report, unusual_size
@@ -23,9 +24,10 @@ from dals.fitting import FitResult, FitState, OnStep, fit
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.remeshing import remesh as even_out
 from dals.geometry.separation import separate
+from dals.geometry.volume import ImageSource
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
-from dals.observations import Observation
+from dals.observations import Observation, PlanarContours
 from dals.ops.device import choose_device
 
 
@@ -62,6 +64,7 @@ def refine(
     settings: FitSettings | None = None,
     start: FitState | None = None,
     pose: Pose | None = None,
+    image: ImageSource | None = None,
     remesh: bool = False,
     device: str = "auto",
     on_step: OnStep | None = None,
@@ -80,6 +83,9 @@ def refine(
         `state` of an earlier refinement with the same prior, from which to continue.
     pose : Pose, optional
         The organ's true position and size, if known.
+    image : Volume or VolumeFile, optional
+        The CT or MR on which contours were drawn, in any unit: it places the surface between them as far as it can be
+        trusted (`report["image"]`). `dals.read_volume` opens a file.
     remesh : bool
         Whether to even out the triangles (needs gpytoolbox).
     device : "auto", "cpu", "cuda" or "mps"
@@ -111,7 +117,16 @@ def refine(
     """
     with collected_warnings() as sentences:
         prior = _on_device(prior, device)
-        fitted = _fit(observation, prior, settings=settings, start=start, pose=pose, remesh=remesh, on_step=on_step)
+        fitted = _fit(
+            observation,
+            prior,
+            settings=settings,
+            start=start,
+            pose=pose,
+            image=image,
+            remesh=remesh,
+            on_step=on_step,
+        )
         described = _describe(fitted, fitted.mesh)
     return _with_warnings(described, sentences)
 
@@ -175,6 +190,7 @@ class _Fitted:
     result: FitResult
     mesh: TriangleMesh  # possibly remeshed
     remesh_seconds: float
+    image_use: ImageUse | None = None
 
 
 def _fit(
@@ -184,16 +200,35 @@ def _fit(
     settings: FitSettings | None,
     start: FitState | None = None,
     pose: Pose | None = None,
+    image: ImageSource | None = None,
     remesh: bool,
     on_step: OnStep | None,
 ) -> _Fitted:
     for sentence in (*observation.notices, unusual_size(observation, prior)):
         if sentence is not None:
             warnings.warn(sentence, DalsWarning, stacklevel=2)
-    result = fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step)
+    if image is not None:
+        _check_image_use(observation, settings)
+    result, use = fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step), None
+    if image is not None and isinstance(observation, PlanarContours):
+        result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
+        if use.reason:
+            sentence = f"The image {use.name} was not used; the surface is that of the contours alone. {use.reason}"
+            warnings.warn(sentence, DalsWarning, stacklevel=2)
     began = time.monotonic()
     mesh = even_out(result.mesh) if remesh else result.mesh
-    return _Fitted(observation, prior, result, mesh, time.monotonic() - began)
+    return _Fitted(observation, prior, result, mesh, time.monotonic() - began, use)
+
+
+def _check_image_use(observation: Observation, settings: FitSettings | None) -> None:
+    """Raise before the fit if an image cannot be used with it."""
+    if not isinstance(observation, PlanarContours):
+        raise InputError(
+            "An image can be used with contours and painted slices only; please leave it out for points and full "
+            "segmentations."
+        )
+    if (settings or observation.defaults).method != "gauss-newton":
+        raise InputError("An image can be used with the default method only; please leave out the paper's settings.")
 
 
 def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
@@ -204,6 +239,9 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
     report = make_report(result, observation, prior, mesh, confidence=confidence)
     report["remeshed"] = fitted.mesh is not result.mesh
     seconds = {"fit": result.seconds, "remesh": fitted.remesh_seconds, "report": time.monotonic() - began}
+    if fitted.image_use is not None:
+        report["image"] = fitted.image_use.entry()
+        seconds["image"] = fitted.image_use.seconds
     reasons = () if confidence is None else confidence.reasons
     return Refinement(
         mesh=mesh,

@@ -15,6 +15,7 @@ import pytest
 from dals.errors import DalsError, InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.volume import Volume
 from dals.model.fit_state import FitState
 from dals.model.pose import Pose
 from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
@@ -111,6 +112,12 @@ def test_a_start_without_latents_of_vertices_survives_the_way(tmp_path: Path) ->
     start = dataclasses.replace(STATE, local=None)
     request = Request(observation=OBSERVATIONS["points"], prior=Path("liver.safetensors"), start=start)
     assert same(request_of(travelled(request_message(request, 0), tmp_path)).start, start)
+
+
+def test_an_image_survives_the_way(tmp_path: Path) -> None:
+    image = Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([1.0, -2.0, 3.0, 1.0]), "CT")
+    request = Request(observation=OBSERVATIONS["contours"], prior=Path("liver.safetensors"), image=image)
+    assert same(request_of(travelled(request_message(request, 0), tmp_path)), request)
 
 
 EVENTS: dict[str, Event] = {

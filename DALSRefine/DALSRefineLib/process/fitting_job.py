@@ -50,7 +50,13 @@ class Fitter:
         local_steps = 0 if settings.single_latent else settings.local_steps
         steps = StepTeller(tell, wanted, local_steps=local_steps, preview_seconds=request.preview_seconds)
         result = refine(
-            request.observation, prior, settings=settings, start=request.start, remesh=request.remesh, on_step=steps
+            request.observation,
+            prior,
+            settings=settings,
+            start=request.start,
+            image=request.image,
+            remesh=request.remesh,
+            on_step=steps,
         )
         if not wanted():
             raise FitCancelledError("The refinement was cancelled; nothing was changed.")

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import dals.errors
 from dals.errors import DalsError
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.volume import Volume
 from dals.model.fit_state import FitState
 from dals.observations import Observation
 
@@ -33,6 +34,8 @@ class Request:
         "auto", "cpu", "cuda" or "mps".
     start : FitState or None
         End state of an earlier fit with the same prior, from which to continue.
+    image : Volume or None
+        The image around the organ (`Volume.around`), for contours.
     remesh : bool
         Whether to remesh the result.
     preview_seconds : float
@@ -44,6 +47,7 @@ class Request:
     changes: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     start: FitState | None = None
+    image: Volume | None = None
     remesh: bool = False
     preview_seconds: float = 0.2
 

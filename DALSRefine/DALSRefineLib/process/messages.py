@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 from numpy.typing import NDArray
 
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.volume import Volume
 from dals.model.fit_state import FitState
 from dals.observations import kind_named
 from DALSRefineLib.process.jobs import Event, Request
@@ -36,6 +37,9 @@ def request_message(request: Request, number: int) -> Message:
     if request.start is not None:
         fields["start"], started = request.start.to_arrays()
         arrays |= _under("start", started)
+    if request.image is not None:
+        fields["image"] = request.image.name
+        arrays |= _under("image", {"array": request.image.array, "ijk_to_ras": request.image.ijk_to_ras})
     return Message(REQUEST, fields, arrays)
 
 
@@ -95,9 +99,14 @@ def _request_of(message: Message) -> Request:
         changes={name: tuple(v) if isinstance(v, list) else v for name, v in fields["changes"].items()},
         device=fields["device"],
         start=FitState.from_arrays(fields["start"], _within("start", arrays)) if "start" in fields else None,
+        image=_image(fields["image"], _within("image", arrays)) if "image" in fields else None,
         remesh=fields["remesh"],
         preview_seconds=fields["preview_seconds"],
     )
+
+
+def _image(name: str, arrays: Mapping[str, NDArray[Any]]) -> Volume:
+    return Volume(arrays["array"], arrays["ijk_to_ras"], name)
 
 
 def _event_of(message: Message) -> Event:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from dals.model.prior import ShapePrior
 
 _OPTIONAL = (
-    *("label", "component", "probabilities", "prior"),
+    *("label", "component", "probabilities", "image", "prior"),
     *("output_segmentation", "disagreement", "reference", "report"),
 )
-_OF_EACH_CASE = ("output", "probabilities", "output_segmentation", "disagreement", "reference", "report")
+_OF_EACH_CASE = ("output", "probabilities", "image", "output_segmentation", "disagreement", "reference", "report")
 """Options that mean one case."""
 _LARGEST_TABLE = 1 << 26
 """Bytes."""
@@ -42,8 +42,8 @@ def run_batch(
 
     The table has a header. Each row names an `output` and exactly one of `contours` (several files separated by
     semicolons), `sparse_segmentation`, `segmentation` and `points`. The columns `label`, `component`, `probabilities`,
-    `prior`, `output_segmentation`, `disagreement`, `reference` and `report` are optional. The command line's label,
-    component and prior apply where a row has none. Paths are relative to the table's folder.
+    `image`, `prior`, `output_segmentation`, `disagreement`, `reference` and `report` are optional. The command
+    line's label, component and prior apply where a row has none. Paths are relative to the table's folder.
     """
     from dals.model.prior import load_prior
 
@@ -162,6 +162,7 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         label=plain_label(label),
         component=component_of(row.get("component") or (options.component if kind == "segmentation" else None)),
         probabilities=optional("probabilities"),
+        image=optional("image"),
         space="RAS" if options.ras else "LPS",
         output_segmentation=optional("output_segmentation"),
         reference=optional("reference"),

@@ -47,6 +47,8 @@ class Case:
         Connected component of a full segmentation.
     probabilities : Path or None
         Network's probabilities of a full segmentation.
+    image : Path or None
+        CT or MR that contours or painted slices were drawn on.
     space : "LPS" or "RAS"
         Axes of the written mesh, and of input points whose file does not state them.
     output_segmentation, reference, report : Path or None
@@ -71,6 +73,7 @@ class Case:
     label: int | str | None = None
     component: ComponentChoice | None = None
     probabilities: Path | None = None
+    image: Path | None = None
     space: Literal["LPS", "RAS"] = "LPS"
     output_segmentation: Path | None = None
     reference: Path | None = None
@@ -97,10 +100,15 @@ class Case:
                     f"--{name} can only be given with a full segmentation, not with {self.kind.replace('_', ' ')}."
                 )
 
+        if self.image is not None and self.kind not in ("contours", "sparse_segmentation"):
+            raise InputError(
+                f"--image can only be given with contours or painted slices, not with {self.kind.replace('_', ' ')}."
+            )
+
     @property
     def inputs(self) -> tuple[Path, ...]:
         """All files that are read."""
-        named = (*self.sources, self.probabilities, self.reference, *self.also_read)
+        named = (*self.sources, self.probabilities, self.image, self.reference, *self.also_read)
         return tuple(path for path in named if path is not None)
 
     @property
@@ -175,13 +183,17 @@ def run_case(
     on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Refine one case, write the requested files and return the report."""
+    from dals.io.volumes import read_volume
     from dals.refinement import refine
 
     check_outputs(case)
     observation, grid = read_observation(case), _grid(case)
     if grid is not None:
         check_meets(observation, grid, case.reference)
-    result = refine(observation, prior, settings=settings(observation), remesh=case.remesh, on_step=on_step)
+    image = None if case.image is None else read_volume(case.image)
+    result = refine(
+        observation, prior, settings=settings(observation), image=image, remesh=case.remesh, on_step=on_step
+    )
     warn_of(result)
     _write(case, result, grid)
     return result.report

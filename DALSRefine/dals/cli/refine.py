@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--probabilities", type=Path, metavar="FILE", help="network's probabilities of the full label map, 0 to 1"
     )
     parser.add_argument(
+        "--image", type=Path, metavar="FILE", help="the CT or MR that contours or painted slices were drawn on"
+    )
+    parser.add_argument(
         "--ras", action="store_true", help="write the mesh in RAS; read points without stated axes as RAS"
     )
     parser.add_argument("--output-segmentation", type=Path, metavar="FILE", help="the result as a label map")
@@ -139,6 +142,7 @@ def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
         label=label,
         component=component_of(options.component),
         probabilities=options.probabilities,
+        image=options.image,
         space="RAS" if options.ras else "LPS",
         output_segmentation=options.output_segmentation,
         reference=options.reference,
@@ -160,4 +164,7 @@ def _print_summary(output: Path, report: dict[str, Any]) -> None:
     if "confidence" in report:
         dice = f" (Dice with the segmentation {report['agreement']['dice']:.3f})" if "agreement" in report else ""
         print(f"  Confidence: {report['confidence']['level']}{dice}")
+    if "image" in report:
+        image = report["image"]
+        print(f"  Image {image['name']}: " + (f"used, trust {image['trust']:.2f}" if image["trust"] else "not used"))
     sys.stdout.flush()

@@ -19,6 +19,7 @@ from dals.fitting.descent import Descent
 from dals.fitting.evidence import weighed
 from dals.fitting.first_guess import first_guess
 from dals.fitting.fold_removal import remove_folds
+from dals.fitting.image_term import ImageTerm, LogOdds
 from dals.fitting.probable_fit import ProbableFit
 from dals.fitting.residuals import ResidualTerm, residual_term
 from dals.fitting.result import FitResult, OnStep, Stage
@@ -87,6 +88,37 @@ def fit(
     state = solver.state(variables)
     device = str(prior.latent_mean.device)
     return FitResult(mesh, state, loss, solver.descent.done, time.monotonic() - began, device, settings)
+
+
+def fit_to_image(
+    prior: ShapePrior,
+    observation: Observation,
+    earlier: FitResult,
+    odds: LogOdds,
+    *,
+    trust: float,
+    pose: Pose | None = None,
+    on_step: OnStep | None = None,
+) -> FitResult:
+    """Continue a fit by Gauss-Newton with what an image says of the surface.
+
+    Parameters
+    ----------
+    prior, observation
+        As in `fit`.
+    earlier : FitResult
+        Of the observation alone.
+    odds : LogOdds
+    trust : float
+        0 to 1, how much the image counts.
+    pose, on_step
+        As in `fit`.
+    """
+    drawn = residual_term(observation, earlier.settings)
+    if drawn is None:
+        raise TypeError(f"observations of kind {observation.kind} have no residuals")
+    term = ImageTerm(drawn, odds, trust=trust)
+    return _probable_fit(prior, observation, term, earlier.settings, known=pose, start=earlier.state, on_step=on_step)
 
 
 def _probable_fit(

@@ -1,0 +1,169 @@
+"""Surface, appearance, surface: a fit of contours that looks at the image between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dals.appearance.drawn_samples import DrawnSamples, drawn_samples
+from dals.appearance.features import ImageFeatures
+from dals.appearance.learning import learn
+from dals.appearance.log_odds_map import log_odds_map
+from dals.appearance.nearness import Nearness
+from dals.appearance.patch import image_patch
+from dals.errors import InputError
+from dals.fitting import FitResult, OnStep
+from dals.fitting.plane_region import PlaneRegion
+from dals.fitting.solver import fit_to_image
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.volume import ImageSource
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior
+from dals.observations import PlanarContours
+
+_BAND = 0.15
+"""Canonical distance from the surface within which the image counts: few surfaces from three planes err by more."""
+_FINEST = 0.02
+"""Canonical size of the finest voxels."""
+_REGION_SPACING_MM = 4.0
+_LEAST_TRUST = 0.05
+_ROUNDS = 1
+"""Of appearance and surface."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageUse:
+    """How an image was used.
+
+    Attributes
+    ----------
+    name : str
+        Of the image.
+    trust : float
+        0 (the surface is that of the contours alone) to 1.
+    error_percent, surface_error_percent : float or None
+        Places near the surface on planes left out that the image's classifier misjudges, and that a surface misjudges
+        which errs as it does between planes.
+    reason : str
+        Why the image was not used; empty if it was.
+    seconds : float
+    """
+
+    name: str
+    trust: float
+    error_percent: float | None = None
+    surface_error_percent: float | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+    def entry(self) -> dict[str, Any]:
+        """JSON-compatible values for the report."""
+        figures = {
+            "name": self.name,
+            "trust": self.trust,
+            "error_percent": self.error_percent,
+            "surface_error_percent": self.surface_error_percent,
+            "reason": self.reason,
+        }
+        return {name: value for name, value in figures.items() if value not in (None, "")}
+
+
+def fit_with_image(
+    prior: ShapePrior,
+    contours: PlanarContours,
+    image: ImageSource,
+    drawn: FitResult,
+    *,
+    pose: Pose | None = None,
+    on_step: OnStep | None = None,
+) -> tuple[FitResult, ImageUse]:
+    """Move the surface between the drawn planes to where the image places it.
+
+    Parameters
+    ----------
+    prior : ShapePrior
+    contours : PlanarContours
+    image : ImageSource
+        Any unit, grid and orientation.
+    drawn : FitResult
+        The fit of the contours alone.
+    pose : Pose, optional
+        The true pose, if known.
+    on_step : callable, optional
+        As in `dals.fitting.fit`.
+
+    Returns
+    -------
+    FitResult
+        `drawn` itself where the image cannot be trusted.
+    ImageUse
+
+    Raises
+    ------
+    InputError
+        If the image shows another place.
+    """
+    began = time.monotonic()
+    regions = [PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM) for group in contours.by_plane]
+    result, use = _fit(prior, contours, regions, image, drawn, pose=pose, on_step=on_step)
+    seconds = time.monotonic() - began
+    return result, replace(use, seconds=seconds)
+
+
+def _fit(
+    prior: ShapePrior,
+    contours: PlanarContours,
+    regions: Sequence[PlaneRegion],
+    image: ImageSource,
+    drawn: FitResult,
+    *,
+    pose: Pose | None,
+    on_step: OnStep | None,
+) -> tuple[FitResult, ImageUse]:
+    scale, seed = drawn.state.pose.scale, drawn.settings.seed
+    band = _BAND * scale
+    features = _features(image, drawn.mesh, scale, band)
+    if features is None:
+        return drawn, ImageUse(name=image.name, trust=0.0, reason="The image shows nothing there.")
+    surface = Nearness(drawn.mesh)
+    appearance = learn(_planes(regions, features, surface, band), scale_mm=scale, band_mm=band, seed=seed)
+    if appearance is None:
+        return drawn, ImageUse(name=image.name, trust=0.0, reason="The image shows too little of the drawn planes.")
+    use = ImageUse(
+        name=image.name,
+        trust=round(appearance.trust, 3),
+        error_percent=round(100 * appearance.error, 2),
+        surface_error_percent=round(100 * appearance.surface_error, 2),
+    )
+    if appearance.trust < _LEAST_TRUST:
+        return drawn, replace(use, trust=0.0, reason="The organ does not stand out from its neighbours in the image.")
+    found = drawn
+    for number in range(_ROUNDS):
+        if number:
+            surface = Nearness(found.mesh)
+            appearance = appearance.again(_planes(regions, features, surface, band), scale_mm=scale, band_mm=band)
+        odds = log_odds_map(appearance, features, found.mesh, surface, regions, band_mm=band)
+        nearer = fit_to_image(prior, contours, found, odds, trust=appearance.trust, pose=pose, on_step=on_step)
+        found = replace(nearer, steps=found.steps + nearer.steps, seconds=found.seconds + nearer.seconds)
+    return found, use
+
+
+def _features(image: ImageSource, mesh: TriangleMesh, scale: float, band: float) -> ImageFeatures | None:
+    """Features of the image around a surface; None if it has no number or no contrast there."""
+    margin = 1.5 * band
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    if image.part(low, high) is None:
+        raise InputError(
+            f"The image {image.name} does not show the place that was outlined: it is of another patient, or in "
+            "another coordinate system or unit; please choose the image that was outlined."
+        )
+    patch = image_patch(image, low - margin, high + margin, spacing_mm=_FINEST * scale)
+    return None if patch is None else ImageFeatures(patch, scale_mm=scale)
+
+
+def _planes(
+    regions: Sequence[PlaneRegion], features: ImageFeatures, surface: Nearness, band: float
+) -> list[DrawnSamples]:
+    return [drawn_samples(region, features, surface, band_mm=band) for region in regions]

@@ -1,0 +1,45 @@
+"""Extremely randomised trees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dals.appearance.forest import grow
+
+
+def cases(seed: int, count: int = 2_000) -> tuple[np.ndarray, np.ndarray]:
+    """Points of which those inside a circle are of class 1: no linear rule tells them apart."""
+    samples = np.random.default_rng(seed).uniform(-1, 1, (count, 3)).astype(np.float32)
+    return samples, (samples[:, :2] ** 2).sum(axis=1) < 0.5
+
+
+def test_a_circle_is_learnt() -> None:
+    forest = grow(*cases(0))
+    samples, classes = cases(1)
+    assert ((forest(samples) > 0.5) == classes).mean() > 0.95
+
+
+def test_the_same_seed_gives_the_same_forest() -> None:
+    samples, _ = cases(1)
+    assert np.array_equal(grow(*cases(0), seed=3)(samples), grow(*cases(0), seed=3)(samples))
+    assert not np.array_equal(grow(*cases(0), seed=3)(samples), grow(*cases(0), seed=4)(samples))
+
+
+def test_each_node_holds_the_share_of_its_samples() -> None:
+    samples, classes = cases(0, 300)
+    forest = grow(samples, classes, trees=1)
+    node = np.zeros(len(samples), dtype=int)
+    while (inner := forest.feature[node] >= 0).any():
+        here = node[inner]
+        above = samples[inner, forest.feature[here]] > forest.threshold[here]
+        node[inner] = forest.child[here] + above
+    for leaf in np.unique(node):
+        assert forest.share[leaf] == classes[node == leaf].mean()
+        assert np.count_nonzero(node == leaf) >= 5
+
+
+def test_classes_that_chance_made_are_not_told_apart() -> None:
+    samples, classes = cases(0)
+    forest = grow(samples, np.random.default_rng(9).permutation(classes))
+    unseen, truth = cases(1)
+    assert ((forest(unseen) > 0.5) == truth).mean() < 0.65

@@ -1,0 +1,114 @@
+"""Contours and the image between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from known_shapes import ellipse_contour, ellipsoid, grid, inside_ellipsoid
+
+import dals
+from dals.errors import InputError
+from dals.geometry.label_map import LabelMap
+from dals.geometry.surface_distance import surface_distances
+from dals.geometry.volume import Volume
+from dals.model.prior import ShapePrior
+
+RADII = (95.0, 75.0, 62.0)
+QUICK = dals.PlanarContours.defaults.changed(shared_level=2, level=3)
+TRUTH = ellipsoid(RADII)
+
+
+def contours() -> dals.PlanarContours:
+    """Two parallel outlines: how far the organ reaches beyond them is a guess."""
+    return dals.PlanarContours(tuple(ellipse_contour(2, z, radii=RADII, name=f"z {z}") for z in (-6.0, 14.0)))
+
+
+def picture(where: LabelMap | None = None, *, contrast: float = 80.0, unit: float = 1.0) -> Volume:
+    """The organ in noise, brighter than its surroundings."""
+    where = grid((64, 56, 40), (4.0, 4.0, 5.0)) if where is None else where
+    noise = np.random.default_rng(0).normal(0, 20, where.array.shape)
+    values = 40 + contrast * inside_ellipsoid(where, RADII) + noise
+    return Volume((unit * values).astype(np.float32), where.ijk_to_ras, "picture")
+
+
+def error_of(refinement: dals.Refinement) -> float:
+    """Mean distance of the surface from the truth, mm."""
+    return float(surface_distances(refinement.mesh.vertices, TRUTH).mean())
+
+
+@pytest.fixture(scope="module")
+def without(ellipsoid_prior: ShapePrior) -> dals.Refinement:
+    return dals.refine(contours(), ellipsoid_prior, settings=QUICK)
+
+
+def refined(prior: ShapePrior, image: Volume) -> dals.Refinement:
+    return dals.refine(contours(), prior, settings=QUICK, image=image)
+
+
+@pytest.mark.parametrize("angles", [(0.0, 0.0, 0.0), (20.0, -15.0, 30.0)], ids=["straight", "oblique"])
+def test_the_image_places_the_surface_between_the_planes(
+    ellipsoid_prior: ShapePrior, without: dals.Refinement, angles: tuple[float, float, float]
+) -> None:
+    where = grid((70, 70, 48), (4.0, 4.0, 5.0), angles=angles, left_handed=any(angles))
+    result = refined(ellipsoid_prior, picture(where))
+    assert error_of(result) < 0.6 * error_of(without)
+    use = result.report["image"]
+    assert use["trust"] > 0.5
+    assert use["error_percent"] < use["surface_error_percent"]
+    assert surface_distances(contours().points, result.mesh).mean() < 2
+    assert result.report["timings_s"]["image"] > 0
+
+
+def test_any_unit_of_grey_value_gives_the_same(ellipsoid_prior: ShapePrior) -> None:
+    first, second = (refined(ellipsoid_prior, picture(unit=unit)) for unit in (1.0, 1e-4))
+    assert np.abs(first.mesh.vertices - second.mesh.vertices).max() < 0.5
+
+
+@pytest.mark.parametrize("value", ["noise", "constant", "nan"])
+def test_an_image_that_shows_nothing_changes_nothing(
+    ellipsoid_prior: ShapePrior, without: dals.Refinement, value: str
+) -> None:
+    image = picture(contrast=0.0)
+    if value != "noise":
+        image = Volume(np.full(image.array.shape, 7.0 if value == "constant" else np.nan), image.ijk_to_ras, "picture")
+    result = refined(ellipsoid_prior, image)
+    assert result.report["image"]["trust"] == 0
+    assert np.array_equal(result.mesh.vertices, without.mesh.vertices)
+    assert any(sentence.startswith("The image picture was not used") for sentence in result.warnings)
+
+
+def test_voxels_without_a_number_are_left_to_the_shape(ellipsoid_prior: ShapePrior, without: dals.Refinement) -> None:
+    image = picture()
+    image.array[:, :, :12] = np.nan
+    result = refined(ellipsoid_prior, image)
+    assert np.isfinite(result.mesh.vertices).all()
+    assert error_of(result) < error_of(without)
+
+
+def test_an_image_of_a_part_of_the_organ_helps_there(ellipsoid_prior: ShapePrior, without: dals.Refinement) -> None:
+    where = picture()
+    upper = Volume(where.array[15:], where.ijk_to_ras @ _shift(15), "picture")
+    result = refined(ellipsoid_prior, upper)
+    top = TRUTH.vertices[TRUTH.vertices[:, 2] > 70]
+    assert surface_distances(top, result.mesh).mean() < surface_distances(top, without.mesh).mean()
+    assert np.isfinite(result.mesh.vertices).all()
+
+
+def test_an_image_of_another_place_is_refused(ellipsoid_prior: ShapePrior) -> None:
+    elsewhere = picture().ijk_to_ras.copy()
+    elsewhere[0, 3] += 2_000
+    with pytest.raises(InputError, match="does not show the place that was outlined"):
+        refined(ellipsoid_prior, Volume(picture().array, elsewhere, "picture"))
+
+
+def test_an_image_goes_with_contours_by_the_default_method_only(ellipsoid_prior: ShapePrior) -> None:
+    with pytest.raises(InputError, match="leave it out for points"):
+        dals.refine(dals.PointCloud(TRUTH.vertices), ellipsoid_prior, image=picture())
+    with pytest.raises(InputError, match="default method only"):
+        dals.refine(contours(), ellipsoid_prior, settings=dals.PlanarContours.paper, image=picture())
+
+
+def _shift(slices: int) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[2, 3] = slices
+    return matrix
