@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from dals.edits import Edit, EditedFit, edited_fit
 from dals.errors import DalsWarning, collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.report import make_report, unusual_size
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitState, OnStep, fit
+from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.remeshing import remesh as even_out
 from dals.geometry.separation import separate
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
-from dals.observations import Observation
+from dals.observations import Observation, Segmentation
 from dals.ops.device import choose_device
 
 
@@ -46,6 +48,10 @@ class Refinement:
         Confidence in the surface; None for kinds of observation without an estimate.
     state : FitState
         End state of the fit; `refine(..., start=state)` continues from it.
+    edits : tuple of Edit
+        Where the result differs from a segmentation and where it perhaps should; empty for other kinds of observation.
+    label_map : LabelMap or None
+        The result of a segmentation on its own grid; None for other kinds of observation.
     """
 
     mesh: TriangleMesh
@@ -53,6 +59,8 @@ class Refinement:
     warnings: tuple[str, ...]
     confidence: Confidence | None
     state: FitState
+    edits: tuple[Edit, ...] = ()
+    label_map: LabelMap | None = None
 
 
 def refine(
@@ -190,10 +198,26 @@ def _fit(
     for sentence in (*observation.notices, unusual_size(observation, prior)):
         if sentence is not None:
             warnings.warn(sentence, DalsWarning, stacklevel=2)
-    result = fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step)
+    result = _solve(observation, prior, settings or observation.defaults, start=start, pose=pose, on_step=on_step)
     began = time.monotonic()
     mesh = even_out(result.mesh) if remesh else result.mesh
     return _Fitted(observation, prior, result, mesh, time.monotonic() - began)
+
+
+def _solve(
+    observation: Observation,
+    prior: ShapePrior,
+    settings: FitSettings,
+    *,
+    start: FitState | None,
+    pose: Pose | None,
+    on_step: OnStep | None,
+) -> FitResult:
+    """Edit a segmentation, or fit a surface of the template."""
+    if settings.edits is None:
+        return fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step)
+    assert isinstance(observation, Segmentation)  # no other kind's settings have edits
+    return edited_fit(prior, observation, settings=settings, pose=pose, on_step=on_step)
 
 
 def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
@@ -211,6 +235,8 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
         warnings=reasons,
         confidence=confidence,
         state=result.state,
+        edits=result.edits if isinstance(result, EditedFit) else (),
+        label_map=result.segment if isinstance(result, EditedFit) else None,
     )
 
 

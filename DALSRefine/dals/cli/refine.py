@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dals.model.prior import ShapePrior
     from dals.observations import Observation
 
+_SHOWN_ML = 0.5
 SUMMARY = "Refine contours, a segmentation or points into an organ's surface."
 
 
@@ -65,6 +66,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="label map of where the result is more than 2 voxels from a full label map (1 removed, 2 added) and where "
         "the latter differs from a typical organ (3 outside it, 4 missing)",
+    )
+    parser.add_argument(
+        "--edits",
+        choices=("applied", "proposed", "all"),
+        help="for a full label map: carry out the edits that are probably right (applied, the default), none of them "
+        "(proposed: they are only listed), or the doubtful ones, too (all)",
+    )
+    parser.add_argument(
+        "--complete", action="store_true", help="continue an organ that the image's border cuts off beyond it"
     )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     add_device_option(parser)
@@ -120,6 +130,10 @@ def _steps(options: argparse.Namespace, title: str) -> Iterator[Callable[[Any], 
 
 def _settings(options: argparse.Namespace, observation: Observation) -> FitSettings:
     settings = observation.paper if options.paper else observation.defaults
+    for name in ("edits", "complete"):
+        if getattr(options, name) and settings.edits is None:
+            raise InputError(f"--{name} can only be given with a full segmentation, and not with --paper.")
+    settings = settings.changed(edits=options.edits, complete=options.complete or None)
     return settings.changed(seed=options.seed, level=options.level, rotating=options.rotate or None)
 
 
@@ -153,4 +167,9 @@ def _print_summary(output: Path, report: dict[str, Any]) -> None:
     if "confidence" in report:
         dice = f" (Dice with the segmentation {report['agreement']['dice']:.3f})" if "agreement" in report else ""
         print(f"  Confidence: {report['confidence']['level']}{dice}")
+    for edit in report.get("edits", []):
+        if edit["volume_ml"] >= _SHOWN_ML:
+            place = ", ".join(f"{x:.0f}" for x in edit["centre_mm"])
+            verb = edit["kind"] if edit["applied"] else f"proposed: {edit['kind']}"
+            print(f"  {verb}, {edit['volume_ml']:.1f} ml, {edit['depth_mm']:.0f} mm deep, at R, A, S = {place} mm")
     sys.stdout.flush()

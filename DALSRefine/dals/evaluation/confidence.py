@@ -12,6 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from numpy.typing import NDArray
 
+from dals.edits import EditedFit
 from dals.evaluation.metrics import dice
 from dals.fitting import FitResult
 from dals.geometry.label_map import BoolArray, LabelMap, marked_box
@@ -24,7 +25,7 @@ from dals.observations import Observation, Segmentation
 
 Level = Literal["high", "medium", "low"]
 
-REMOVED, ADDED, UNUSUAL, LACKING = 1, 2, 3, 4
+REMOVED, ADDED, UNUSUAL, LACKING, REMOVAL_PROPOSED, ADDITION_PROPOSED = 1, 2, 3, 4, 5, 6
 """Values of the disagreement map."""
 FAR_VOXELS = 2
 """Smaller disagreement is attributed to the roughness of the boundary."""
@@ -39,6 +40,7 @@ this distance; after leaks were added (`benchmarks.segmentation.damage`), 11 had
 """
 _DOUBTFUL_SHARE = 0.001
 _RECONSTRUCTION_LEVEL = 3
+_MOST_POINTS = 10_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,7 +83,8 @@ class SegmentationConfidence(Confidence):
     typical_mm : float
         The distance that counts as far for these two.
     map : (K, J, I) uint8
-        These regions on the segmentation's grid: the first of REMOVED, ADDED, UNUSUAL and LACKING that applies, or 0.
+        These regions on the segmentation's grid: the first of REMOVED, ADDED, REMOVAL_PROPOSED, ADDITION_PROPOSED,
+        UNUSUAL and LACKING that applies, or 0.
     grid : LabelMap
         The segmentation, which defines the grid.
     """
@@ -141,7 +144,7 @@ def segmentation_confidence(
     regions = disagreement_map(given.array, refined.array)
     solid = given.with_part(observation.solid)
     unusual, lacking = _beyond(solid, typical, typical_mm), _beyond(typical, solid, typical_mm)
-    for value, where in ((UNUSUAL, unusual), (LACKING, lacking)):
+    for value, where in (*_proposals(result, box), (UNUSUAL, unusual), (LACKING, lacking)):
         regions[where & (regions == 0)] = value
     everywhere = np.zeros(whole.array.shape, dtype=np.uint8)
     everywhere[box] = regions
@@ -150,7 +153,7 @@ def segmentation_confidence(
     found = SegmentationConfidence(
         dice=overlap,
         prior_dice=reconstructed,
-        largest_displacement_mm=float(surface_distances(mesh.vertices, observation.surface).max()),
+        largest_displacement_mm=float(surface_distances(_thinned(mesh.vertices), observation.surface).max()),
         removed_ml=np.count_nonzero(regions == REMOVED) * voxel_ml,
         added_ml=np.count_nonzero(regions == ADDED) * voxel_ml,
         unusual_ml=np.count_nonzero(unusual) * voxel_ml,
@@ -161,9 +164,47 @@ def segmentation_confidence(
         level="high",
         reasons=(),
     )
-    reasons = _reasons(found, given.volume / 1e3, prior.name)
+    reasons = _reasons(found, given.volume / 1e3, prior.name) + _reasons_of_edits(result, given.volume / 1e3)
     level: Level = "low" if reconstructed < _SAME_ORGAN else "medium" if reasons else "high"
     return replace(found, level=level, reasons=reasons)
+
+
+def _proposals(result: FitResult, box: tuple[slice, slice, slice]) -> list[tuple[int, BoolArray]]:
+    """Where edits are only proposed, within a box of the segmentation's grid."""
+    if not isinstance(result, EditedFit):
+        return []
+    maps = ((REMOVAL_PROPOSED, result.proposed_removals), (ADDITION_PROPOSED, result.proposed_additions))
+    return [(value, where.array[box]) for value, where in maps if where is not None]
+
+
+def _reasons_of_edits(result: FitResult, segmented_ml: float) -> tuple[str, ...]:
+    if not isinstance(result, EditedFit):
+        return ()
+    reasons = []
+    if result.is_cut:
+        reasons.append(
+            "The image's border cuts the organ off: "
+            + (
+                "the surface beyond it is a guess from the prior."
+                if result.settings.complete
+                else "the surface ends there, where the organ goes on."
+            )
+        )
+    doubtful = [edit for edit in result.edits if not edit.applied]
+    total = sum(edit.volume_ml for edit in doubtful)
+    if total > _NOTABLE_SHARE * segmented_ml:
+        largest = max(doubtful, key=lambda edit: edit.volume_ml)
+        sort = "leak" if largest.kind == "leak cut" else "missing part"
+        place = ", ".join(f"{x:.0f}" for x in largest.centre_mm)
+        reasons.append(
+            f"{len(doubtful)} doubtful places of the segmentation ({total:.3g} ml) were left as they are; the largest "
+            f"may be a {sort} of {largest.volume_ml:.2g} ml at R, A, S = {place} mm. Please check them."
+        )
+    return tuple(reasons)
+
+
+def _thinned(points: FloatArray) -> FloatArray:
+    return points[:: -(-len(points) // _MOST_POINTS)]
 
 
 def disagreement_map(given: BoolArray, refined: BoolArray) -> NDArray[np.uint8]:

@@ -58,6 +58,7 @@ def make_report(
         "residuals_mm": [_residual(name, _thinned(points), mesh) for name, points in observation.named_points],
         **_judged(confidence),
         **kind_entries(observation, mesh),
+        **result.as_fields(),
         "task": observation.kind,
         "task_loss_canonical": result.task_loss,
         "iterations": result.steps,

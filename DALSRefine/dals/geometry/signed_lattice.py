@@ -1,0 +1,197 @@
+"""Signed distances of masks on a lattice that holds the mask's voxel centres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dals.errors import InputError
+from dals.geometry.isosurface import flying_edges
+from dals.geometry.label_map import BoolArray, LabelMap, marked_box
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.transforms import apply_matrix
+from dals.geometry.voxelisation import mesh_to_label_map
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SignedLattice:
+    """Signed distance of a mask, negative inside, on a lattice along the mask's own axes.
+
+    Thick slices are interpolated (shape-based interpolation, Raya and Udupa 1990), and voxels much finer than the
+    lattice can be are averaged. On an axis where neither happens, and at the slices between which others were
+    interpolated, voxel centres are points of the lattice, and the field has the sign of the mask there. Where the mask
+    touches the image's border it is continued unchanged beyond it.
+
+    Attributes
+    ----------
+    values : (K, J, I) float32
+        Millimetres.
+    ijk_to_ras : (4, 4)
+        Of the lattice.
+    beyond : (K, J, I) float32
+        Distance outside the image through the sides that the mask touches, half a voxel beyond its outermost voxel
+        centres; negative inside, millimetres. Minus infinity if it touches none.
+    to_voxels : (4, 4)
+        Lattice indices to voxel indices (i, j, k) of the mask.
+    """
+
+    values: Field
+    ijk_to_ras: FloatArray
+    beyond: Field
+    to_voxels: FloatArray
+
+    @property
+    def spacing(self) -> FloatArray:
+        """(3,), along I, J and K, mm."""
+        return np.asarray(np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0))
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one point of the lattice."""
+        return float(abs(np.linalg.det(self.ijk_to_ras[:3, :3]))) / 1e3
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the mask touches the image's border."""
+        return bool(np.isfinite(self.beyond.flat[0]))
+
+    def surface(self, field: Field | None = None) -> TriangleMesh:
+        """Zero surface of the field, or of another one on the lattice, RAS mm; closed at the lattice's border."""
+        padded = np.pad(self.values if field is None else field, 1, constant_values=float(self.spacing.max()))
+        mesh = flying_edges(padded, 0.0)
+        if len(mesh.faces) == 0:
+            raise InputError("The segmentation is too thin for the surface of an organ.")
+        faces = mesh.faces[:, ::-1] if np.linalg.det(self.ijk_to_ras[:3, :3]) > 0 else mesh.faces
+        return TriangleMesh(apply_matrix(self.ijk_to_ras, mesh.vertices - 1), faces)
+
+    def distance_of(self, mesh: TriangleMesh) -> Field:
+        """Signed distance of a closed mesh on this lattice, (K, J, I), as smooth as its voxels allow."""
+        grid = LabelMap(np.zeros(self.values.shape, dtype=np.bool_), self.ijk_to_ras)
+        return _smoothed(signed_distance(mesh_to_label_map(mesh, grid).array, self.spacing))
+
+    def at(self, field: Field, points: FloatArray) -> FloatArray:
+        """Values (N,) of a field on this lattice at points (N, 3), RAS mm, trilinear; outside, those at its border."""
+        ijk = apply_matrix(np.linalg.inv(self.ijk_to_ras), points)
+        return np.asarray(ndimage.map_coordinates(field, ijk[:, ::-1].T, order=1, mode="nearest"), dtype=np.float64)
+
+
+def signed_lattice(mask: LabelMap, *, margin_mm: float, most_points: int) -> SignedLattice:
+    """Signed distance of a mask that is not empty.
+
+    Parameters
+    ----------
+    mask : LabelMap
+        On the grid of the whole image: its border is where the image ends.
+    margin_mm : float
+        Around the mask.
+    most_points : int
+        The lattice has about so many points at most.
+    """
+    box = marked_box(mask.array)
+    if box is None:
+        raise InputError("The segmentation is empty; choose a label that is painted somewhere.")
+    spacing = mask.spacing[::-1]  # of the array's axes from here on
+    margin = np.ceil(margin_mm / spacing).astype(int)
+    low = np.array([part.start for part in box])
+    high = np.array([part.stop for part in box])
+    touching = [(low[axis] == 0, high[axis] == mask.array.shape[axis]) for axis in range(3)]
+    extent = (high - low + 2 * margin) * spacing
+    target = max(float((extent.prod() / most_points) ** (1 / 3)), 1e-6)
+    stride = np.maximum(np.floor(target / spacing + 0.25), 1).astype(int)
+    part = mask.array[box]
+    for axis in range(3):
+        widths = [(0, 0)] * 3
+        widths[axis] = (int(margin[axis]), int(margin[axis]))
+        ends = [np.pad(part, widths, mode=mode) for mode in ("constant", "edge")]  # type: ignore[call-overload]
+        before, after = (ends[int(side)] for side in touching[axis])
+        middle = part.shape[axis] // 2 + int(margin[axis])
+        part = np.concatenate(
+            [before.take(range(middle), axis), after.take(range(middle, after.shape[axis]), axis)], axis
+        )
+    first = (low - margin).astype(np.float64)
+    shares = _averaged(part, stride)
+    first += (stride - 1) / 2
+    level = 0.5 * min(1.0, float(shares.max()))
+    steps = stride * spacing
+    values = signed_distance(shares >= level, steps[::-1])
+    # Slices much thicker than the other voxels are interpolated.
+    finest = max(float(steps.min()), target * 0.8)
+    parts = np.maximum(np.rint(steps / finest), 1).astype(int)
+    values = _interpolated(values, parts)
+    scale = stride / parts
+    to_voxels = np.diag([*scale[::-1], 1.0])
+    to_voxels[:3, 3] = first[::-1]
+    return SignedLattice(
+        values, mask.ijk_to_ras @ to_voxels, _beyond(values.shape, first, scale, spacing, touching, mask), to_voxels
+    )
+
+
+def signed_distance(mask: BoolArray, spacing: FloatArray) -> Field:
+    """Millimetres from the boundary of a mask (K, J, I), negative inside; it lies half-way between voxels.
+
+    `spacing` is (3,), along I, J and K.
+    """
+    if not mask.any():
+        return np.full(mask.shape, 1e3, dtype=np.float32)
+    distances = []
+    for side in (mask, ~mask):
+        image = sitk.GetImageFromArray(side.astype(np.uint8))
+        image.SetSpacing([float(step) for step in spacing])
+        distances.append(sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True)))
+    half = 0.5 * float(min(spacing))
+    # Distances to voxel centres on the other side are half a voxel too long.
+    return np.where(mask, half - np.maximum(distances[1], 0), np.maximum(distances[0], 0) - half).astype(np.float32)
+
+
+def _averaged(mask: BoolArray, stride: NDArray[np.int64]) -> Field:
+    """Share of marked voxels in blocks, the last ones filled up with unmarked voxels."""
+    if (stride == 1).all():
+        return mask.astype(np.float32)
+    padded = np.pad(mask, [(0, int(-n % step)) for n, step in zip(mask.shape, stride, strict=True)])
+    k, j, i = (n // step for n, step in zip(padded.shape, stride, strict=True))
+    blocks = padded.reshape(k, stride[0], j, stride[1], i, stride[2])
+    return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float32))
+
+
+def _interpolated(values: Field, parts: NDArray[np.int64]) -> Field:
+    """Linear interpolation that puts `parts` - 1 points between neighbours along each axis."""
+    for axis in np.flatnonzero(parts > 1):
+        count = int(parts[axis])
+        moved = np.moveaxis(values, axis, 0)
+        finer = np.empty(((len(moved) - 1) * count + 1, *moved.shape[1:]), dtype=np.float32)
+        finer[::count] = moved
+        for part in range(1, count):
+            finer[part::count] = moved[:-1] + (moved[1:] - moved[:-1]) * np.float32(part / count)
+        values = np.ascontiguousarray(np.moveaxis(finer, 0, axis))
+    return values
+
+
+def _smoothed(values: Field) -> Field:
+    image = sitk.GetImageFromArray(values)
+    return np.asarray(sitk.GetArrayFromImage(sitk.DiscreteGaussian(image, 0.7, 5, 0.01, False)))
+
+
+def _beyond(
+    shape: tuple[int, ...],
+    first: FloatArray,
+    scale: FloatArray,
+    spacing: FloatArray,
+    touching: list[tuple[bool, bool]],
+    mask: LabelMap,
+) -> Field:
+    found = np.full(shape, -np.inf, dtype=np.float32)
+    for axis in range(3):
+        index = first[axis] + scale[axis] * np.arange(shape[axis])
+        for end, touched in enumerate(touching[axis]):
+            if not touched:
+                continue
+            away = index - (mask.array.shape[axis] - 0.5) if end else -0.5 - index
+            away = (away * spacing[axis]).astype(np.float32)
+            np.maximum(found, away.reshape([-1 if other == axis else 1 for other in range(3)]), out=found)
+    return found
