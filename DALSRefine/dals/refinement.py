@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dals.edits import Edit, EditedFit, edited_fit
+from dals.edits import Edit, EditedFit, EditPlan, edited_fit
 from dals.errors import DalsWarning, collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
@@ -52,6 +52,8 @@ class Refinement:
         Where the result differs from a segmentation and where it perhaps should; empty for other kinds of observation.
     label_map : LabelMap or None
         The result of a segmentation on its own grid; None for other kinds of observation.
+    edit_plan : EditPlan or None
+        Carries out another choice of the edits; None for other kinds of observation.
     """
 
     mesh: TriangleMesh
@@ -61,6 +63,7 @@ class Refinement:
     state: FitState
     edits: tuple[Edit, ...] = ()
     label_map: LabelMap | None = None
+    edit_plan: EditPlan | None = None
 
 
 def refine(
@@ -235,9 +238,14 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
         warnings=reasons,
         confidence=confidence,
         state=result.state,
-        edits=result.edits if isinstance(result, EditedFit) else (),
-        label_map=result.segment if isinstance(result, EditedFit) else None,
+        **_edits_of(result),
     )
+
+
+def _edits_of(result: FitResult) -> dict[str, Any]:
+    if not isinstance(result, EditedFit):
+        return {}
+    return {"edits": result.edits, "label_map": result.segment, "edit_plan": result.plan}
 
 
 def _with_warnings(refinement: Refinement, sentences: Sequence[str]) -> Refinement:

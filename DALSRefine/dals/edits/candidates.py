@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from dals.fitting.surface_regression import SurfaceFit
 from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray
 from dals.geometry.signed_lattice import Field, SignedLattice
 from dals.geometry.transforms import apply_matrix
 
+if TYPE_CHECKING:
+    from dals.fitting.surface_regression import SurfaceFit
+
 APART, DEEP = 0.0135, 0.034
 """Canonical distances: from where on the two differ, and how deep a candidate is at least."""
+_LEAST = 0.045**3
+"""Canonical volume of a candidate."""
+_KERNEL = 0.3
+"""Share of what a candidate grows into that it has to be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +74,18 @@ def find_candidates(lattice: SignedLattice, prior: Field, fit: SurfaceFit) -> li
     own, inside_image = lattice.values, lattice.beyond <= 0
     tree = cKDTree(fit.skeleton)
     apart, deep = APART * fit.pose.scale, DEEP * fit.pose.scale
+    least = _LEAST * fit.pose.scale**3 / (1e3 * lattice.voxel_ml)
     found = []
     for surplus, depth, other in ((True, prior, own), (False, own, prior)):
-        labels, _ = ndimage.label((depth > apart) & (other < 0) & inside_image)
-        for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        labels, count = ndimage.label((depth > apart) & (other < 0) & inside_image)
+        is_deep = np.zeros(count + 1, dtype=np.bool_)
+        is_deep[labels[(depth > deep) & (labels > 0)]] = True
+        boxes = ndimage.find_objects(labels)
+        for number in np.flatnonzero(is_deep):
+            box = boxes[number - 1]
             region = labels[box] == number
             inner = depth[box][region]
-            if inner.max() <= deep:
+            if len(inner) < least:
                 continue
             indices = np.argwhere(region) + [part.start for part in box]
             points = apply_matrix(lattice.ijk_to_ras, indices[:, ::-1])
@@ -97,7 +109,8 @@ def find_candidates(lattice: SignedLattice, prior: Field, fit: SurfaceFit) -> li
 def regrown(chosen: Sequence[Candidate], found: Sequence[Candidate]) -> list[Candidate]:
     """What candidates became when the prior's surface was fitted again without what is observed there.
 
-    They grow, as the surface no longer bends towards them; how they were judged stays.
+    They grow, as the surface no longer bends towards them; how they were judged stays. One that would grow out of
+    proportion stays as it was.
 
     Parameters
     ----------
@@ -106,26 +119,30 @@ def regrown(chosen: Sequence[Candidate], found: Sequence[Candidate]) -> list[Can
     found : sequence of Candidate
         All candidates after that.
     """
-    grown = []
+    result: list[Candidate] = []
     for new in found:
-        of = [old for old in chosen if old.surplus == new.surplus and _meet(old, new)]
-        if of:
-            judged = max(of, key=lambda old: old.volume_ml)
-            grown.append(replace(new, deviations=judged.deviations, roundness=judged.roundness))
-    return grown
+        of = [old for old in chosen if old.surplus == new.surplus and _common(old, new)]
+        if not of:
+            continue
+        if sum(_common(old, new) for old in of) < _KERNEL * np.count_nonzero(new.region):
+            result += [old for old in of if old not in result]
+            continue
+        judged = max(of, key=lambda old: old.volume_ml)
+        result.append(replace(new, deviations=judged.deviations, roundness=judged.roundness))
+    return result
 
 
-def _meet(a: Candidate, b: Candidate) -> bool:
-    """Whether two regions share a point of the lattice."""
+def _common(a: Candidate, b: Candidate) -> int:
+    """How many points of the lattice two regions share."""
     low = [max(one.start, other.start) for one, other in zip(a.box, b.box, strict=True)]
     high = [min(one.stop, other.stop) for one, other in zip(a.box, b.box, strict=True)]
     if any(start >= stop for start, stop in zip(low, high, strict=True)):
-        return False
+        return 0
     parts = (
         one.region[tuple(slice(i - part.start, j - part.start) for i, j, part in zip(low, high, one.box, strict=True))]
         for one in (a, b)
     )
-    return bool(np.logical_and(*parts).any())
+    return int(np.count_nonzero(np.logical_and(*parts)))
 
 
 def _roundness(region: BoolArray, spacing: FloatArray) -> float:

@@ -40,7 +40,7 @@ def composed(lattice: SignedLattice, prior: Field, applied: Sequence[Candidate],
     for candidate in applied:
         wanted[candidate.box] |= candidate.region
     blend = max(_BLEND * unit, 2.0 * float(lattice.spacing.max()))
-    box = _grown(marked_box(wanted), blend, lattice)
+    box = grown(marked_box(wanted), blend, lattice)
     away = np.maximum(signed_distance(wanted[box], lattice.spacing), 0) / np.float32(blend)
     share = np.clip(1 - away, 0, 1)
     share = share * share * (3 - 2 * share)
@@ -93,7 +93,7 @@ def on_voxels(field: Field, lattice: SignedLattice, given: LabelMap) -> LabelMap
     if box is None:
         return given
     # A point of the lattice may be worth several voxels or a part of one.
-    box = _grown(box, float(lattice.spacing.max()), lattice)
+    box = grown(box, float(lattice.spacing.max()), lattice)
     near = ndimage.binary_dilation(changed[box]).astype(np.float32)
     first = np.array([part.start for part in box])
     last = np.array([part.stop for part in box]) - 1
@@ -110,9 +110,10 @@ def on_voxels(field: Field, lattice: SignedLattice, given: LabelMap) -> LabelMap
     return given.with_array(array)
 
 
-def _grown(
+def grown(
     box: tuple[slice, slice, slice] | None, distance: float, lattice: SignedLattice
 ) -> tuple[slice, slice, slice]:
+    """A box of the lattice's array with a distance (mm) more on each side."""
     assert box is not None
     margin = np.ceil(distance / lattice.spacing[::-1]).astype(int) + 1
     k, j, i = (

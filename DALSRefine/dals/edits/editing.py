@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 
 from dals.edits.candidates import APART, Candidate, find_candidates, regrown
-from dals.edits.composition import capped, completed, composed, in_one_piece, on_voxels, smoothed
-from dals.edits.edit import Edit, EditKind
+from dals.edits.composition import grown
+from dals.edits.edit import Edit
 from dals.edits.judgement import PROPOSED, is_applied, probability_of_error
+from dals.edits.listing import all_edits
+from dals.edits.plan import Composition, EditPlan
 from dals.errors import FitCancelledError
-from dals.fit_settings import FitSettings
+from dals.fit_settings import Edits, FitSettings
 from dals.fitting import FitResult, FitState, FitStep, OnStep
 from dals.fitting.boundary_confidence import boundary_confidence
 from dals.fitting.surface_regression import Boundary, SurfaceFit, regress
-from dals.geometry.label_map import BoolArray, LabelMap, marked_box
+from dals.geometry.label_map import LabelMap, marked_box
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.signed_lattice import Field, SignedLattice, signed_distance, signed_lattice
-from dals.geometry.transforms import apply_matrix
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.shape_space import ShapeSpace, shape_space
@@ -39,7 +39,7 @@ _BOUNDARY_POINTS = 30_000
 _LEVEL = 4
 _AROUND = 2.0
 """Of `APART`: how far around what is wrong the boundary says nothing in the second fit."""
-_SAME_ORGAN = 0.8
+SAME_ORGAN = 0.8
 """Dice coefficient of the prior's surface with the segmentation below which nothing is changed."""
 
 
@@ -49,24 +49,38 @@ class EditedFit(FitResult):
 
     Attributes
     ----------
-    edits : tuple of Edit
-        Largest first, those that are only proposed last.
-    segment : LabelMap
-        The result on the segmentation's grid.
-    proposed_removals, proposed_additions : LabelMap
-        What the edits that are only proposed would change, on that grid.
-    is_cut : bool
-        Whether the organ reaches the image's border.
+    plan : EditPlan
+        The edits, largest first, those that are only proposed last; others than the applied ones can be carried out.
+    composition : Composition
+        The segmentation with the applied edits.
+    likeness : float
+        Dice coefficient of the prior's surface with the segmentation.
     prior_surface : TriangleMesh
         The prior's own surface, RAS mm.
+    residual_mm : dict
+        Mean and maximum distance of the segmentation's boundary from the result, millimetres.
     """
 
-    edits: tuple[Edit, ...] = ()
-    segment: LabelMap | None = None
-    proposed_removals: LabelMap | None = None
-    proposed_additions: LabelMap | None = None
-    is_cut: bool = False
-    prior_surface: TriangleMesh | None = None
+    plan: EditPlan
+    composition: Composition
+    likeness: float
+    prior_surface: TriangleMesh
+    residual_mm: dict[str, float]
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """The plan's edits."""
+        return self.plan.edits
+
+    @property
+    def segment(self) -> LabelMap:
+        """The result on the segmentation's grid."""
+        return self.composition.label_map
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the organ reaches the image's border."""
+        return self.plan.lattice.is_cut
 
     def as_fields(self) -> dict[str, Any]:
         """Entries for a report."""
@@ -101,55 +115,55 @@ def edited_fit(
         If `on_step` returned False.
     """
     began = time.monotonic()
-    given = segmentation.label_map.with_part(segmentation.solid)
-    low, high = given.marked_bounds
-    margin = (_BEYOND if settings.complete and given.touches_border else _MARGIN) * float((high - low).max())
-    lattice = signed_lattice(given, margin_mm=margin, most_points=_MOST_POINTS)
-    half = 0.5 * np.linalg.norm(given.ijk_to_ras[:3, :3], axis=1)
+    solid = segmentation.label_map.with_part(segmentation.solid)
+    low, high = segmentation.solid.marked_bounds
+    margin = (_BEYOND if settings.complete and solid.touches_border else _MARGIN) * float((high - low).max())
+    lattice = signed_lattice(solid, margin_mm=margin, most_points=_MOST_POINTS)
+    half = 0.5 * np.linalg.norm(solid.ijk_to_ras[:3, :3], axis=1)
     space = shape_space(prior)
     boundary = _boundary(segmentation, lattice, seed=settings.seed)
     bounds = (low - half, high + half)
     fit = regress(space, boundary, bounds, known=pose, on_step=_teller(on_step, lattice))
     surface = prior_surface(prior, space, fit)
     field = lattice.distance_of(surface)
-    unit, wanted, same = fit.pose.scale, settings.edits or "applied", _overlap(lattice, field) >= _SAME_ORGAN
+    unit, likeness = fit.pose.scale, _overlap(lattice, field)
     found = [one for one in find_candidates(lattice, field, fit) if probability_of_error(one) >= PROPOSED]
-    chosen = [one for one in found if is_applied(one, wanted, same_organ=same)]
-    left = [one for one in found if not is_applied(one, wanted, same_organ=same)]
-    if chosen:
+    least: Edits = "all" if settings.edits == "all" else "applied"
+    wrong = [one for one in found if is_applied(one, least, same_organ=True)]
+    if wrong:
         # What is wrong must not bend the prior's surface.
-        fit = regress(space, _without(boundary, chosen, lattice, unit), bounds, known=pose, start=fit)
+        fit = regress(space, _without(boundary, wrong, lattice, unit), bounds, known=pose, start=fit)
         surface = prior_surface(prior, space, fit)
         field = lattice.distance_of(surface)
-        chosen = regrown(chosen, find_candidates(lattice, field, fit))
-    values = composed(lattice, field, chosen, unit=unit)
-    # What the border cuts off is judged within the image first.
-    within = in_one_piece(capped(values, lattice))
-    segment = on_voxels(within, lattice, given)
-    whole = in_one_piece(completed(values, lattice, field, unit=unit)) if settings.complete else within
-    mesh = lattice.surface(smoothed(whole, lattice))
-    edits = [
-        *(_edit(one, applied=True) for one in chosen),
-        *(_edit(one, applied=False) for one in left),
-        *_islands_and_holes(segmentation, given, lattice, field, fit),
-    ]
-    edits = sorted(edits, key=lambda edit: (not edit.applied, -edit.volume_ml))
-    removals, additions = (_on_voxels([one for one in left if one.surplus == s], lattice, given) for s in (True, False))
+        doubtful = [one for one in found if one not in wrong]
+        found = [*regrown(wrong, find_candidates(lattice, field, fit)), *doubtful]
+    edits, places = all_edits(
+        segmentation.label_map,
+        solid,
+        lattice,
+        field,
+        fit,
+        found,
+        wanted=settings.edits or "applied",
+        same_organ=likeness >= SAME_ORGAN,
+    )
+    plan = EditPlan(segmentation.label_map, solid, lattice, field, unit, edits, places, completing=settings.complete)
+    result = plan.carried_out()
     distance = lattice.at(lattice.values, surface.vertices)
+    residuals = np.abs(lattice.at(result.field, boundary.points[boundary.weights > 0]))
     return EditedFit(
-        mesh,
+        result.mesh,
         FitState(fit.pose, space.latent(fit.coefficients), None, _LEVEL),
         float(np.mean((distance / unit) ** 2)),
         fit.steps,
         time.monotonic() - began,
         str(prior.latent_mean.device),
         settings,
-        edits=tuple(edits),
-        segment=segment,
-        proposed_removals=removals,
-        proposed_additions=additions,
-        is_cut=lattice.is_cut,
+        plan=plan,
+        composition=result,
+        likeness=likeness,
         prior_surface=surface,
+        residual_mm={"mean": float(residuals.mean()), "maximum": float(residuals.max())},
     )
 
 
@@ -185,13 +199,16 @@ def _boundary(segmentation: Segmentation, lattice: SignedLattice, *, seed: int) 
     return Boundary(points, weights)
 
 
-def _without(boundary: Boundary, chosen: Sequence[Candidate], lattice: SignedLattice, unit: float) -> Boundary:
+def _without(boundary: Boundary, found: Sequence[Candidate], lattice: SignedLattice, unit: float) -> Boundary:
     """The boundary, knowing nothing in and around regions."""
     there = np.zeros(lattice.values.shape, dtype=np.bool_)
-    for one in chosen:
+    for one in found:
         there[one.box] |= one.region
-    away = lattice.at(signed_distance(there, lattice.spacing), boundary.points)
-    return Boundary(boundary.points, np.where(away > _AROUND * APART * unit, boundary.weights, 0.0))
+    around = _AROUND * APART * unit
+    box = grown(marked_box(there), around + float(lattice.spacing.max()), lattice)
+    away = np.full(there.shape, 2 * around, dtype=np.float32)
+    away[box] = signed_distance(there[box], lattice.spacing)
+    return Boundary(boundary.points, np.where(lattice.at(away, boundary.points) > around, boundary.weights, 0.0))
 
 
 def _teller(on_step: OnStep | None, lattice: SignedLattice) -> Any:
@@ -217,61 +234,4 @@ def _overlap(lattice: SignedLattice, prior: Field) -> float:
     """Dice coefficient of mask and prior within the image."""
     seen = lattice.beyond <= 0
     a, b = (lattice.values < 0) & seen, (prior < 0) & seen
-    return 2 * np.count_nonzero(a & b) / max(np.count_nonzero(a) + np.count_nonzero(b), 1)
-
-
-def _edit(candidate: Candidate, *, applied: bool) -> Edit:
-    return Edit(
-        kind="leak cut" if candidate.surplus else "missing part restored",
-        centre_mm=_place(candidate.centre_mm),
-        volume_ml=candidate.volume_ml,
-        depth_mm=candidate.depth_mm,
-        input_deviations=candidate.deviations,
-        result_deviations=0.0 if applied else candidate.deviations,
-        probability=probability_of_error(candidate),
-        applied=applied,
-    )
-
-
-def _islands_and_holes(
-    segmentation: Segmentation, given: LabelMap, lattice: SignedLattice, prior: Field, fit: SurfaceFit
-) -> list[Edit]:
-    """What `Segmentation.solid` leaves out and fills."""
-    edits: list[Edit] = []
-    box = marked_box(segmentation.label_map.array | given.array)
-    assert box is not None
-    raw, solid = segmentation.label_map.within(box), given.within(box)
-    pairs: tuple[tuple[EditKind, BoolArray], ...] = (
-        ("island removed", raw.array & ~solid.array),
-        ("hole filled", solid.array & ~raw.array),
-    )
-    voxel_ml = abs(float(np.linalg.det(raw.ijk_to_ras[:3, :3]))) / 1e3
-    for kind, where in pairs:
-        if not where.any():
-            continue
-        labels, _ = ndimage.label(where)
-        for number, part in enumerate(ndimage.find_objects(labels), start=1):
-            indices = np.argwhere(labels[part] == number) + [one.start for one in part]
-            points = apply_matrix(raw.ijk_to_ras, indices[:, ::-1])
-            depth = np.abs(lattice.at(lattice.values, points))
-            away = np.abs(lattice.at(prior, points)).mean() / max(float(fit.deviations.mean()), 1e-6)
-            edits.append(
-                Edit(
-                    kind, _place(points.mean(axis=0)), len(points) * voxel_ml, float(depth.max()), away, 0.0, 1.0, True
-                )
-            )
-    return edits
-
-
-def _on_voxels(candidates: Sequence[Candidate], lattice: SignedLattice, given: LabelMap) -> LabelMap:
-    """Regions on the voxels of the mask."""
-    field = np.ones(lattice.values.shape, dtype=np.float32)
-    for one in candidates:
-        field[one.box][one.region] = -1.0
-    empty = replace(lattice, values=np.ones_like(field), beyond=np.full_like(field, -np.inf))
-    return on_voxels(field, empty, given.empty_like())
-
-
-def _place(point: FloatArray) -> tuple[float, float, float]:
-    x, y, z = (round(float(value), 2) for value in point)
-    return x, y, z
+    return 2 * int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a)) + int(np.count_nonzero(b)), 1)

@@ -19,7 +19,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.normals import Normals
 from dals.geometry.spherical_harmonics import spherical_harmonics
 from dals.model.pose import Pose
 from dals.model.shape_space import ShapeSpace
@@ -118,7 +119,7 @@ class SurfaceFit:
         """Vertices (V, 3) of the template's level, RAS mm, moved by the displacement along their normals."""
         template = icosphere(level)
         values, _ = _harmonics(level)
-        return vertices + _Normals.of(vertices, template.faces).vertices * (values @ self.harmonics)[:, None]
+        return vertices + Normals.of(vertices, template.faces).vertices * (values @ self.harmonics)[:, None]
 
 
 @dataclass
@@ -224,9 +225,9 @@ class _Problem:
         turned = (unknowns.scale * unknowns.rotation).astype(np.float32)
         shape = self.space.mean + self.space.modes @ unknowns.coefficients.astype(np.float32)
         base = shape @ turned.T.astype(np.float64) + unknowns.translation
-        plain = _Normals.of(base, self.faces).vertices
+        plain = Normals.of(base, self.faces).vertices
         vertices = base + plain * (self.harmonics @ unknowns.harmonics)[:, None]
-        normals = _Normals.of(vertices, self.faces)
+        normals = Normals.of(vertices, self.faces)
 
         distance, index = self.tree.query(vertices)
         target = self.boundary.points[index]
@@ -300,31 +301,6 @@ class _Problem:
             waves = self.harmonics * along[:, None].astype(np.float32)
             parts.append(np.concatenate([waves, waves[others].mean(axis=1)]))
         return np.concatenate(parts, axis=1).astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class _Normals:
-    """Unit normals of vertices (V, 3) and faces (F, 3), and the faces' areas (F,)."""
-
-    vertices: FloatArray
-    faces: FloatArray
-    areas: FloatArray
-
-    @classmethod
-    def of(cls, vertices: FloatArray, faces: IntArray) -> _Normals:
-        mesh = TriangleMesh(vertices, faces)
-        a, b, c = np.moveaxis(mesh.corners, 1, 0)
-        crossed = np.cross(b - a, c - a)
-        sums = np.stack(
-            [np.bincount(faces.ravel(), np.repeat(crossed[:, axis], 3), len(vertices)) for axis in range(3)], axis=1
-        )
-        length = np.linalg.norm(crossed, axis=1)
-        tiny = np.finfo(np.float64).tiny
-        return cls(
-            sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), tiny),
-            crossed / np.maximum(length, tiny)[:, None],
-            length / 2,
-        )
 
 
 @cache

@@ -52,6 +52,8 @@ def test_a_plausible_mask_is_kept_voxel_by_voxel(whole: LabelMap, ellipsoid_prio
     result = edited(whole, ellipsoid_prior)
     assert result.edits == ()
     assert not result.is_cut
+    assert result.likeness > 0.97
+    assert result.residual_mm["mean"] < 0.1 * SPACING[0]
     np.testing.assert_array_equal(result.segment.array, whole.array)
     np.testing.assert_array_equal(mesh_to_label_map(result.mesh, whole).array, whole.array)
     assert result.mesh.is_closed
@@ -90,10 +92,46 @@ def test_what_is_only_proposed_changes_nothing(whole: LabelMap, ellipsoid_prior:
     assert not edit.applied
     assert edit.result_deviations == edit.input_deviations
     np.testing.assert_array_equal(result.segment.array, bitten.array)
-    proposed = result.proposed_additions.array
+    proposed = voxels_of(result, result.edits.index(edit))
     assert (proposed & gone).sum() > 0.8 * gone.sum()
     assert not (proposed & bitten.array).any()
-    assert result.proposed_removals.is_empty
+
+
+def voxels_of(result: EditedFit, index: int) -> np.ndarray:
+    place = result.plan.voxels(index)
+    array = np.zeros(result.segment.array.shape, dtype=bool)
+    array[place.box] = place.region
+    return array
+
+
+def test_a_chosen_edit_is_carried_out_without_the_others(whole: LabelMap, ellipsoid_prior: ShapePrior) -> None:
+    gone = ball(whole, TOP, 22.0) & whole.array
+    more = ball(whole, np.subtract(CENTRE, (95.0, 0.0, 0.0)), 22.0) & ~whole.array
+    island, hole = ball(whole, np.add(TOP, (0.0, 0.0, 14.0)), 6.0), ball(whole, CENTRE, 9.0)
+    mask = whole.with_array((whole.array & ~gone & ~hole) | more | island)
+    result = edited(mask, ellipsoid_prior, edits="proposed")
+    kinds = [edit.kind for edit in result.edits]
+    assert sorted(kinds) == ["hole filled", "island removed", "leak cut", "missing part restored"]
+    np.testing.assert_array_equal(result.segment.array, mask.array)
+    regions = {"leak cut": more, "missing part restored": gone, "island removed": island, "hole filled": hole}
+    for kind, region in regions.items():
+        made = result.plan.carried_out([kinds.index(kind)])
+        changed = made.label_map.array ^ mask.array
+        assert (changed & region).sum() > 0.9 * region.sum()
+        assert (changed & ~region).sum() < 0.25 * region.sum()
+        assert made.mesh.is_closed
+    everything = result.plan.carried_out(range(4))
+    at_once = edited(mask, ellipsoid_prior)
+    np.testing.assert_array_equal(everything.label_map.array, at_once.segment.array)
+    np.testing.assert_allclose(everything.mesh.vertices, at_once.mesh.vertices)
+
+
+def test_many_tiny_islands_make_one_edit(whole: LabelMap, ellipsoid_prior: ShapePrior) -> None:
+    array = whole.array.copy()
+    array[1:4:2, 1:8:2, 1:8:2] = True
+    edit = only(edited(whole.with_array(array), ellipsoid_prior), "island removed")
+    assert edit.parts == 32
+    assert edit.volume_ml == pytest.approx(ml(32))
 
 
 def test_islands_and_holes_are_edits_with_their_volumes(whole: LabelMap, ellipsoid_prior: ShapePrior) -> None:
@@ -141,6 +179,12 @@ def test_thick_slices_are_interpolated(ellipsoid_prior: ShapePrior) -> None:
     result = edited(thick, ellipsoid_prior)
     np.testing.assert_array_equal(result.segment.array, thick.array)
     np.testing.assert_array_equal(mesh_to_label_map(result.mesh, thick).array, thick.array)
+    edit = only(result, "slice steps smoothed")
+    assert edit.applied
+    assert 1.0 < edit.depth_mm < 9.0
+    stepped = result.plan.carried_out([])
+    assert stepped.mesh.volume == pytest.approx(thick.volume, rel=0.01)
+    assert np.unique(np.round(stepped.mesh.vertices[:, 2], 3)).size < 50
     away = np.linalg.norm((result.mesh.vertices - CENTRE) / RADII, axis=1) - 1
     assert np.abs(away).mean() * 75 < 1.5  # steps of 9 mm would be 2.3 mm away on average
 
