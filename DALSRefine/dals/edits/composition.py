@@ -16,6 +16,7 @@ _BLEND = 2.5 * APART
 _FADING = 0.15
 """Canonical distance beyond the image's border over which the segmentation's offset from the prior fades."""
 _SMOOTHING = 0.7
+"""Variance of the final blur, in the voxels' smallest side."""
 _SURE = 0.1
 """Parts of the spacing that the surface keeps from a lattice point at least."""
 
@@ -81,7 +82,9 @@ def in_one_piece(field: Field) -> Field:
 def smoothed(field: Field, lattice: SignedLattice) -> Field:
     """The field without the voxels' steps; at the lattice's points it keeps its sign."""
     image = sitk.GetImageFromArray(field)
-    smooth = sitk.GetArrayFromImage(sitk.DiscreteGaussian(image, _SMOOTHING, 5, 0.01, False))
+    finest = float((lattice.spacing / np.diag(lattice.to_voxels)[:3]).min())
+    variance = (_SMOOTHING * (finest / lattice.spacing) ** 2).tolist()
+    smooth = sitk.GetArrayFromImage(sitk.DiscreteGaussian(image, variance, 5, [0.01] * 3, False))
     sure = np.float32(_SURE * lattice.spacing.min())
     return np.where(field < 0, np.minimum(smooth, -sure), np.maximum(smooth, sure))
 

@@ -9,6 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from scipy.special import ndtr, ndtri
 
 from dals.errors import InputError
 from dals.geometry.isosurface import flying_edges
@@ -20,7 +21,9 @@ from dals.geometry.voxelisation import mesh_to_label_map
 
 Field = NDArray[np.float32]
 
+_HALF = 0.5
 _LARGE = 300_000
+_WIDTH, _REACH, _LEAST_SLANT = 0.6, 1.5, 0.2
 _NEAR = 2.5
 """Spacings from a mesh within which its distance is exact to first order."""
 
@@ -118,7 +121,7 @@ def signed_lattice(mask: LabelMap, *, margin_mm: float, most_points: int) -> Sig
     touching = [(low[axis] == 0, high[axis] == mask.array.shape[axis]) for axis in range(3)]
     extent = (high - low + 2 * margin) * spacing
     target = max(float((extent.prod() / most_points) ** (1 / 3)), 1e-6)
-    stride = np.maximum(np.floor(target / spacing + 0.25), 1).astype(int)
+    stride = np.maximum(np.floor(target / spacing), 1).astype(int)
     part = mask.array[box]
     for axis in range(3):
         widths = [(0, 0)] * 3
@@ -132,11 +135,13 @@ def signed_lattice(mask: LabelMap, *, margin_mm: float, most_points: int) -> Sig
     first = (low - margin).astype(np.float64)
     shares = _averaged(part, stride)
     first += (stride - 1) / 2
-    level = 0.5 * min(1.0, float(shares.max()))
+    level = _HALF * min(1.0, float(shares.max()))
     steps = stride * spacing
     values = signed_distance(shares >= level, steps[::-1])
+    if (stride > 1).any() and level == _HALF:
+        values = _refined(values, shares, stride, steps)
     # Slices much thicker than the other voxels are interpolated.
-    finest = max(float(steps.min()), target * 0.8)
+    finest = max(float(steps.min()), target * 1.25)
     parts = np.maximum(np.rint(steps / finest), 1).astype(int)
     values = _interpolated(values, parts)
     scale = stride / parts
@@ -192,6 +197,27 @@ def _averaged(mask: BoolArray, stride: NDArray[np.int64]) -> Field:
     k, j, i = (n // step for n, step in zip(padded.shape, stride, strict=True))
     blocks = padded.reshape(k, stride[0], j, stride[1], i, stride[2])
     return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float32))
+
+
+def _refined(values: Field, shares: Field, stride: NDArray[np.int64], steps: FloatArray) -> Field:
+    """Distances of blocks of voxels, with the boundary where the blocks' shares say it is rather than half-way.
+
+    The share of a block that a plane cuts, smoothed by a Gaussian, is a normal distribution's of its distance from it.
+    """
+    width = np.where(stride > 1, _WIDTH, 0.0)
+    smooth = ndimage.gaussian_filter(shares, width, truncate=3.0)
+    low, high = ndtr(-_REACH), ndtr(_REACH)
+    near = (smooth > low) & (smooth < high)
+    spread = float(np.hypot(_WIDTH, 1 / np.sqrt(12)) * steps[stride > 1].mean())
+    # Along the averaged axes a slanted boundary is further away than at right angles.
+    slope = np.zeros(values.shape, dtype=np.float32)
+    blurred = ndimage.gaussian_filter(values, 1.0, truncate=2.0)
+    for axis in np.flatnonzero(stride > 1):
+        slope += np.gradient(blurred, float(steps[axis]), axis=axis) ** 2
+    slant = np.clip(np.sqrt(slope[near]), _LEAST_SLANT, 1.0)
+    refined = values.copy()
+    refined[near] = -spread * ndtri(smooth[near]) * slant
+    return refined
 
 
 def _interpolated(values: Field, parts: NDArray[np.int64]) -> Field:
