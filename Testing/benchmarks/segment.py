@@ -2,7 +2,7 @@
 
 U-Net, V-Net, UNETR and nnU-Net learn from three labelled slices of each training image of the hippocampus and segment
 the validation and test images (`networks`); these are refined with the hippocampus prior (`refine`). True masks of
-livers are damaged or blemished, smoothed as is usual, and refined with the liver prior (`livers`). So is a real network's
+livers are damaged or blemished, smoothed as is usual, and refined with the liver prior (`livers`). So is a network's
 mask of a CT that ends in the liver (`ct`). Only what is missing is made; interrupted, it goes on where it was. Nothing
 is chosen on the test cases.
 
