@@ -98,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None:
         raise InputError("Name the mesh to write with -o OUT.stl.")
     organs = organs_of(options.label)
+    _check_edits(options)
     case = _case(options, label=None if organs else plain_label(options.label))
     if organs:
         settings, steps = partial(_settings, options), partial(_steps, options)
@@ -130,11 +131,15 @@ def _steps(options: argparse.Namespace, title: str) -> Iterator[Callable[[Any], 
 
 def _settings(options: argparse.Namespace, observation: Observation) -> FitSettings:
     settings = observation.paper if options.paper else observation.defaults
-    for name in ("edits", "complete"):
-        if getattr(options, name) and settings.edits is None:
-            raise InputError(f"--{name} can only be given with a full segmentation, and not with --paper.")
-    settings = settings.changed(edits=options.edits, complete=options.complete or None)
+    if settings.edits is not None:  # in a table, they are for the segmentations
+        settings = settings.changed(edits=options.edits, complete=options.complete or None)
     return settings.changed(seed=options.seed, level=options.level, rotating=options.rotate or None)
+
+
+def _check_edits(options: argparse.Namespace) -> None:
+    for name in ("edits", "complete"):
+        if getattr(options, name) and (options.segmentation is None or options.paper):
+            raise InputError(f"--{name} can only be given with a full segmentation, and not with --paper.")
 
 
 def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
@@ -169,7 +174,13 @@ def _print_summary(output: Path, report: dict[str, Any]) -> None:
         print(f"  Confidence: {report['confidence']['level']}{dice}")
     for edit in report.get("edits", []):
         if edit["volume_ml"] >= _SHOWN_ML:
-            place = ", ".join(f"{x:.0f}" for x in edit["centre_mm"])
-            verb = edit["kind"] if edit["applied"] else f"proposed: {edit['kind']}"
-            print(f"  {verb}, {edit['volume_ml']:.1f} ml, {edit['depth_mm']:.0f} mm deep, at R, A, S = {place} mm")
+            print(f"  {_edit_line(edit)}")
     sys.stdout.flush()
+
+
+def _edit_line(edit: dict[str, Any]) -> str:
+    said = f"{'' if edit['applied'] else 'proposed: '}{edit['kind']}, {edit['volume_ml']:.1f} ml"
+    if edit["kind"] == "slice steps smoothed":  # everywhere
+        return said
+    place = ", ".join(f"{x:.0f}" for x in edit["centre_mm"])
+    return f"{said}, {edit['depth_mm']:.0f} mm deep, at R, A, S = {place} mm"
