@@ -8,6 +8,8 @@ from typing import Literal
 
 from dals.errors import InputError
 
+Edits = Literal["applied", "proposed", "all"]
+
 _RENAMED = {
     "reach": "robust_scale",
     "starts": "initial_scales",
@@ -88,6 +90,11 @@ class FitSettings:
         the paper, turns the projection off.
     removing_folds : bool
         Whether small folds of the result are smoothed away; not in the paper.
+    edits : "applied", "proposed", "all" or None
+        For segmentations: which edits are carried out: those that are probably right, none (all are only proposed), or
+        the doubtful ones, too. None fits a surface of the template instead, as in the paper.
+    complete : bool
+        For segmentations with edits: whether an organ that the image's border cuts off is continued beyond it.
     seed : int
     """
 
@@ -117,6 +124,8 @@ class FitSettings:
     coverage: float = 0.0
     projection_distance: float = 0.0
     removing_folds: bool = True
+    edits: Edits | None = None
+    complete: bool = False
     seed: int = 0
 
     @property

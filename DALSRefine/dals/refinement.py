@@ -15,19 +15,21 @@ from typing import Any
 import numpy as np
 
 from dals.appearance.image_fit import ImageUse, fit_with_image
+from dals.edits import Edit, EditedFit, EditPlan, edited_fit
 from dals.errors import DalsWarning, InputError, collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.report import make_report, unusual_size
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitState, OnStep, fit
+from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.remeshing import remesh as even_out
 from dals.geometry.separation import separate
 from dals.geometry.volume import ImageSource
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
-from dals.observations import Observation, PlanarContours
+from dals.observations import Observation, PlanarContours, Segmentation
 from dals.ops.device import choose_device
 
 
@@ -48,6 +50,12 @@ class Refinement:
         Confidence in the surface; None for kinds of observation without an estimate.
     state : FitState
         End state of the fit; `refine(..., start=state)` continues from it.
+    edits : tuple of Edit
+        Where the result differs from a segmentation and where it perhaps should; empty for other kinds of observation.
+    label_map : LabelMap or None
+        The result of a segmentation on its own grid; None for other kinds of observation.
+    edit_plan : EditPlan or None
+        Carries out another choice of the edits; None for other kinds of observation.
     """
 
     mesh: TriangleMesh
@@ -55,6 +63,9 @@ class Refinement:
     warnings: tuple[str, ...]
     confidence: Confidence | None
     state: FitState
+    edits: tuple[Edit, ...] = ()
+    label_map: LabelMap | None = None
+    edit_plan: EditPlan | None = None
 
 
 def refine(
@@ -209,7 +220,8 @@ def _fit(
             warnings.warn(sentence, DalsWarning, stacklevel=2)
     if image is not None:
         _check_image_use(observation, settings)
-    result, use = fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step), None
+    solved = _solve(observation, prior, settings or observation.defaults, start=start, pose=pose, on_step=on_step)
+    result, use = solved, None
     if image is not None and isinstance(observation, PlanarContours):
         result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
         if use.reason:
@@ -231,6 +243,22 @@ def _check_image_use(observation: Observation, settings: FitSettings | None) -> 
         raise InputError("An image can be used with the default method only; please leave out the paper's settings.")
 
 
+def _solve(
+    observation: Observation,
+    prior: ShapePrior,
+    settings: FitSettings,
+    *,
+    start: FitState | None,
+    pose: Pose | None,
+    on_step: OnStep | None,
+) -> FitResult:
+    """Edit a segmentation, or fit a surface of the template."""
+    if settings.edits is None:
+        return fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step)
+    assert isinstance(observation, Segmentation)  # no other kind's settings have edits
+    return edited_fit(prior, observation, settings=settings, pose=pose, on_step=on_step)
+
+
 def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
     """Add confidence and report to the final surface."""
     began = time.monotonic()
@@ -249,7 +277,14 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
         warnings=reasons,
         confidence=confidence,
         state=result.state,
+        **_edits_of(result),
     )
+
+
+def _edits_of(result: FitResult) -> dict[str, Any]:
+    if not isinstance(result, EditedFit):
+        return {}
+    return {"edits": result.edits, "label_map": result.segment, "edit_plan": result.plan}
 
 
 def _with_warnings(refinement: Refinement, sentences: Sequence[str]) -> Refinement:

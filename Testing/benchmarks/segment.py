@@ -2,8 +2,9 @@
 
 U-Net, V-Net, UNETR and nnU-Net learn from three labelled slices of each training image of the hippocampus and segment
 the validation and test images (`networks`); these are refined with the hippocampus prior (`refine`). True masks of
-livers are damaged, smoothed as is usual, and refined with the liver prior (`livers`). Only what is missing is made;
-interrupted, it goes on where it was. Nothing is chosen on the test cases.
+livers are damaged or blemished, smoothed as is usual, and refined with the liver prior (`livers`). So is a network's
+mask of a CT that ends in the liver (`ct`). Only what is missing is made; interrupted, it goes on where it was. Nothing
+is chosen on the test cases.
 
 `networks` needs MONAI and nnU-Net, the rest does not. Figures of whole test splits are stored under
 `Testing/benchmarks/results`, others beside the networks.
@@ -39,6 +40,10 @@ def main() -> int:
         refine(options)
     if options.command in ("livers", "all"):
         livers(options)
+    if options.command == "ct":
+        from benchmarks.segmentation.chaos_study import refine_ct
+
+        refine_ct(prior_name=options.prior or "liver")
     return 0
 
 
@@ -88,7 +93,7 @@ def refine(options: argparse.Namespace) -> None:
 
 
 def livers(options: argparse.Namespace) -> None:
-    """Damaged and clean livers with the liver prior."""
+    """Damaged, clean and blemished livers with the liver prior."""
     from benchmarks.segmentation.liver_study import refine_livers
 
     refine_livers(
@@ -125,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     training = _command(commands, "networks", "train, predict and score the networks")
     refining = _command(commands, "refine", "refine the predictions with the hippocampus prior, and compare")
     hepatic = _command(commands, "livers", "smooth and refine damaged livers, and compare")
+    radiological = commands.add_parser("ct", help="refine a network's mask of a CT that ends in the liver")
+    radiological.add_argument("--prior", help="another than the shipped one: its name or file")
     for command in (everything, training):
         command.add_argument("--minutes", type=float, help="for each network, of one core")
     for command in (everything, training, refining):

@@ -98,7 +98,8 @@ def refused(
     files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Refused:
     """Run what must not work, and see that it says so in one line before any fit; returns that line."""
-    monkeypatch.setattr("dals.refinement.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
+    for name in ("fit", "edited_fit"):
+        monkeypatch.setattr(f"dals.refinement.{name}", lambda *_, **__: pytest.fail("it went as far as fitting"))
 
     def refuse(*arguments: object) -> str:
         given = ["refine", "-o", tmp_path / "out.stl", "--prior", files.prior, *QUICK, *arguments]
@@ -199,7 +200,7 @@ def test_the_progress_names_the_organ(two_organs: Path) -> None:
 def test_the_organs_do_not_overlap(two_organs: Path) -> None:
     large, small = (read_mesh(two_organs / name) for name in ("out_large_organ.stl", "out_2.stl"))
     reports = json.loads((two_organs / "report.json").read_text(encoding="utf-8"))["labels"]
-    assert min(report["gave_way_mm"] for report in reports.values()) > 0.5  # the fits did overlap
+    assert min(report["gave_way_mm"] for report in reports.values()) > 0.05  # the surfaces did meet
     assert signed_distances(large.vertices, small).min() > 0
     assert signed_distances(small.vertices, large).min() > 0
     matrix = np.diag([1.0, 1.0, 1.0, 1.0])
@@ -247,8 +248,8 @@ def test_outputs_of_organs_are_checked_first(files: Files, refused: Refused, tmp
 def test_nothing_is_written_when_the_second_fit_fails(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from dals.edits import edited_fit
     from dals.errors import InputError
-    from dals.fitting import fit
 
     fits = []
 
@@ -256,9 +257,9 @@ def test_nothing_is_written_when_the_second_fit_fails(
         fits.append(arguments)
         if len(fits) == 2:
             raise InputError("The second one fails.")
-        return fit(*arguments, **options)  # type: ignore[arg-type]
+        return edited_fit(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("dals.refinement.fit", once)
+    monkeypatch.setattr("dals.refinement.edited_fit", once)
     organs = ["--segmentation", files.neighbours, "--label", f"4:{files.prior}", "--label", f"2:{files.prior}"]
     outputs = ["-o", tmp_path / "a.stl", "--report", tmp_path / "a.json", "--output-segmentation", tmp_path / "a.nii"]
     assert main(list(map(str, ["refine", *organs, *outputs, *QUICK]))) == 2
@@ -357,6 +358,79 @@ def test_a_table_with_components_and_probabilities(files: Files, tmp_path: Path)
     assert "A table holds one organ a row" in done.stderr
     assert set(contents(tmp_path)) == {"right.stl", "sure.stl", "map.nii.gz"}
     assert read_mesh(tmp_path / "right.stl").vertices[:, 0].mean() > 50
+
+
+# --- edits --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bitten(files: Files) -> Path:
+    """The organ with a bite out of its top, and an island."""
+    organ = read_label_map(files.organ)
+    bite = depth(LEFT + np.array([0, 0, RADII[2]]), np.full(3, 26.0)) > 0
+    island = depth(RIGHT, np.full(3, 8.0)) > 0
+    path = files.folder / "bitten.nii.gz"
+    write_label_map(path, organ.with_array((organ.array & ~bite) | island))
+    return path
+
+
+def edits_of(folder: Path, files: Files, source: Path, *options: str) -> dict[str, tuple[bool, float]]:
+    """Refine as a process; which edits there are, whether they are applied, and their volumes."""
+    arguments = ["-o", "out.stl", "--segmentation", source, "--prior", files.prior, "--report", "report.json"]
+    maps = ["--output-segmentation", "out.nii.gz", "--disagreement", "map.seg.nrrd"]
+    done = dals("refine", *arguments, *maps, *QUICK, *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    for edit in report["edits"]:
+        assert edit["volume_ml"] < 0.5 or edit["kind"] in done.stdout
+    return {edit["kind"]: (edit["applied"], edit["volume_ml"]) for edit in report["edits"]}
+
+
+def test_edits_are_carried_out_reported_and_on_the_map(files: Files, bitten: Path, tmp_path: Path) -> None:
+    found = edits_of(tmp_path, files, bitten)
+    assert found["missing part restored"][0]
+    assert found["island removed"] == (True, pytest.approx(2.2, abs=0.5))
+    given, whole = read_label_map(bitten), read_label_map(files.organ)
+    result = read_label_map(tmp_path / "out.nii.gz")
+    assert dice(result, whole) > 0.995 > dice(given, whole)
+    for name, changed in (("removed", given.array & ~result.array), ("added", result.array & ~given.array)):
+        np.testing.assert_array_equal(read_label_map(tmp_path / "map.seg.nrrd", label=name).array, changed)
+
+
+def test_edits_that_are_only_proposed_change_no_voxel(files: Files, bitten: Path, tmp_path: Path) -> None:
+    found = edits_of(tmp_path, files, bitten, "--edits", "proposed")
+    assert not any(applied for applied, _ in found.values())
+    assert set(found) >= {"missing part restored", "island removed"}
+    np.testing.assert_array_equal(read_label_map(tmp_path / "out.nii.gz").array, read_label_map(bitten).array)
+    proposed = read_label_map(tmp_path / "map.seg.nrrd", label="addition proposed")
+    assert proposed.volume / 1e3 == pytest.approx(found["missing part restored"][1], rel=0.2)
+
+
+def test_an_organ_that_the_border_cuts_keeps_its_end_or_is_completed(files: Files, tmp_path: Path) -> None:
+    organ = read_label_map(files.organ)
+    k = int(np.argmax(organ.array.any(axis=(1, 2)))) + 5
+    cut = organ.within((slice(k, SIZE[2]), slice(0, SIZE[1]), slice(0, SIZE[0])))
+    border = float(cut.ijk_to_ras[2, 3]) - SPACING[2] / 2
+    write_label_map(tmp_path / "cut.nii.gz", cut)
+    kept, completed = tmp_path / "kept", tmp_path / "completed"
+    for folder in (kept, completed):
+        folder.mkdir()
+    edits_of(kept, files, tmp_path / "cut.nii.gz")
+    edits_of(completed, files, tmp_path / "cut.nii.gz", "--complete")
+    assert read_mesh(kept / "out.stl").vertices[:, 2].min() == pytest.approx(border, abs=0.5)
+    assert read_mesh(completed / "out.stl").vertices[:, 2].min() < border - 5.0
+    for folder in (kept, completed):
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        assert report["cut_by_image_border"]
+        assert report["confidence"]["level"] == "medium"
+        assert any("border cuts the organ off" in reason for reason in report["confidence"]["reasons"])
+
+
+@pytest.mark.parametrize("option", [("--edits", "all"), ("--complete",)])
+def test_edits_are_those_of_a_full_segmentation(option: tuple[str, ...], files: Files, refused: Refused) -> None:
+    assert f"{option[0]} can only be given with a full segmentation" in refused(
+        "--points", files.folder / "p.ply", *option
+    )
 
 
 # --- confidence ---------------------------------------------------------------------------------

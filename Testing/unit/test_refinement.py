@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,11 +83,35 @@ def test_a_refinement_says_what_it_is(kind: str, ellipsoid_prior: ShapePrior) ->
     result = dals.refine(observation, ellipsoid_prior, settings=quick(observation))
     assert observation.kind == kind
     assert result.report["task"] == kind
-    assert result.report["vertices"] == len(result.mesh.vertices) == 162
+    assert result.report["vertices"] == len(result.mesh.vertices)
+    assert kind == "segmentation" or len(result.mesh.vertices) == 162
     assert result.report["volume_ml"] == pytest.approx(4 / 3 * np.pi * np.prod(RADII) / 1e3, rel=0.15)
     assert set(result.report["timings_s"]) == {"fit", "remesh", "report"}
     assert (result.confidence is not None) == (kind != "points")
     assert result.report["remeshed"] is False
+
+
+def test_a_segmentation_comes_back_with_its_edits_and_the_means_to_choose_them(ellipsoid_prior: ShapePrior) -> None:
+    given = segmentation()
+    array = given.label_map.array.copy()
+    array[22, 25, 30] = False
+    holed = Segmentation(given.label_map.with_array(array))
+    result = dals.refine(holed, ellipsoid_prior)
+    assert [edit.kind for edit in result.edits] == ["hole filled"]
+    assert result.report["edits"] == [edit.as_fields() for edit in result.edits]
+    assert result.report["cut_by_image_border"] is False
+    assert result.label_map is not None
+    assert result.edit_plan is not None
+    np.testing.assert_array_equal(result.label_map.array, given.label_map.array)
+    np.testing.assert_array_equal(result.edit_plan.carried_out([]).label_map.array, array)
+
+
+def test_a_segmentation_is_fitted_as_in_the_paper_without_edits(ellipsoid_prior: ShapePrior) -> None:
+    given = segmentation()
+    result = dals.refine(given, ellipsoid_prior, settings=replace(quick(given), edits=None))
+    assert len(result.mesh.vertices) == 162
+    assert (result.edits, result.edit_plan, result.label_map) == ((), None, None)
+    assert "edits" not in result.report
 
 
 def test_a_prior_by_its_file_is_the_prior(ellipsoid_prior_file: Path) -> None:

@@ -49,7 +49,7 @@ def drawn_samples(region: PlaneRegion, features: ImageFeatures, surface: Nearnes
     What is outlined on a plane is all of the organ there, but only near the surface is it asked for.
     """
     step = float(np.clip(features.patch.spacing.min(), *_STEPS_MM))
-    flat = np.concatenate(region.loops)
+    flat = np.concatenate([*region.loops, *region.stretches])
     low, high = flat.min(axis=0) - band_mm, flat.max(axis=0) + band_mm
     step = max(step, float(np.sqrt(np.prod(high - low) / _MOST_PER_PLANE)))
     axes = [np.arange(a, b, step) for a, b in zip(low, high, strict=True)]
@@ -57,10 +57,10 @@ def drawn_samples(region: PlaneRegion, features: ImageFeatures, surface: Nearnes
     points = grid @ region.axes.T + region.origin
     points = points[features.patch.covers(points)]
     distances, normals = surface(points)
-    near = np.abs(distances) < band_mm
-    points = points[near]
-    inside = region.signed_distances(points) < 0
-    return DrawnSamples(points, distances[near], features.at(points, normals[near]), inside)
+    outside, known = region.signed_distances(points, normals)
+    used = (np.abs(distances) < band_mm) & (known > 0.5)
+    points = points[used]
+    return DrawnSamples(points, distances[used], features.at(points, normals[used]), outside[used] < 0)
 
 
 def disturbed(samples: DrawnSamples, deviation_mm: float, rng: np.random.Generator, *, scale_mm: float) -> FloatArray:

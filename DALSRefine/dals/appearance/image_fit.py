@@ -106,7 +106,10 @@ def fit_with_image(
         If the image shows another place.
     """
     began = time.monotonic()
-    regions = [PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM) for group in contours.by_plane]
+    middle = 0.5 * (contours.bounds[0] + contours.bounds[1])
+    regions = [
+        PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM, middle=middle) for group in contours.by_plane
+    ]
     result, use = _fit(prior, contours, regions, image, drawn, pose=pose, on_step=on_step)
     seconds = time.monotonic() - began
     return result, replace(use, seconds=seconds)

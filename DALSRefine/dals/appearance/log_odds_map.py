@@ -40,14 +40,15 @@ def log_odds_map(
     points = patch.centres(voxels)
     distances, normals = surface(points)
     near = np.abs(distances) < band_mm
-    voxels, points = voxels[near], points[near]
-    found = appearance.log_odds(features.at(points, normals[near]), distances[near])
+    voxels, points, normals = voxels[near], points[near], normals[near]
+    found = appearance.log_odds(features.at(points, normals), distances[near])
     found = np.clip(found, -_CERTAIN, _CERTAIN)
     for region in regions:
         half = 0.5 * float(np.abs(patch.ijk_to_ras[:3, :3].T @ region.normal).max())
         drawn = np.abs((points - region.origin) @ region.normal) <= half * 1.001
-        depth = -region.signed_distances(points[drawn]) / sizes.min()
-        found[drawn] = _DRAWN * np.clip(depth, -1.0, 1.0)
+        outside, known = region.signed_distances(points[drawn], normals[drawn])
+        as_drawn = _DRAWN * np.clip(-outside / sizes.min(), -1.0, 1.0)
+        found[drawn] = known * as_drawn + (1 - known) * found[drawn]
     array = np.where(inside, _CERTAIN, -_CERTAIN).astype(np.float32)
     array[tuple(voxels.T)] = found
     array[~patch.known] = 0.0

@@ -224,7 +224,11 @@ def _write(case: Case, result: Refinement, grid: LabelMap | None) -> None:
     from dals.io.label_maps import write_label_map
     from dals.io.meshes import write_mesh
 
-    label_map = None if grid is None else filled(result.mesh, grid, case.reference)
+    label_map = None
+    if grid is not None:
+        # On its own grid a segmentation keeps every voxel that was not edited.
+        own = None if case.reference is not None else result.label_map
+        label_map = own or filled(result.mesh, grid, case.reference)
     with all_or_none():
         if case.disagreement is not None:
             write_disagreement(case.disagreement, result.confidence)  # type: ignore[arg-type]
@@ -238,8 +242,15 @@ def _write(case: Case, result: Refinement, grid: LabelMap | None) -> None:
 
 def write_disagreement(path: Path, confidence: SegmentationConfidence) -> None:
     """Write the map of where a segmentation differs from the result and from a typical organ."""
-    from dals.evaluation.confidence import ADDED, LACKING, REMOVED, UNUSUAL
+    from dals.evaluation.confidence import ADDED, ADDITION_PROPOSED, LACKING, REMOVAL_PROPOSED, REMOVED, UNUSUAL
     from dals.io.label_maps import Labelled, write_label_maps
 
-    names = {REMOVED: "removed", ADDED: "added", UNUSUAL: "unusual", LACKING: "lacking"}
+    names = {
+        REMOVED: "removed",
+        ADDED: "added",
+        UNUSUAL: "unusual",
+        LACKING: "lacking",
+        REMOVAL_PROPOSED: "removal proposed",
+        ADDITION_PROPOSED: "addition proposed",
+    }
     write_label_maps(path, [Labelled(confidence.region(value), value, name) for value, name in names.items()])

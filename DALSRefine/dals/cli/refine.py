@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dals.model.prior import ShapePrior
     from dals.observations import Observation
 
+_SHOWN_ML = 0.5
 SUMMARY = "Refine contours, a segmentation or points into an organ's surface."
 
 
@@ -75,6 +76,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="label map of where the result is more than 2 voxels from a full label map (1 removed, 2 added) and where "
         "the latter differs from a typical organ (3 outside it, 4 missing)",
     )
+    parser.add_argument(
+        "--edits",
+        choices=("applied", "proposed", "all"),
+        help="for a full label map: carry out the edits that are probably right (applied, the default), none of them "
+        "(proposed: they are only listed), or the doubtful ones, too (all)",
+    )
+    parser.add_argument(
+        "--complete", action="store_true", help="continue an organ that the image's border cuts off beyond it"
+    )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     add_device_option(parser)
     parser.add_argument("--seed", type=seed_of, default=0, metavar="N", help="seed of every random choice")
@@ -97,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None:
         raise InputError("Name the mesh to write with -o OUT.stl.")
     organs = organs_of(options.label)
+    _check_edits(options)
     case = _case(options, label=None if organs else plain_label(options.label))
     if organs:
         settings, steps = partial(_settings, options), partial(_steps, options)
@@ -129,7 +140,15 @@ def _steps(options: argparse.Namespace, title: str) -> Iterator[Callable[[Any], 
 
 def _settings(options: argparse.Namespace, observation: Observation) -> FitSettings:
     settings = observation.paper if options.paper else observation.defaults
+    if settings.edits is not None:  # in a table, they are for the segmentations
+        settings = settings.changed(edits=options.edits, complete=options.complete or None)
     return settings.changed(seed=options.seed, level=options.level, rotating=options.rotate or None)
+
+
+def _check_edits(options: argparse.Namespace) -> None:
+    for name in ("edits", "complete"):
+        if getattr(options, name) and (options.segmentation is None or options.paper):
+            raise InputError(f"--{name} can only be given with a full segmentation, and not with --paper.")
 
 
 def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
@@ -167,4 +186,15 @@ def _print_summary(output: Path, report: dict[str, Any]) -> None:
     if "image" in report:
         image = report["image"]
         print(f"  Image {image['name']}: " + (f"used, trust {image['trust']:.2f}" if image["trust"] else "not used"))
+    for edit in report.get("edits", []):
+        if edit["volume_ml"] >= _SHOWN_ML:
+            print(f"  {_edit_line(edit)}")
     sys.stdout.flush()
+
+
+def _edit_line(edit: dict[str, Any]) -> str:
+    said = f"{'' if edit['applied'] else 'proposed: '}{edit['kind']}, {edit['volume_ml']:.1f} ml"
+    if edit["kind"] == "slice steps smoothed":  # everywhere
+        return said
+    place = ", ".join(f"{x:.0f}" for x in edit["centre_mm"])
+    return f"{said}, {edit['depth_mm']:.0f} mm deep, at R, A, S = {place} mm"

@@ -12,6 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from numpy.typing import NDArray
 
+from dals.edits import EditedFit
 from dals.evaluation.metrics import dice
 from dals.fitting import FitResult
 from dals.geometry.label_map import BoolArray, LabelMap, marked_box
@@ -24,20 +25,20 @@ from dals.observations import Observation, Segmentation
 
 Level = Literal["high", "medium", "low"]
 
-REMOVED, ADDED, UNUSUAL, LACKING = 1, 2, 3, 4
+REMOVED, ADDED, UNUSUAL, LACKING, REMOVAL_PROPOSED, ADDITION_PROPOSED = 1, 2, 3, 4, 5, 6
 """Values of the disagreement map."""
 FAR_VOXELS = 2
 """Smaller disagreement is attributed to the roughness of the boundary."""
-_SAME_ORGAN = 0.8  # measured: at least 0.9 for the prior's organ, at most 0.77 for others
-_MUCH_CHANGED = 0.97
-_NOTABLE_SHARE = 0.01  # of the segmented volume
-_TYPICAL = 0.12
+SAME_ORGAN = 0.8  # measured: at least 0.9 for the prior's organ, at most 0.77 for others
+MUCH_CHANGED = 0.97
+NOTABLE_SHARE = 0.01  # of the segmented volume
+TYPICAL = 0.12
 """Canonical distance from the prior's reconstruction that contains nearly all of a correct organ.
 
-Measured on 12 livers that a development prior had not seen: 2 had more than `_DOUBTFUL_SHARE` of their volume beyond
+Measured on 12 livers that a development prior had not seen: 2 had more than `DOUBTFUL_SHARE` of their volume beyond
 this distance; after leaks were added (`benchmarks.segmentation.damage`), 11 had.
 """
-_DOUBTFUL_SHARE = 0.001
+DOUBTFUL_SHARE = 0.001
 _RECONSTRUCTION_LEVEL = 3
 
 
@@ -74,14 +75,15 @@ class SegmentationConfidence(Confidence):
     largest_displacement_mm : float
         Largest distance of a vertex of the result from the segmentation's surface.
     removed_ml, added_ml : float
-        Volume that only the segmentation or only the result contains, more than two voxels from the other.
+        Volume that only the segmentation or only the result contains: by edits, or more than two voxels from the other.
     unusual_ml, lacking_ml : float
-        Volume of the segmentation's largest component far outside the prior's reconstruction (such as a leak), and of
-        the reconstruction far outside that component (such as a missing lobe). The result may follow either.
+        Volume of the segmentation's largest component (with edits: of the result) far outside the prior's
+        reconstruction (such as a leak), and of the reconstruction far outside that component (such as a missing lobe).
     typical_mm : float
         The distance that counts as far for these two.
     map : (K, J, I) uint8
-        These regions on the segmentation's grid: the first of REMOVED, ADDED, UNUSUAL and LACKING that applies, or 0.
+        These regions on the segmentation's grid: the first of REMOVED, ADDED, REMOVAL_PROPOSED, ADDITION_PROPOSED,
+        UNUSUAL and LACKING that applies, or 0.
     grid : LabelMap
         The segmentation, which defines the grid.
     """
@@ -131,13 +133,17 @@ def segmentation_confidence(
     observation: Segmentation, result: FitResult, prior: ShapePrior, mesh: TriangleMesh
 ) -> SegmentationConfidence:
     """Compare a result with the segmentation to which it was fitted; parameters as in `confidence_in`."""
+    if isinstance(result, EditedFit):
+        from dals.evaluation.edit_confidence import edited_confidence
+
+        return edited_confidence(observation, result, prior, mesh)
     whole = observation.label_map
     on_grid = [mesh_to_label_map(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
     # Restrict the work to the organ's box, a small part of a body scan.
     box = marked_box(functools.reduce(np.logical_or, (one.array for one in (whole, *on_grid))))
     assert box is not None  # a segmentation is never empty
     given, refined, typical = (one.within(box) for one in (whole, *on_grid))
-    typical_mm = _TYPICAL * result.state.pose.scale
+    typical_mm = TYPICAL * result.state.pose.scale
     regions = disagreement_map(given.array, refined.array)
     solid = given.with_part(observation.solid)
     unusual, lacking = _beyond(solid, typical, typical_mm), _beyond(typical, solid, typical_mm)
@@ -162,7 +168,7 @@ def segmentation_confidence(
         reasons=(),
     )
     reasons = _reasons(found, given.volume / 1e3, prior.name)
-    level: Level = "low" if reconstructed < _SAME_ORGAN else "medium" if reasons else "high"
+    level: Level = "low" if reconstructed < SAME_ORGAN else "medium" if reasons else "high"
     return replace(found, level=level, reasons=reasons)
 
 
@@ -215,16 +221,8 @@ def _reconstruction(result: FitResult, prior: ShapePrior) -> TriangleMesh:
 
 
 def _reasons(found: SegmentationConfidence, segmented_ml: float, organ: str) -> tuple[str, ...]:
-    reasons = []
-    if found.prior_dice < _SAME_ORGAN:
-        reasons.append(
-            f"The segmentation does not look like the organ of the prior {organ}: even the closest shape of the prior "
-            f"has a Dice coefficient of only {found.prior_dice:.2f} with it. It may show another organ or the other "
-            "side of the body, or be largely wrong; do not use the result without checking it."
-        )
-    if found.dice < _MUCH_CHANGED:
-        reasons.append(f"The result differs considerably from the segmentation (Dice {found.dice:.3f}).")
-    notable, doubtful = _NOTABLE_SHARE * segmented_ml, _DOUBTFUL_SHARE * segmented_ml
+    reasons = list(reasons_of_likeness(found, organ))
+    notable = NOTABLE_SHARE * segmented_ml
     if found.removed_ml > notable:
         reasons.append(
             f"{found.removed_ml:.3g} ml of the segmentation were removed, more than {FAR_VOXELS} voxels outside the "
@@ -232,6 +230,26 @@ def _reasons(found: SegmentationConfidence, segmented_ml: float, organ: str) -> 
         )
     if found.added_ml > notable:
         reasons.append(f"{found.added_ml:.3g} ml were added, more than {FAR_VOXELS} voxels outside the segmentation.")
+    return (*reasons, *reasons_of_shape(found, segmented_ml, organ))
+
+
+def reasons_of_likeness(found: SegmentationConfidence, organ: str) -> tuple[str, ...]:
+    """Doubts about the organ, and about how much was changed."""
+    reasons = []
+    if found.prior_dice < SAME_ORGAN:
+        reasons.append(
+            f"The segmentation does not look like the organ of the prior {organ}: even the closest shape of the prior "
+            f"has a Dice coefficient of only {found.prior_dice:.2f} with it. It may show another organ or the other "
+            "side of the body, or be largely wrong; do not use the result without checking it."
+        )
+    if found.dice < MUCH_CHANGED:
+        reasons.append(f"The result differs considerably from the segmentation (Dice {found.dice:.3f}).")
+    return tuple(reasons)
+
+
+def reasons_of_shape(found: SegmentationConfidence, segmented_ml: float, organ: str) -> tuple[str, ...]:
+    """Doubts about what is far from the closest typical organ."""
+    reasons, doubtful = [], DOUBTFUL_SHARE * segmented_ml
     if found.unusual_ml > doubtful:
         reasons.append(
             f"{found.unusual_ml:.3g} ml of the segmentation lie more than {found.typical_mm:.0f} mm outside the "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dals import __version__
+from dals.edits import EditedFit
 from dals.evaluation.confidence import Confidence
 from dals.evaluation.contour_residuals import straying_sections
 from dals.fitting import FitResult
@@ -55,9 +56,10 @@ def make_report(
         "surface_cm2": mesh.area / 1e2,
         "vertices": len(mesh.vertices),
         "facets": len(mesh.faces),
-        "residuals_mm": [_residual(name, _thinned(points), mesh) for name, points in observation.named_points],
+        "residuals_mm": _residuals(result, observation, mesh),
         **_judged(confidence),
         **kind_entries(observation, mesh),
+        **result.as_fields(),
         "task": observation.kind,
         "task_loss_canonical": result.task_loss,
         "iterations": result.steps,
@@ -107,6 +109,12 @@ def _judged(confidence: Confidence | None) -> dict[str, Any]:
     figures = _plain(confidence.figures())
     judged = {"confidence": {"level": confidence.level, "reasons": list(confidence.reasons)}}
     return {**judged, "agreement": figures} if figures else judged
+
+
+def _residuals(result: FitResult, observation: Observation, mesh: TriangleMesh) -> list[dict[str, Any]]:
+    if isinstance(result, EditedFit) and mesh is result.mesh:
+        return [{"name": observation.kind, **result.residual_mm}]
+    return [_residual(name, _thinned(points), mesh) for name, points in observation.named_points]
 
 
 def _residual(name: str, points: FloatArray, mesh: TriangleMesh) -> dict[str, Any]:

@@ -9,14 +9,13 @@ has one answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.spatial import cKDTree
 
 from dals.fitting.curve_correction import corrected
 from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.residuals import Residuals, ResidualTerm
+from dals.fitting.surface_places import Surface, normalised
 from dals.geometry.closest_points import closest_on_triangles
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.model.pose import Pose
@@ -26,24 +25,6 @@ _NORMAL_WEIGHT = 0.1
 _CANDIDATES = 12
 _MOST_SEGMENTS = 1_500
 """Of all planes together, about: a step solves a dense system as large as the number of residuals."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Surface:
-    vertices: FloatArray
-    faces: IntArray
-    face_normals: FloatArray
-    vertex_normals: FloatArray
-
-    @classmethod
-    def of(cls, vertices: FloatArray, faces: IntArray) -> _Surface:
-        a, b, c = np.moveaxis(vertices[faces], 1, 0)
-        crossed = np.cross(b - a, c - a)
-        sums = np.zeros_like(vertices)
-        for corner in range(3):
-            for axis in range(3):
-                sums[:, axis] += np.bincount(faces[:, corner], crossed[:, axis], len(vertices))
-        return cls(vertices, faces, _normalised(crossed), _normalised(sums))
 
 
 _Part = tuple[IntArray, FloatArray, FloatArray, FloatArray, float]
@@ -68,7 +49,7 @@ class PlaneResiduals(ResidualTerm):
 
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3), faces counter-clockwise seen from outside."""
-        surface = _Surface.of(vertices, faces)
+        surface = Surface.of(vertices, faces)
         parts = []
         for region in self.regions:
             parts.append(_from_contours(surface, region, pose, self.weight))
@@ -87,7 +68,7 @@ class PlaneResiduals(ResidualTerm):
         """The canonical surface moved onto the contours."""
         return corrected(vertices, faces, self, pose)
 
-    def _from_sections(self, surface: _Surface, region: PlaneRegion, pose: Pose) -> _Part:
+    def _from_sections(self, surface: Surface, region: PlaneRegion, pose: Pose) -> _Part:
         """From the segments in which faces meet the plane to the contours, along the surface's normals.
 
         Segments where the plane may be inside or outside of the organ do not count.
@@ -112,10 +93,10 @@ class PlaneResiduals(ResidualTerm):
         return met, ends.mean(axis=1), values, weights * share**2, float(weights @ (share * values**2))
 
 
-def _from_contours(surface: _Surface, region: PlaneRegion, pose: Pose, weight: float) -> _Part:
+def _from_contours(surface: Surface, region: PlaneRegion, pose: Pose, weight: float) -> _Part:
     """From points of the contours to the closest places of the surface that face the same way."""
     points, normals = pose.to_canonical(region.points), region.normals @ pose.rotation
-    corners = surface.vertices[surface.faces]
+    corners = surface.corners
     # The k-d tree sees centroids and normals; the exact closest points decide among its candidates.
     tree = cKDTree(np.concatenate([corners.mean(axis=1), _NORMAL_WEIGHT * surface.face_normals], axis=1))
     candidates = tree.query(np.concatenate([points, _NORMAL_WEIGHT * normals], axis=1), k=_CANDIDATES)[1]
@@ -123,7 +104,7 @@ def _from_contours(surface: _Surface, region: PlaneRegion, pose: Pose, weight: f
     repeated = np.repeat(points, _CANDIDATES, axis=0)
     barycentric = closest_on_triangles(repeated, corners[flat])
     positions = np.einsum("nk,nkd->nd", barycentric, corners[flat])
-    facing = _normalised(np.einsum("nk,nkd->nd", barycentric, surface.vertex_normals[surface.faces[flat]]))
+    facing = normalised(np.einsum("nk,nkd->nd", barycentric, surface.vertex_normals[surface.faces[flat]]))
     alignment = (facing * np.repeat(normals, _CANDIDATES, axis=0)).sum(axis=1)
     cost = ((positions - repeated) ** 2).sum(axis=1) - 2 * _NORMAL_WEIGHT**2 * alignment
     rows = np.arange(len(points)) * _CANDIDATES + cost.reshape(-1, _CANDIDATES).argmin(axis=1)
@@ -151,7 +132,3 @@ def section_segments(
         fraction = distances[rows, lone] / (distances[rows, lone] - distances[rows, other])
         ends[rows, end, other], ends[rows, end, lone] = fraction, 1 - fraction
     return met, ends
-
-
-def _normalised(vectors: FloatArray) -> FloatArray:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dals.fit_settings import FitSettings
 from dals.geometry.mesh import TriangleMesh
@@ -69,3 +69,7 @@ class FitResult:
     seconds: float
     device: str
     settings: FitSettings
+
+    def as_fields(self) -> dict[str, Any]:
+        """Entries for a report that this kind of fit adds."""
+        return {}

@@ -57,6 +57,7 @@ class Segmentation(Observation):
         robust_scale=0.03,
         coverage=1.0,
         projection_distance=0.03,
+        edits="applied",
     )
     paper: ClassVar[FitSettings] = FitSettings.of_paper(lambda_reg=0.0, lambda_dir=float("inf"))
 

@@ -34,6 +34,12 @@ LOBE_PROBABILITY = 0.6
 SPOT_MM = (3.0, 8.0)
 """Radii of islands and holes, whatever the severity."""
 
+VOXEL_MM = 2.0
+BLEMISHES = 4
+BLEMISH_MM = (10.0, 20.0)
+BLEMISH_REACH_MM = 12.0
+ISLAND_MM = (4.0, 9.0)
+
 
 def fine_grid(mesh: TriangleMesh) -> LabelMap:
     """An empty grid around an organ, RAS, on which `thick_slices` can be taken."""
@@ -77,6 +83,32 @@ def damaged(truth: LabelMap, name: str) -> LabelMap:
     islands = _spots(outside, spacing, rng, count=int(rng.integers(1, 5)))
     holes = _spots(-outside, spacing, rng, count=int(rng.integers(0, 4)))
     return truth.with_array(((field < 0) & ~holes) | islands)
+
+
+def even_grid(mesh: TriangleMesh) -> LabelMap:
+    """An empty grid of cubic voxels around an organ, RAS, for `blemished`."""
+    low, high = mesh.vertices.min(axis=0) - MARGIN_MM, mesh.vertices.max(axis=0) + MARGIN_MM
+    size = np.ceil((high - low) / VOXEL_MM).astype(int) + 1
+    matrix = np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0])
+    matrix[:3, 3] = low
+    return LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "even grid")
+
+
+def blemished(truth: LabelMap, name: str) -> LabelMap:
+    """A good mask with four balls at its boundary bitten off or added, and an island.
+
+    Parameters are those of `damaged`.
+    """
+    rng = rng_of(f"{name}: blemish")
+    spacing, mask = truth.spacing[::-1], truth.array.copy()
+    outside = _signed_distance(truth.array, spacing)
+    for _ in range(BLEMISHES):
+        centre = rng.choice(np.argwhere(np.abs(outside) <= BLEMISH_REACH_MM))
+        ball = _ellipsoid(mask.shape, spacing, centre, np.full(3, rng.uniform(*BLEMISH_MM))) < 0
+        mask = mask & ~ball if rng.uniform() < 0.5 else mask | ball
+    radius = rng.uniform(*ISLAND_MM)
+    room = np.argwhere((outside > radius + 4.0) & (outside < MARGIN_MM - 5.0))
+    return truth.with_array(mask | (_ellipsoid(mask.shape, spacing, rng.choice(room), np.full(3, radius)) < 0))
 
 
 def thick_slices(fine: LabelMap, name: str) -> LabelMap:

@@ -18,6 +18,7 @@ from benchmarks.segmentation.livers import (
     names_of,
 )
 from benchmarks.segmentation.provenance import describe
+from benchmarks.segmentation.requirements import requirements
 from benchmarks.segmentation.results import DEFINITIONS, examples, store
 from benchmarks.segmentation.rows import RAW, Row, measure_all, one_thread
 from benchmarks.segmentation.table import brief, groups_and_methods, markdown, pairs_of
@@ -34,7 +35,7 @@ TITLES = {RAW: "raw", **{key: smoothing.title for key, smoothing in SMOOTHINGS.i
 def refine_livers(
     split: str, *, results: Path | None, prior_name: str = "liver", cases: int | None = None, workers: int = 2
 ) -> None:
-    """Smooth and refine damaged and clean livers, print what that changes, and store it.
+    """Smooth and refine damaged, clean and blemished livers, print what that changes, and store it.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ def refine_livers(
     task = partial(measure, prior_name=prior_name, folder=folder)
     rows = measure_all(keyed, task, folder=FOLDER / "rows", workers=workers)
     print(brief(rows))
+    print(requirements(rows))
     if results is None:
         return
     store(results, NAME, rows, _text(rows, split, describe(prior, workers=workers)), prior_digest=prior.digest)
@@ -61,12 +63,14 @@ def refine_livers(
 def _text(rows: list[Row], split: str, measured: str) -> str:
     livers = len({row.case for row in rows})
     return f"""\
-# Damaged and clean masks of livers, smoothed and refined
+# Damaged, clean and blemished masks of livers, smoothed and refined
 
-{livers} livers of the {split} split, on slices of 5 mm: "damaged" by a model of networks' errors, from mild to severe
-(`Testing/benchmarks/segmentation/damage.py`), and "clean", true but for the slices. {measured}
+{livers} livers of the {split} split. On slices of 5 mm: "damaged" by a model of networks' errors, from mild to severe
+(`Testing/benchmarks/segmentation/damage.py`), and "clean", true but for the slices. On cubic voxels of 2 mm:
+"blemished" by four leaks or bites of 10 to 20 mm radius and an island. {measured}
 
 {markdown(rows, TITLES, group_title="mask")}
+{requirements(rows)}
 All are compared with the surface that the masks were made from. Dice is that on a fine grid (1.5 x 1.5 x 1.67 mm), on
 which a slice of 5 mm is three voxels thick: the staircase is an error of clean masks, too. Smoothing is that of
 Slicer's Segment Editor, on the fine grid; its parameters were the best of several on livers of the training split.

@@ -1,4 +1,4 @@
-"""Damaged and clean masks of livers, smoothed as people do today and refined with the liver's prior."""
+"""Damaged, clean and blemished masks of livers, smoothed as is usual and refined with the liver's prior."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.organs import LIVERS
 from benchmarks.protocol import CACHE, held_out
 from benchmarks.segmentation.conventional import gaussian, interpolated, joint, median, tidied
-from benchmarks.segmentation.damage import damaged, fine_grid, on_grid, thick_slices
+from benchmarks.segmentation.damage import blemished, damaged, even_grid, fine_grid, on_grid, thick_slices
 from benchmarks.segmentation.provenance import code_digest
 from benchmarks.segmentation.refine import cached_prior, refined_row
 from benchmarks.segmentation.rows import RAW, Job, Row, digest_of, key_of, row_of
@@ -28,8 +28,9 @@ from dals.observations import Segmentation
 
 EVERY = 8
 """Livers of the training split that a development prior leaves out, as in `recipes.py`."""
-KINDS = ("damaged", "clean")
-"""Clean masks suffer nothing but the thick slices: what a method does to them is harm."""
+KINDS = ("damaged", "clean", "blemished")
+"""Clean masks suffer nothing but the thick slices: what a method does to them is harm. Blemished ones are good masks of
+cubic voxels with a few leaks, bites and an island."""
 CLOSING_MM = 5.0
 REFINED = "refined"
 
@@ -65,9 +66,9 @@ class LiverCase:
     Attributes
     ----------
     truth : Truth
-        On the fine grid, with the surface that the mask was made from.
+        On the fine grid, or on that of cubic voxels, with the surface that the mask was made from.
     segmentation : LabelMap
-        On slices of 5 mm.
+        On slices of 5 mm, or on cubic voxels.
     """
 
     truth: Truth
@@ -137,6 +138,9 @@ def untrained(method: str, case: LiverCase) -> tuple[TriangleMesh, LabelMap]:
 def liver_case(kind: str, name: str, *, folder: Path) -> LiverCase:
     """Rasterise a liver and damage it."""
     surface = read_shape(shape_path(folder, name)).patient_mesh
+    if kind == "blemished":
+        truth = mesh_to_label_map(surface, even_grid(surface))
+        return LiverCase(Truth(truth, surface), blemished(truth, name))
     truth = mesh_to_label_map(surface, fine_grid(surface))
     seen = damaged(truth, name) if kind == "damaged" else truth
     return LiverCase(Truth(truth, surface), thick_slices(seen, name))

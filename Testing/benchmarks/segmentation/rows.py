@@ -58,6 +58,7 @@ class Row:
     hausdorff_mm: float
     chamfer: float
     mean_mm: float
+    hd95_mm: float = float("nan")
     seconds: float = 0.0
     confidence: str = ""
     reasons: str = ""

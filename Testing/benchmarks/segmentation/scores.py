@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dals.evaluation.metrics import SAMPLES, compare, dice
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dals.evaluation.metrics import SAMPLES, compare, dice, sample_points
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.voxelisation import label_map_to_mesh
@@ -45,14 +48,19 @@ class Score:
         Largest distance, and average of the two directed mean distances; not a number where nothing is segmented.
     chamfer : float
         Canonical units (squared): sum of the mean squared distances in both directions.
+    hd95_mm : float
+        The larger of the two directed 95% quantiles of the distance.
     """
 
     dice: float
     hausdorff_mm: float
     chamfer: float
     mean_mm: float
+    hd95_mm: float = float("nan")
 
 
+_QUANTILE = 0.95
+_QUANTILE_SAMPLES = 30_000
 NOTHING = Score(0.0, float("nan"), float("nan"), float("nan"))
 """Of an empty segmentation."""
 
@@ -62,7 +70,21 @@ def score(mesh: TriangleMesh, label_map: LabelMap, truth: Truth) -> Score:
     if len(mesh.faces) == 0:
         return NOTHING
     found = compare(mesh, truth.surface, samples=SAMPLES, self_intersections=False)
-    return Score(dice(label_map, truth.label_map), found.hausdorff, found.canonical.chamfer, found.mean_distance)
+    return Score(
+        dice(label_map, truth.label_map),
+        found.hausdorff,
+        found.canonical.chamfer,
+        found.mean_distance,
+        hd95(mesh, truth.surface),
+    )
+
+
+def hd95(mesh: TriangleMesh, truth: TriangleMesh) -> float:
+    """The larger of the two directed 95% quantiles of the distance between samples of two surfaces."""
+    rng = np.random.default_rng(0)
+    ours, theirs = (sample_points(surface, _QUANTILE_SAMPLES, rng) for surface in (mesh, truth))
+    directed = (cKDTree(b).query(a)[0] for a, b in ((ours, theirs), (theirs, ours)))
+    return float(max(np.quantile(distance, _QUANTILE) for distance in directed))
 
 
 def score_of_label_map(label_map: LabelMap, truth: Truth) -> Score:

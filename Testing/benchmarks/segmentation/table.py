@@ -27,6 +27,7 @@ class Metric:
 DICE = Metric("dice", "Dice", digits=3)
 DISTANCES = (
     Metric("hausdorff_mm", "Hausdorff mm"),
+    Metric("hd95_mm", "HD95 mm"),
     Metric("chamfer", "Chamfer × 10⁴", factor=1e4),
     Metric("mean_mm", "mean distance mm", digits=3),
 )
@@ -127,10 +128,11 @@ def brief(rows: list[Row]) -> str:
     lines = []
     for group, method in groups_and_methods(rows):
         pairs = pairs_of(rows, group, method)
-        overlap, distance, chamfer, mean = (change(pairs, metric.name) for metric in (DICE, *DISTANCES))
+        overlap, distance, quantile, chamfer, mean = (change(pairs, metric.name) for metric in (DICE, *DISTANCES))
         line = (
             f"{group:8}{method:14}{len(pairs):3} cases  Dice {overlap.mean:.3f} ± {overlap.deviation:.3f}  "
-            f"Hausdorff {distance.mean:.2f} mm  Chamfer {1e4 * chamfer.mean:.2f}e-4  mean {mean.mean:.3f} mm"
+            f"Hausdorff {distance.mean:.2f} mm  HD95 {quantile.mean:.2f} mm  "
+            f"Chamfer {1e4 * chamfer.mean:.2f}e-4  mean {mean.mean:.3f} mm"
         )
         if method != RAW:
             worse, unflagged, _ = _counts(pairs)
