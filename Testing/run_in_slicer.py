@@ -1,6 +1,6 @@
 """Run the module's self tests in Slicer and exit with their outcome.
 
-Slicer --testing --no-splash --additional-module-paths DALSRefine --python-script Testing/slicer/run_in_slicer.py
+Slicer --testing --no-splash --additional-module-paths DALSRefine --python-script Testing/run_in_slicer.py
 """
 
 import sys
