@@ -22,6 +22,7 @@ from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.report import make_report, unusual_size
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitState, OnStep, fit
+from dals.fitting.sides import SideChoice, fit_on_side
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.remeshing import remesh as even_out
@@ -76,6 +77,7 @@ def refine(
     start: FitState | None = None,
     pose: Pose | None = None,
     image: ImageSource | None = None,
+    side: SideChoice = "auto",
     remesh: bool = False,
     device: str = "auto",
     on_step: OnStep | None = None,
@@ -97,6 +99,9 @@ def refine(
     image : Volume or VolumeFile, optional
         The CT or MR on which contours were drawn, in any unit: it places the surface between them as far as it can be
         trusted (`report["image"]`). `dals.read_volume` opens a file.
+    side : "auto", "left" or "right"
+        Of the body, for a prior of one side: the other side's organs are fitted mirrored. "auto" tries both and keeps
+        the more probable one (`report["side"]`).
     remesh : bool
         Whether to even out the triangles (needs gpytoolbox).
     device : "auto", "cpu", "cuda" or "mps"
@@ -135,6 +140,7 @@ def refine(
             start=start,
             pose=pose,
             image=image,
+            side=side,
             remesh=remesh,
             on_step=on_step,
         )
@@ -202,6 +208,7 @@ class _Fitted:
     mesh: TriangleMesh  # possibly remeshed
     remesh_seconds: float
     image_use: ImageUse | None = None
+    side_tried: bool = False
 
 
 def _fit(
@@ -212,6 +219,7 @@ def _fit(
     start: FitState | None = None,
     pose: Pose | None = None,
     image: ImageSource | None = None,
+    side: SideChoice = "auto",
     remesh: bool,
     on_step: OnStep | None,
 ) -> _Fitted:
@@ -220,8 +228,19 @@ def _fit(
             warnings.warn(sentence, DalsWarning, stacklevel=2)
     if image is not None:
         _check_image_use(observation, settings)
-    solved = _solve(observation, prior, settings or observation.defaults, start=start, pose=pose, on_step=on_step)
-    result, use = solved, None
+    chosen = settings or observation.defaults
+
+    def solve(one: ShapePrior, told: OnStep | None) -> FitResult:
+        return _solve(observation, one, chosen, start=start, pose=pose, on_step=told)
+
+    sided = fit_on_side(prior, side, solve, start=start, on_step=on_step)
+    prior, result, use = sided.prior, sided.result, None
+    if not sided.clear:
+        sentence = (
+            f"Left or right is not clear from what was observed; a {prior.side} {prior.name} was taken. Please state "
+            "the side."
+        )
+        warnings.warn(sentence, DalsWarning, stacklevel=2)
     if image is not None and isinstance(observation, PlanarContours):
         result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
         if use.reason:
@@ -229,7 +248,7 @@ def _fit(
             warnings.warn(sentence, DalsWarning, stacklevel=2)
     began = time.monotonic()
     mesh = even_out(result.mesh) if remesh else result.mesh
-    return _Fitted(observation, prior, result, mesh, time.monotonic() - began, use)
+    return _Fitted(observation, prior, result, mesh, time.monotonic() - began, use, sided.tried)
 
 
 def _check_image_use(observation: Observation, settings: FitSettings | None) -> None:
@@ -267,6 +286,8 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
     report = make_report(result, observation, prior, mesh, confidence=confidence)
     report["remeshed"] = fitted.mesh is not result.mesh
     seconds = {"fit": result.seconds, "remesh": fitted.remesh_seconds, "report": time.monotonic() - began}
+    if prior.side is not None:
+        report["side"] = {"side": prior.side, "chosen": "by the fit" if fitted.side_tried else "beforehand"}
     if fitted.image_use is not None:
         report["image"] = fitted.image_use.entry()
         seconds["image"] = fitted.image_use.seconds

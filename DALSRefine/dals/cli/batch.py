@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dals.cli.cases import KINDS, Case, prior_files
 from dals.cli.labels import plain_label
-from dals.cli.numbers import component_of
+from dals.cli.numbers import component_of, side_of
 from dals.cli.output_files import check_overwriting
 from dals.errors import DalsError, InputError
 from dals.evaluation.formatting import volume_text
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dals.model.prior import ShapePrior
 
 _OPTIONAL = (
-    *("label", "component", "probabilities", "image", "prior"),
+    *("label", "component", "probabilities", "image", "prior", "side"),
     *("output_segmentation", "disagreement", "reference", "report"),
 )
 _OF_EACH_CASE = ("output", "probabilities", "image", "output_segmentation", "disagreement", "reference", "report")
@@ -42,8 +42,8 @@ def run_batch(
 
     The table has a header. Each row names an `output` and exactly one of `contours` (several files separated by
     semicolons), `sparse_segmentation`, `segmentation` and `points`. The columns `label`, `component`, `probabilities`,
-    `image`, `prior`, `output_segmentation`, `disagreement`, `reference` and `report` are optional. The command
-    line's label, component and prior apply where a row has none. Paths are relative to the table's folder.
+    `image`, `prior`, `side`, `output_segmentation`, `disagreement`, `reference` and `report` are optional. The command
+    line's label, component, prior and side apply where a row has none. Paths are relative to the table's folder.
     """
     from dals.model.prior import load_prior
 
@@ -168,6 +168,7 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         reference=optional("reference"),
         report=optional("report"),
         disagreement=optional("disagreement"),
+        side=side_of(row.get("side") or options.side),
         remesh=options.remesh,
         also_read=(options.batch, *prior_files([_prior(row, options)])),
     )

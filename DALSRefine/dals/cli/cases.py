@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dals.evaluation.confidence import SegmentationConfidence
     from dals.fit_settings import FitSettings
     from dals.fitting import OnStep
+    from dals.fitting.sides import SideChoice
     from dals.geometry.components import ComponentChoice
     from dals.geometry.label_map import LabelMap
     from dals.model.prior import ShapePrior
@@ -55,6 +56,8 @@ class Case:
         The result as a label map, the image that defines its grid, and the report.
     open_planes : tuple of str
         Names of contours whose planes may show more of the organ than was drawn.
+    side : "auto", "left" or "right"
+        Of the body, for priors of one side.
     disagreement : Path or None
         Label map of where a full segmentation and the result differ.
     remesh : bool
@@ -81,6 +84,7 @@ class Case:
     disagreement: Path | None = None
     remesh: bool = False
     open_planes: tuple[str, ...] = ()
+    side: SideChoice = "auto"
     also_read: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
@@ -192,7 +196,13 @@ def run_case(
         check_meets(observation, grid, case.reference)
     image = None if case.image is None else read_volume(case.image)
     result = refine(
-        observation, prior, settings=settings(observation), image=image, remesh=case.remesh, on_step=on_step
+        observation,
+        prior,
+        settings=settings(observation),
+        image=image,
+        side=case.side,
+        remesh=case.remesh,
+        on_step=on_step,
     )
     warn_of(result)
     _write(case, result, grid)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from dals.errors import InputError
 
 if TYPE_CHECKING:
+    from dals.fitting.sides import SideChoice
     from dals.geometry.components import ComponentChoice
 
 
@@ -85,3 +86,16 @@ def component_of(text: str | None) -> ComponentChoice | None:
     if text.isascii() and text.isdigit() and int(text) >= 1:
         return int(text)
     raise InputError(f"The component must be largest, left, right or a rank by volume (1, 2, ...), not '{text}'.")
+
+
+def side_of(text: str) -> SideChoice:
+    """Check a side of the body.
+
+    Raises
+    ------
+    InputError
+        If it is not auto, left or right.
+    """
+    if text not in ("auto", "left", "right"):
+        raise InputError(f"The side must be auto, left or right, not '{text}'.")
+    return cast("SideChoice", text)

@@ -85,6 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--complete", action="store_true", help="continue an organ that the image's border cuts off beyond it"
     )
+    parser.add_argument(
+        "--side",
+        choices=("auto", "left", "right"),
+        default="auto",
+        help="of the body, for a prior of one side: auto tries both and keeps the more probable one",
+    )
     parser.add_argument("--remesh", action="store_true", help="even out the triangles (needs gpytoolbox)")
     add_device_option(parser)
     parser.add_argument("--seed", type=seed_of, default=0, metavar="N", help="seed of every random choice")
@@ -167,6 +173,7 @@ def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
         reference=options.reference,
         report=options.report,
         disagreement=options.disagreement,
+        side=options.side,
         remesh=options.remesh,
         open_planes=tuple(options.open_plane or ()),
         also_read=prior_files([options.prior, *(organ.prior for organ in organs_of(options.label))]),
@@ -183,6 +190,9 @@ def _print_summary(output: Path, report: dict[str, Any]) -> None:
     if "confidence" in report:
         dice = f" (Dice with the segmentation {report['agreement']['dice']:.3f})" if "agreement" in report else ""
         print(f"  Confidence: {report['confidence']['level']}{dice}")
+    if "side" in report:
+        how = ", the more probable one" if report["side"]["chosen"] == "by the fit" else ""
+        print(f"  Side: {report['side']['side']}{how}")
     if "image" in report:
         image = report["image"]
         print(f"  Image {image['name']}: " + (f"used, trust {image['trust']:.2f}" if image["trust"] else "not used"))

@@ -153,7 +153,7 @@ def edited_fit(
     residuals = np.abs(lattice.at(result.field, boundary.points[boundary.weights > 0]))
     return EditedFit(
         result.mesh,
-        FitState(fit.pose, space.latent(fit.coefficients), None, _LEVEL),
+        FitState(fit.pose, space.latent(fit.coefficients), None, _LEVEL, prior.side),
         float(np.mean((distance / unit) ** 2)),
         fit.steps,
         time.monotonic() - began,
@@ -161,6 +161,7 @@ def edited_fit(
         settings,
         plan=plan,
         composition=result,
+        improbability=1.0 - likeness,
         likeness=likeness,
         prior_surface=surface,
         residual_mm={"mean": float(residuals.mean()), "maximum": float(residuals.max())},

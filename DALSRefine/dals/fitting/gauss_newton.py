@@ -132,6 +132,10 @@ class GaussNewton:
         """Twice the negative logarithm of the posterior density, but for a constant."""
         return residuals.loss / noise**2 + self._prior_energy(unknowns)
 
+    def energy_of(self, unknowns: Unknowns, noise: float, level: int) -> float:
+        """`energy` of the surface of the unknowns on a template."""
+        return self.energy(unknowns, self._evaluate(unknowns, level).residuals, noise)
+
     def _prior_energy(self, unknowns: Unknowns) -> float:
         settings = self.settings
         energy = max(settings.lambda_prior, _FREE) * float(unknowns.shared @ unknowns.shared)

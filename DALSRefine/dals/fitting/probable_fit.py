@@ -62,6 +62,7 @@ class ProbableFit:
         self.known, self.on_step = known, on_step
         self.decoder = PreciseDecoder(prior)
         self.done, self.total = 0, settings.total_steps
+        self.energy = math.inf
 
     def run(self, start: FitState | None = None) -> tuple[TriangleMesh, FitState]:
         """Fit, from the beginning or from the end of an earlier fit.
@@ -82,6 +83,7 @@ class ProbableFit:
         solver = self._solver(start)
         unknowns = self._from_start(solver) if start is None else self._resumed(solver, start)
         pose, level = solver.pose(unknowns), self.settings.level
+        self.energy = solver.energy_of(unknowns, _FINE_NOISE, level)
         faces = icosphere(level).faces
         mesh = TriangleMesh(pose.to_patient(solver.decode(unknowns, level)), faces)
         mesh = remove_folds(mesh) if self.settings.removing_folds else mesh
@@ -185,7 +187,7 @@ class ProbableFit:
         local = None
         if unknowns.local is not None:
             local = (local_basis(self.settings.level) @ unknowns.local @ basis.T).astype(np.float32)
-        return FitState(pose, shared.astype(np.float32), local, self.settings.level)
+        return FitState(pose, shared.astype(np.float32), local, self.settings.level, self.prior.side)
 
     def _coordinates(self, offsets: NDArray[np.floating[Any]]) -> FloatArray:
         """Coordinates (..., k) along the prior's directions of offsets (..., d) from the mean latent."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dals.fit_settings import FitSettings
@@ -60,6 +61,8 @@ class FitResult:
     device : str
     settings : FitSettings
         The settings used, with weights adapted to the evidence (`dals.fitting.evidence`).
+    improbability : float
+        Smaller is more probable. Comparable between fits of the same observation with the same settings.
     """
 
     mesh: TriangleMesh
@@ -69,6 +72,7 @@ class FitResult:
     seconds: float
     device: str
     settings: FitSettings
+    improbability: float = field(default=math.nan, kw_only=True)
 
     def as_fields(self) -> dict[str, Any]:
         """Entries for a report that this kind of fit adds."""

@@ -87,7 +87,8 @@ def fit(
     mesh, loss = solver.finish(variables)
     state = solver.state(variables)
     device = str(prior.latent_mean.device)
-    return FitResult(mesh, state, loss, solver.descent.done, time.monotonic() - began, device, settings)
+    seconds = time.monotonic() - began
+    return FitResult(mesh, state, loss, solver.descent.done, seconds, device, settings, improbability=loss)
 
 
 def fit_to_image(
@@ -140,7 +141,8 @@ def _probable_fit(
     generator = torch.Generator(device=device).manual_seed(settings.seed)
     task = data_term(observation, state.pose, settings, device)
     loss = float(task(vertices, torch.as_tensor(mesh.faces, device=device), generator))
-    return FitResult(mesh, state, loss, probable.done, time.monotonic() - began, str(device), settings)
+    seconds = time.monotonic() - began
+    return FitResult(mesh, state, loss, probable.done, seconds, str(device), settings, improbability=probable.energy)
 
 
 @dataclass
@@ -331,7 +333,7 @@ class _Solver:
         local = None if variables.local is None else (variables.local.detach() @ self.basis.T).cpu().numpy()
         shared = (self.prior.latent_mean + variables.shared.detach() @ self.basis.T).cpu().numpy()
         pose = variables.pose if self.known is not None else variables.pose.after(variables.correction.as_pose())
-        return FitState(pose, shared, local, variables.level)
+        return FitState(pose, shared, local, variables.level, self.prior.side)
 
     @torch.no_grad()
     def _selection_loss(self, variables: _Variables) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -50,6 +51,18 @@ class Decoder(nn.Module):
         bound = (self.settings.latent_size + 3) ** -0.5
         for parameter in (self.latent_input.weight, self.position_input.weight, self.position_input.bias):
             nn.init.uniform_(parameter, -bound, bound)  # as in one linear layer
+
+    @torch.no_grad()
+    def reflected(self) -> Decoder:
+        """A decoder of the same shapes with the first axis reversed: M D(z, M x) for M = diag(-1, 1, 1).
+
+        Template and shape are both reflected, so that faces keep pointing outwards.
+        """
+        other = deepcopy(self)
+        other.position_input.weight[:, 0].neg_()
+        other.output.weight[0].neg_()
+        other.output.bias[0].neg_()
+        return other
 
     def forward(self, latents: Tensor, positions: Tensor, *, compute_dtype: torch.dtype | None = None) -> Tensor:
         """Deform template vertices.

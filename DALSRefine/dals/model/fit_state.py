@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dals.model.pose import Pose
+from dals.model.prior_files import Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,15 @@ class FitState:
         What each vertex adds to it.
     level : int
         Subdivision level of `local`.
+    side : "left", "right" or None
+        Of the prior, where it is of one side of the body.
     """
 
     pose: Pose
     shared: NDArray[np.float32]
     local: NDArray[np.float32] | None
     level: int
+    side: Side | None = None
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Fields that JSON can hold and arrays, from which `from_arrays` makes the same state."""
@@ -42,10 +46,10 @@ class FitState:
         }
         if self.local is not None:
             arrays["local"] = self.local
-        return {"scale": self.pose.scale, "level": self.level}, arrays
+        return {"scale": self.pose.scale, "level": self.level, "side": self.side}, arrays
 
     @classmethod
     def from_arrays(cls, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FitState:
         """The state of `to_arrays`."""
         pose = Pose(fields["scale"], arrays["translation"], arrays["rotation"])
-        return cls(pose, arrays["shared"], arrays.get("local"), fields["level"])
+        return cls(pose, arrays["shared"], arrays.get("local"), fields["level"], fields.get("side"))

@@ -21,7 +21,16 @@ from dals.errors import PriorError
 from dals.geometry.mesh import TriangleMesh
 from dals.io.atomic import atomic_path
 from dals.model.decoder import Decoder, DecoderSettings
-from dals.model.prior_files import FORMAT, FORMAT_VERSION, Side, check_format, damaged, find_prior, side_of
+from dals.model.prior_files import (
+    FORMAT,
+    FORMAT_VERSION,
+    OTHER_SIDES,
+    Side,
+    check_format,
+    damaged,
+    find_prior,
+    side_of,
+)
 from dals.model.template import Template, icosphere
 
 _MIRRORED = "mirrored"
@@ -96,6 +105,19 @@ class ShapePrior:
         decoder.load_state_dict(self.decoder.state_dict())
         moved = {name: getattr(self, name).to(device) for name in _STATISTICS}
         return replace(self, decoder=frozen(decoder), **moved)
+
+    def of_other_side(self) -> ShapePrior:
+        """A prior of the mirrored organs, left and right swapped; latents, statistics and digest stay.
+
+        Raises
+        ------
+        PriorError
+            If the prior is not of one side of the body.
+        """
+        other = OTHER_SIDES.get(self.side)
+        if other is None:
+            raise PriorError(f"The prior {self.name} is not of one side of the body; leave out the side.")
+        return replace(self, decoder=frozen(self.decoder.reflected()), card={**self.card, "side": other})
 
     def with_digest(self, digest: str) -> ShapePrior:
         """A copy with this digest."""

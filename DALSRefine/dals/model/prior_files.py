@@ -17,6 +17,7 @@ SUFFIX = ".safetensors"
 SEARCH_VARIABLE = "DALS_PRIORS"
 Side: TypeAlias = Literal["left", "right", "both"]
 SIDES: tuple[Side, ...] = get_args(Side)
+OTHER_SIDES: Mapping[Side | None, Side] = {"left": "right", "right": "left"}
 _LARGEST_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 
 
