@@ -9,6 +9,7 @@ has one answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import numpy as np
 from scipy.spatial import cKDTree
 
