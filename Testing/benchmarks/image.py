@@ -38,13 +38,14 @@ def main() -> int:
     extent.add_argument("--full", action="store_true", help="all unseen cases")
     extent.add_argument("--group", choices=GROUPS, help="one group")
     parser.add_argument("--planes", type=int, choices=(3, 6), default=3)
+    parser.add_argument("--also", nargs="*", default=[], choices=GROUPS, help="further groups after --group")
     parser.add_argument("--cases", type=int, help="only the first N of each group")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--name", default="image", help="of the result files")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", DalsWarning)
-    groups = FULL if options.full else ((options.group, options.planes),)
+    groups = FULL if options.full else tuple((group, options.planes) for group in (options.group, *options.also))
     if options.quick:
         groups, options.cases = (("mr-chosen", 3), ("hippocampus-chosen", 3)), 1
     rows: list[Row] = []

@@ -10,12 +10,13 @@ from scipy.spatial import cKDTree
 
 from benchmarks.image_study import peers
 from benchmarks.image_study.cases import load, painted
+from dals.appearance.image_fit import fit_with_image
 from dals.evaluation.metrics import dice, sample_points
+from dals.fitting import fit
 from dals.geometry.label_map import LabelMap
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.model.prior import load_prior
 from dals.observations.painted_slices import contours_from_painted_slices
-from dals.refinement import refine
 
 CONTOURS, IMAGE = "contours only", "contours and image"
 CLASSIFIER, SEEDS, WALKER = "classifier without a prior", "Grow from seeds", "random walker"
@@ -47,7 +48,7 @@ def measure(group: str, name: str, *, planes: int, methods: tuple[str, ...] = ME
     contours = contours_from_painted_slices(slices)
     prior = load_prior(case.prior)
     began = time.process_time()
-    alone = refine(contours, prior)
+    alone = fit(prior, contours)
     seconds = time.process_time() - began
     surface = label_map_to_mesh(truth)  # all are compared as voxels of the image: none gains by its staircase
     rows = []
@@ -74,9 +75,9 @@ def measure(group: str, name: str, *, planes: int, methods: tuple[str, ...] = ME
     add(CONTOURS, mesh_to_label_map(alone.mesh, truth), seconds)
     if IMAGE in methods:
         began = time.process_time()
-        found = refine(contours, prior, image=case.image)
-        used, trust = time.process_time() - began, found.report["image"]["trust"]
-        add(IMAGE, mesh_to_label_map(found.mesh, truth), used, trust=trust)
+        found, use = fit_with_image(prior, contours, case.image, alone)
+        used = seconds + time.process_time() - began
+        add(IMAGE, mesh_to_label_map(found.mesh, truth), used, trust=use.trust)
     scale = alone.state.pose.scale
     low, high = alone.mesh.vertices.min(axis=0), alone.mesh.vertices.max(axis=0)
     patch = peers.patch_around(case.image, low, high, scale)
