@@ -18,6 +18,7 @@ from DALSRefineLib.nodes.inputs import (
     segmentation_from_node,
 )
 from DALSRefineLib.nodes.outputs import export_model
+from DALSRefineLib.nodes.volume_nodes import image_around
 from DALSRefineLib.priors import Organ, organ_of
 from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, Request
 from DALSRefineLib.session import RefineSession
@@ -56,7 +57,11 @@ class Refiner:
         self.session, self._breathe = session, breathe
 
     def refineContours(self, curveNodes: Iterable[Any], **options: Any) -> Any:
-        """Refine closed curves on at least two planes."""
+        """Refine closed curves on at least two planes.
+
+        With `imageNode`, the scalar volume that they were drawn on places the surface between them; here and in
+        `refinePaintedSlices`.
+        """
         return self._refine(lambda: contours_from_curves(curveNodes), **options)
 
     def refinePaintedSlices(self, segmentationNode: Any, segmentId: str, **options: Any) -> Any:
@@ -104,6 +109,7 @@ class Refiner:
         device: str = "auto",
         remesh: bool = False,
         settings: dict[str, Any] | None = None,
+        imageNode: Any = None,
         onProgress: Callable[[FitProgress], None] | None = None,
     ) -> Any:
         header = read_header(find_prior(prior))
@@ -111,8 +117,14 @@ class Refiner:
             # Show a warning for every case of a batch; by default, Python shows it once per line of code. The script's
             # own filters take precedence.
             warnings.simplefilter("always", DalsWarning, append=True)
+            observation = read()
             request = Request(
-                observation=read(), prior=header.path, changes=settings or {}, device=device, remesh=remesh
+                observation=observation,
+                prior=header.path,
+                changes=settings or {},
+                device=device,
+                image=None if imageNode is None else image_around(imageNode, observation),
+                remesh=remesh,
             )
             self._run(request, organ_of(header.name), model, onProgress)
             for warning in self.session.warnings:

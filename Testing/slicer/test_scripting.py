@@ -18,6 +18,7 @@ from scene_nodes import (
     CENTRE,
     LINEAR,
     add_segment,
+    circle,
     curve_node,
     oblique_grid,
     rasterised,
@@ -263,6 +264,28 @@ def test_a_component_and_probabilities_reach_the_fit(scripted, scene):
     observation = runner.requests[0].observation
     np.testing.assert_array_equal(observation.label_map.array, left.array)
     np.testing.assert_array_equal(observation.probabilities, left.array * np.float32(0.75))
+
+
+def test_the_image_around_the_contours_reaches_the_fit(scripted, scene):
+    grid = oblique_grid((160, 150, 90), (1.2, 1.5, 2.5), (10.0, 0.0, 20.0))
+    volume = volume_node(scene, grid)
+    values = np.arange(grid.array.size, dtype=np.int32)
+    volume.GetImageData().GetPointData().SetScalars(numpy_to_vtk(values, deep=True))
+    refiner, runner = scripted((finished(sphere(level=2)),))
+    refiner.refineContours([curve_node(scene, circle(axis), name=f"{axis}") for axis in range(3)], imageNode=volume)
+    image = runner.requests[0].image
+    assert image.name == "CT"
+    assert 0 < image.array.size < grid.array.size
+    corner = np.rint((grid.ras_to_ijk @ image.ijk_to_ras)[:3, 3]).astype(int)[::-1]
+    np.testing.assert_array_equal(image.array[0, 0, 0], values.reshape(grid.array.shape)[tuple(corner)])
+
+
+def test_an_image_of_another_place_is_refused(scripted, scene):
+    volume = volume_node(scene, oblique_grid())
+    refiner, _ = scripted((finished(sphere(level=2)),))
+    far = [curve_node(scene, circle(axis) + 900, name=f"{axis}") for axis in range(3)]
+    with pytest.raises(InputError, match="does not show the place that was outlined"):
+        refiner.refineContours(far, imageNode=volume)
 
 
 def test_the_liver_prior_is_the_default(scripted, scene):

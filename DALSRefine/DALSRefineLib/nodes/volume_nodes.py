@@ -1,4 +1,4 @@
-"""From volumes to grids and probabilities."""
+"""From volumes to grids, probabilities and images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
+from dals.geometry.volume import Volume
+from dals.observations import Observation
 from dals.observations.probability_checks import checked_probabilities
 from DALSRefineLib.nodes.transforms import array_of, matrix_to_world
 
@@ -74,6 +76,25 @@ def probabilities_of_volume(volume_node: Any, segment: LabelMap) -> NDArray[np.f
     if values.shape != segment.array.shape or not _is_identity(segment_to_volume, values.shape):
         values = _interpolated(values, segment_to_volume, segment.array.shape)
     return checked_probabilities(values, source=source)
+
+
+def image_around(volume_node: Any, observation: Observation) -> Volume:
+    """The part of a volume that a fit to contours can need, in world coordinates.
+
+    Raises
+    ------
+    InputError
+        As `grid_of_volume`; if a voxel has several values; if the volume does not reach the contours.
+    """
+    grid = grid_of_volume(volume_node)
+    scalars = volume_node.GetImageData().GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfComponents() != 1:
+        raise InputError(f"'{grid.name}' has no single value for each voxel; choose the patient's CT or MR.")
+    values = vtk_to_numpy(scalars).reshape(grid.array.shape)
+    part = Volume(values, grid.ijk_to_ras, grid.name).around(*observation.bounds)
+    if part is None:
+        raise InputError(f"'{grid.name}' does not show the place that was outlined; choose the image you drew on.")
+    return part
 
 
 def _interpolated(

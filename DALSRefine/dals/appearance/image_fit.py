@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dals.appearance.drawn_samples import DrawnSamples, drawn_samples
+from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures
 from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
@@ -29,8 +29,6 @@ _FINEST = 0.02
 """Canonical size of the finest voxels."""
 _REGION_SPACING_MM = 4.0
 _LEAST_TRUST = 0.05
-_ROUNDS = 1
-"""Of appearance and surface."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +129,8 @@ def _fit(
     if features is None:
         return drawn, ImageUse(name=image.name, trust=0.0, reason="The image shows nothing there.")
     surface = Nearness(drawn.mesh)
-    appearance = learn(_planes(regions, features, surface, band), scale_mm=scale, band_mm=band, seed=seed)
+    planes = [drawn_samples(region, features, surface, band_mm=band) for region in regions]
+    appearance = learn(planes, scale_mm=scale, band_mm=band, seed=seed)
     if appearance is None:
         return drawn, ImageUse(name=image.name, trust=0.0, reason="The image shows too little of the drawn planes.")
     use = ImageUse(
@@ -142,15 +141,9 @@ def _fit(
     )
     if appearance.trust < _LEAST_TRUST:
         return drawn, replace(use, trust=0.0, reason="The organ does not stand out from its neighbours in the image.")
-    found = drawn
-    for number in range(_ROUNDS):
-        if number:
-            surface = Nearness(found.mesh)
-            appearance = appearance.again(_planes(regions, features, surface, band), scale_mm=scale, band_mm=band)
-        odds = log_odds_map(appearance, features, found.mesh, surface, regions, band_mm=band)
-        nearer = fit_to_image(prior, contours, found, odds, trust=appearance.trust, pose=pose, on_step=on_step)
-        found = replace(nearer, steps=found.steps + nearer.steps, seconds=found.seconds + nearer.seconds)
-    return found, use
+    odds = log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band)
+    found = fit_to_image(prior, contours, drawn, odds, trust=appearance.trust, pose=pose, on_step=on_step)
+    return replace(found, steps=drawn.steps + found.steps, seconds=drawn.seconds + found.seconds), use
 
 
 def _features(image: ImageSource, mesh: TriangleMesh, scale: float, band: float) -> ImageFeatures | None:
@@ -164,9 +157,3 @@ def _features(image: ImageSource, mesh: TriangleMesh, scale: float, band: float)
         )
     patch = image_patch(image, low - margin, high + margin, spacing_mm=_FINEST * scale)
     return None if patch is None else ImageFeatures(patch, scale_mm=scale)
-
-
-def _planes(
-    regions: Sequence[PlaneRegion], features: ImageFeatures, surface: Nearness, band: float
-) -> list[DrawnSamples]:
-    return [drawn_samples(region, features, surface, band_mm=band) for region in regions]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from dals.appearance.drawn_samples import DrawnSamples, disturbed, table, with_d
 from dals.appearance.forest import Forest, grow
 from dals.geometry.mesh import FloatArray
 
-_LEARNT_DEVIATION = 0.015
+_LEARNT_DEVIATION = 0.02
 _TESTED_DEVIATION = 0.03
 """Standard deviations (canonical) of the surfaces' errors with which the classifier learns and is tested.
 
@@ -51,11 +51,6 @@ class Appearance:
     def log_odds(self, features: NDArray[np.float32], distances: FloatArray) -> FloatArray:
         """Log-odds (N,) of being inside for features (N, C) and distances (N,) from the surface, mm."""
         return _log_odds(self.forest(with_distance(features, distances))) - self.shift
-
-    def again(self, planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, seed: int = 0) -> Appearance:
-        """The same trust with a classifier that learns from the distances of a better surface."""
-        rng = np.random.default_rng(seed)
-        return replace(self, forest=_forest(planes, rng, scale_mm=scale_mm, band_mm=band_mm, seed=seed))
 
 
 def learn(planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, seed: int = 0) -> Appearance | None:

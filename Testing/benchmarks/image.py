@@ -1,0 +1,73 @@
+"""What the patient's image adds to contours: `python Testing/benchmarks/image.py --full`.
+
+Painted slices of real organs, the pose unknown, the shipped priors. `--quick` takes two cases on which settings were
+chosen and stores nothing. `--full` takes the unseen livers in MR from three and from six planes, the liver in CT, and
+the test hippocampi, and stores every case under `Testing/benchmarks/results`. Grow from seeds needs slicer-core
+(`.[slicer]`), the random walker scikit-image (`.[remesh]`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import warnings
+from dataclasses import asdict, fields
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Path(__file__).resolve().parents[1])]
+
+import torch
+
+from benchmarks.image_study.cases import names_of
+from benchmarks.image_study.measure import METHODS, Row, measure
+from benchmarks.image_study.table import table
+from dals.errors import DalsWarning
+from dals.io.atomic import atomic_path
+
+RESULTS = Path(__file__).resolve().parent / "results"
+GROUPS = ("mr-chosen", "mr", "ct", "hippocampus-chosen", "hippocampus")
+FULL = (("mr", 3), ("ct", 3), ("hippocampus", 3), ("mr", 6))
+
+
+def main() -> int:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    extent = parser.add_mutually_exclusive_group(required=True)
+    extent.add_argument("--quick", action="store_true", help="one liver and one hippocampus")
+    extent.add_argument("--full", action="store_true", help="all unseen cases")
+    extent.add_argument("--group", choices=GROUPS, help="one group")
+    parser.add_argument("--planes", type=int, choices=(3, 6), default=3)
+    parser.add_argument("--also", nargs="*", default=[], choices=GROUPS, help="further groups after --group")
+    parser.add_argument("--cases", type=int, help="only the first N of each group")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--name", default="image", help="of the result files")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", DalsWarning)
+    groups = FULL if options.full else tuple((group, options.planes) for group in (options.group, *options.also))
+    if options.quick:
+        groups, options.cases = (("mr-chosen", 3), ("hippocampus-chosen", 3)), 1
+    rows: list[Row] = []
+    for group, planes in groups:
+        for name in names_of(group)[: options.cases]:
+            rows += measure(group, name, planes=planes, methods=tuple(options.methods))
+            print(f"{group} {name}, {planes} planes", file=sys.stderr, flush=True)
+            if not options.quick:
+                _store(options.name, rows)
+    print(table(rows))
+    return 0
+
+
+def _store(name: str, rows: list[Row]) -> None:
+    """Every case as CSV and the table, whole or not at all."""
+    with atomic_path(RESULTS / f"{name}.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    with atomic_path(RESULTS / f"{name}.md") as temporary:
+        temporary.write_text(table(rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Images with true organs, and the slices of them that a clinician would paint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from benchmarks.protocol import ROOT
+from dals.errors import DatasetError
+from dals.geometry.label_map import LabelMap
+from dals.geometry.volume import Volume
+from dals.io.images import ijk_to_ras
+
+DATA = ROOT.parent / "shared" / "data"
+CHOSEN_UP_TO = 8
+"""Numbers of the MR cases on which settings are chosen; the others are reported."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An image with an organ.
+
+    Attributes
+    ----------
+    name, prior : str
+    image : Volume
+    truth : LabelMap
+        On the image's grid.
+    """
+
+    name: str
+    prior: str
+    image: Volume
+    truth: LabelMap
+
+
+def names_of(group: str) -> list[str]:
+    """The cases of a group: mr-chosen, mr, ct, hippocampus-chosen or hippocampus."""
+    if group.startswith("mr"):
+        numbers = sorted(int(path.name.split("_")[1].split(".")[0]) for path in (DATA / "chaos/mr").glob("image_*"))
+        return [str(number) for number in numbers if (number <= CHOSEN_UP_TO) == group.endswith("chosen")]
+    if group == "ct":
+        return ["chaos_ct3"]
+    splits = json.loads((DATA / "hippocampus/splits.json").read_text(encoding="utf-8"))
+    return list(splits["segmenter_train" if group.endswith("chosen") else "segmenter_test"])
+
+
+def load(group: str, name: str) -> Case:
+    """Read a case.
+
+    Raises
+    ------
+    DatasetError
+        If its files are not there.
+    """
+    if group.startswith("mr"):
+        folder = DATA / "chaos/mr"
+        return _case(f"MR {name}", "liver", folder / f"image_{name}.nii.gz", folder / f"label_{name}.nii.gz", (1,))
+    if group == "ct":
+        folder = DATA / "chaos/ct"
+        return _case(name, "liver", folder / f"{name}_image.nii.gz", folder / f"{name}_liver.nii.gz", None)
+    folder = DATA / "hippocampus"
+    return _case(name, "hippocampus", folder / f"images/{name}.nii.gz", folder / f"labels/{name}.nii.gz", (1, 2))
+
+
+def painted(truth: LabelMap, *, planes: int) -> LabelMap:
+    """The organ on three orthogonal slices through its centroid, or on six at thirds of its extent."""
+    marked = np.argwhere(truth.array)
+    low, high, middle = marked.min(axis=0), marked.max(axis=0), marked.mean(axis=0)
+    array = np.zeros_like(truth.array)
+    for axis in range(3):
+        thirds = low[axis] + (high[axis] - low[axis]) * np.array([1, 2]) / 3
+        for index in np.rint([middle[axis]] if planes == 3 else thirds).astype(int):
+            part = [slice(None)] * 3
+            part[axis] = index
+            array[tuple(part)] |= truth.array[tuple(part)]
+    return truth.with_array(array, name="slices")
+
+
+def _case(name: str, prior: str, image: Path, label: Path, values: tuple[int, ...] | None) -> Case:
+    if not image.is_file() or not label.is_file():
+        raise DatasetError(f"The case {name} is not there: {image} or {label} is missing.")
+    picture, labels = sitk.ReadImage(str(image)), sitk.GetArrayFromImage(sitk.ReadImage(str(label)))
+    matrix = ijk_to_ras(picture)
+    mask = labels != 0 if values is None else np.isin(labels, values)
+    return Case(
+        name, prior, Volume(sitk.GetArrayFromImage(picture), matrix, name), LabelMap(mask, matrix, f"truth of {name}")
+    )

@@ -1,0 +1,96 @@
+"""One case with every method."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from benchmarks.image_study import peers
+from benchmarks.image_study.cases import load, painted
+from dals.appearance.image_fit import fit_with_image
+from dals.evaluation.metrics import dice, sample_points
+from dals.fitting import fit
+from dals.geometry.label_map import LabelMap
+from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.model.prior import load_prior
+from dals.observations.painted_slices import contours_from_painted_slices
+
+CONTOURS, IMAGE = "contours only", "contours and image"
+CLASSIFIER, SEEDS, WALKER = "classifier without a prior", "Grow from seeds", "random walker"
+METHODS = (CONTOURS, IMAGE, CLASSIFIER, SEEDS, WALKER)
+_SAMPLES = 30_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case by a method: average symmetric distance, 95th percentile, overlap, volume, trust, seconds."""
+
+    group: str
+    case: str
+    planes: int
+    method: str
+    assd_mm: float
+    hd95_mm: float
+    dice: float
+    volume_percent: float
+    trust: float
+    seconds: float
+
+
+def measure(group: str, name: str, *, planes: int, methods: tuple[str, ...] = METHODS) -> list[Row]:
+    """All methods on one case, from the same painted slices; the pose is not known."""
+    case = load(group, name)
+    truth = case.truth
+    slices = painted(truth, planes=planes)
+    contours = contours_from_painted_slices(slices)
+    prior = load_prior(case.prior)
+    began = time.process_time()
+    alone = fit(prior, contours)
+    seconds = time.process_time() - began
+    surface = label_map_to_mesh(truth)  # all are compared as voxels of the image: none gains by its staircase
+    rows = []
+
+    def add(method: str, label_map: LabelMap, used: float, *, trust: float = float("nan")) -> None:
+        rng, mesh = np.random.default_rng(0), label_map_to_mesh(label_map)
+        ours, theirs = sample_points(mesh, _SAMPLES, rng), sample_points(surface, _SAMPLES, rng)
+        out, back = cKDTree(theirs).query(ours)[0], cKDTree(ours).query(theirs)[0]
+        rows.append(
+            Row(
+                group,
+                case.name,
+                planes,
+                method,
+                float(out.mean() + back.mean()) / 2,
+                float(max(np.percentile(out, 95), np.percentile(back, 95))),
+                dice(label_map, truth),
+                100 * (label_map.volume / truth.volume - 1),
+                trust,
+                used,
+            )
+        )
+
+    add(CONTOURS, mesh_to_label_map(alone.mesh, truth), seconds)
+    if IMAGE in methods:
+        began = time.process_time()
+        found, use = fit_with_image(prior, contours, case.image, alone)
+        used = seconds + time.process_time() - began
+        add(IMAGE, mesh_to_label_map(found.mesh, truth), used, trust=use.trust)
+    scale = alone.state.pose.scale
+    low, high = alone.mesh.vertices.min(axis=0), alone.mesh.vertices.max(axis=0)
+    patch = peers.patch_around(case.image, low, high, scale)
+    seeds = peers.seeds_of(patch, slices)
+    makers = {
+        CLASSIFIER: lambda: peers.classified(patch, contours, alone.mesh, scale),
+        SEEDS: lambda: peers.grown_from_seeds(patch, seeds),
+        WALKER: lambda: peers.walked(patch, seeds),
+    }
+    for method, make in makers.items():
+        if method in methods:
+            began = time.process_time()
+            label_map = peers.on_grid(make(), patch, truth)
+            if not label_map.is_empty:
+                add(method, label_map, time.process_time() - began)
+    return rows
