@@ -28,6 +28,7 @@ from DALSRefineLib.panel.fit_options import CONTOURS, SEGMENTATION
 from DALSRefineLib.panel.look_section import LookSection
 from DALSRefineLib.panel.report_places import MARKED_MM, ReportPlace, places_of
 from DALSRefineLib.panel.report_rows import report_rows, summary_of
+from DALSRefineLib.panel.uncertainty_section import UncertaintySection
 from DALSRefineLib.priors import Organ
 from DALSRefineLib.session import RefineSession, report_of
 
@@ -62,6 +63,7 @@ class ResultSection:
         self._rows: list[tuple[str, str]] = []
         self._places: list[ReportPlace] = []
         self._look = LookSection(ui, session, guarded)
+        self.uncertainty = UncertaintySection(ui, guarded)
         ui.resultTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         ui.resultTable.horizontalHeader().setStretchLastSection(True)
         ui.resultTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences wrap
@@ -85,6 +87,7 @@ class ResultSection:
         ui.summaryLabel.text = "" if report is None else summary_of(report)
         ui.summaryLabel.visible = bool(ui.summaryLabel.text)
         self._look.show(model)
+        self.uncertainty.update(model)
         nothing = "" if model is not None and model.GetPolyData() is not None else _("There is no result yet.")
         _enable(ui.exportButton, nothing, _("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
         # Undo changes the session's model, which need not be the shown one.
@@ -212,6 +215,7 @@ class ResultSection:
         try:
             source = segment_label_map(self.parameters.segmentation, self.parameters.segment)
             limit = colour_by_distance(self.model, label_map_to_mesh(source))
+            self._ui.uncertaintyButton.checked = False
         except DalsError:
             self._ui.colourButton.checked = False
             raise
@@ -230,6 +234,7 @@ class ResultSection:
         self._ui.statusLabel.text = " ".join((sentence, *self._session.warnings))
         self._ui.colourButton.checked = False
         self.mark_worst()
+        self.uncertainty.renew()
         self._on_history()
         self.update()
 

@@ -265,6 +265,7 @@ class RefinePanel:
             self.result.mark_worst()
             if self.parameters is not None:
                 self.parameters.result = self.session.model
+            self.result.uncertainty.renew()
         elif isinstance(event, FitFailed):
             if event.details:
                 logging.error(event.details)
