@@ -22,7 +22,7 @@ from DALSRefineLib.process.messages import event_message, event_of, request_mess
 
 RADII = (95.0, 75.0, 60.0)
 LEVEL = 2
-TIMES = ("seconds", "timings_s", "previews", "settings")
+TIMES = ("seconds", "timings_s", "previews", "places", "settings")
 
 
 def contours(folder: Path) -> tuple[list[str], dals.Observation]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-OPEN_PLANE_ATTRIBUTE = "DALSRefine.openPlane"
-"""Of a curve; "true" where its plane shows more of the organ than was drawn there."""
+from DALSRefineLib.nodes.inputs import OPEN_PLANE_ATTRIBUTE
+
+__all__ = ["OPEN_PLANE_ATTRIBUTE", "is_incomplete", "set_incomplete"]
 
 
 def is_incomplete(curve: Any) -> bool:

@@ -19,7 +19,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
     of another type.
     """
     rows: list[Row] = []
-    for part in (_size, _confidence, _expected, _warnings, _residuals, _stray, _agreement, _fit):
+    for part in (_size, _confidence, _expected, _warnings, _residuals, _stray, _agreement, _image, _fit):
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             rows += part(report)
     return rows
@@ -114,6 +114,14 @@ def _agreement(report: Mapping[str, Any]) -> list[Row]:
             strange.format(unusual=unusual, lacking=lacking),
         ),
     ]
+
+
+def _image(report: Mapping[str, Any]) -> list[Row]:
+    """Only fits that were given an image have it."""
+    found = report["image"]
+    used = _("'{name}' was used, trust {trust:.2f}").format(name=found["name"], trust=found["trust"])
+    unused = _("'{name}' was not used").format(name=found["name"])
+    return [(_("Image"), used if found["trust"] else unused)]
 
 
 def _fit(report: Mapping[str, Any]) -> list[Row]:

@@ -120,7 +120,7 @@ class ResultSection:
             raise InputError(_("There is no result yet."))
         grid, segmentation = self._grid(), self._destination()
         if segmentation is None:
-            volume = self._volume()
+            volume = self.volume
             segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=_("DALSRefine segmentation"))
         self.parameters.resultSegmentation = segmentation
         with collected_warnings() as told:
@@ -172,7 +172,9 @@ class ResultSection:
                 self.go_to_place(index)
                 return
 
-    def _volume(self) -> Any:
+    @property
+    def volume(self) -> Any:
+        """The chosen volume, or the one that is shown; None where there is none."""
         return self.parameters.referenceVolume or shown_volume(slicer.mrmlScene)
 
     def _destination(self) -> Any:
@@ -184,14 +186,14 @@ class ResultSection:
             return p.segmentation
         if p.source == CONTOURS and p.usePainted and p.paintedSegmentation is not None:
             return p.paintedSegmentation
-        return segmentation_of(slicer.mrmlScene, self._volume())
+        return segmentation_of(slicer.mrmlScene, self.volume)
 
     def _destination_name(self) -> str:
         node = None if self.parameters is None else self._destination()
         return _("a new segmentation") if node is None else f"'{node.GetName()}'"
 
     def _grid(self) -> Any:
-        volume, segmentation = self._volume(), self.parameters.segmentation
+        volume, segmentation = self.volume, self.parameters.segmentation
         if volume is not None:
             return grid_of_volume(volume)
         if segmentation is not None and self.parameters.segment:
@@ -200,7 +202,7 @@ class ResultSection:
 
     def _no_grid(self) -> str:
         known = self.parameters is not None and (
-            self._volume() is not None or (self.parameters.segmentation is not None and self.parameters.segment)
+            self.volume is not None or (self.parameters.segmentation is not None and self.parameters.segment)
         )
         return "" if known else _("Choose a volume: the new segment takes its grid.")
 
