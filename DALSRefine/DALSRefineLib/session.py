@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.model.fit_state import FitState
+from dals.geometry.mesh import TriangleMesh
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.appearance import smoothed
 from DALSRefineLib.nodes.curve_points import CurveState, bring_back, states_of
 from DALSRefineLib.nodes.outputs import new_model, show_mesh
 from DALSRefineLib.nodes.preview import Preview
-from DALSRefineLib.nodes.suggestions import show_deviation
+from DALSRefineLib.nodes.uncertainty import set_deviation
 from DALSRefineLib.nodes.view_focus import bring_into_view
 from DALSRefineLib.priors import Organ
 from DALSRefineLib.process.jobs import Event, FitFinished, FitProgress, Outcome, Request
 from DALSRefineLib.process.runner import ProcessRunner
+from DALSRefineLib.results import REPORT_ATTRIBUTE, WARNINGS, Result, report_of, report_text
 
-REPORT_ATTRIBUTE = "DALSRefine.report"
-WARNINGS = "warnings"
-"""Key of the warnings in the report that is saved with the model."""
+__all__ = ["REPORT_ATTRIBUTE", "WARNINGS", "RefineSession", "Result", "report_of"]
+
 _MOST_UNDOS = 20
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A finished refinement.
-
-    Attributes
-    ----------
-    mesh : TriangleMesh
-        Not smoothed.
-    report : mapping
-    state : FitState
-    prior : Path
-    warnings : tuple of str
-    curves : tuple of CurveState
-        The curves that it was made from.
-    gesture : int or None
-        See `RefineSession.start`.
-    uncertainty_mm : (V,) float64 or None
-        Standard deviation of each vertex along its normal.
-    """
-
-    mesh: TriangleMesh
-    report: Mapping[str, Any]
-    state: FitState
-    prior: Path
-    warnings: tuple[str, ...]
-    curves: tuple[CurveState, ...] = ()
-    gesture: int | None = None
-    uncertainty_mm: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,8 +234,8 @@ class RefineSession:
                 request.prior,
                 warnings,
                 target.curves,
-                gesture=target.gesture,
-                uncertainty_mm=event.uncertainty_mm,
+                target.gesture,
+                event.deviation_mm,
             )
         )
         del self._results[:-_MOST_UNDOS]
@@ -276,9 +243,8 @@ class RefineSession:
 
     def _show_result(self, result: Result) -> None:
         show_mesh(self._model, smoothed(result.mesh, self._smoothing))
-        show_deviation(self._model, result.uncertainty_mm)
-        report = {**result.report, WARNINGS: list(result.warnings)}
-        self._model.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
+        set_deviation(self._model, result.deviation)
+        self._model.SetAttribute(REPORT_ATTRIBUTE, report_text(result))
         self._look_at(result.mesh)
 
     def _go_back_to(self, result: Result) -> None:
@@ -304,15 +270,6 @@ class RefineSession:
     def _end(self) -> None:
         self._request = self._target = None
         self._preview.close()
-
-
-def report_of(model: Any) -> Mapping[str, Any] | None:
-    """The report of a result, also after the scene was saved and loaded; None if there is none."""
-    try:
-        report = json.loads(model.GetAttribute(REPORT_ATTRIBUTE) or "null") if model is not None else None
-    except ValueError:  # edited by hand
-        return None
-    return report if isinstance(report, dict) else None
 
 
 def _is_in(scene: Any, node: Any) -> bool:

@@ -22,7 +22,7 @@ from DALSRefineLib.process.messages import event_message, event_of, request_mess
 
 RADII = (95.0, 75.0, 60.0)
 LEVEL = 2
-TIMES = ("seconds", "timings_s", "previews", "settings")
+TIMES = ("seconds", "timings_s", "previews", "places", "settings")
 
 
 def contours(folder: Path) -> tuple[list[str], dals.Observation]:
@@ -77,9 +77,9 @@ def test_one_way_in(given, tmp_path: Path, ellipsoid_prior_file: Path, capsys: p
     assert without_times(worker.report) == without_times(result.report)
     assert worker.state.level == result.state.level
     if result.uncertainty is None:
-        assert worker.uncertainty_mm is None
+        assert worker.deviation_mm is None
     else:
-        np.testing.assert_array_equal(worker.uncertainty_mm, result.uncertainty.deviation_mm)
+        np.testing.assert_array_equal(worker.deviation_mm, result.uncertainty.deviation_mm)
 
     out, report = tmp_path / "out.ply", tmp_path / "out.json"
     options = ["--prior", str(ellipsoid_prior_file), "--level", str(LEVEL), "--device", "cpu", "--quiet"]

@@ -284,6 +284,42 @@ def test_each_live_fit_is_seen_before_the_next_one_starts():
     assert live.due
 
 
+# --- the image
+
+
+def test_the_image_that_is_shown_goes_with_the_contours(with_contours, sample, slicer, monkeypatch, application):
+    panel, requests = with_contours, []
+    monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
+    panel.refine()
+    panel.ui.useImageCheckBox.click()
+    panel.refine()
+    assert requests[0].image is None
+    image = requests[1].image
+    low, high = requests[1].observation.bounds
+    corner = np.linalg.inv(image.ijk_to_ras) @ [*(0.5 * (low + high)), 1.0]
+    assert all(0 <= index < size for index, size in zip(corner[:3], image.array.shape[::-1], strict=True))
+    slicer.mrmlScene.RemoveNode(sample[0])
+    panel.guarded(panel.refine)
+    assert application.MESSAGES == ["No volume is chosen."]
+    assert len(requests) == 2
+
+
+def test_voxels_of_the_image_are_where_they_are_in_the_world(scene, inputs):
+    from scene_nodes import oblique_grid, under_linear_transform, volume_node
+
+    from dals.errors import InputError
+    from DALSRefineLib.nodes.volume_nodes import image_of_volume
+
+    node = volume_node(scene, oblique_grid())
+    move = under_linear_transform(scene, node)
+    where = move(CENTRE[None])[0]
+    image = image_of_volume(node, where - 5.0, where + 5.0)
+    index = np.linalg.inv(image.ijk_to_ras) @ [*where, 1.0]
+    assert all(0 <= i < size for i, size in zip(index[:3], image.array.shape[::-1], strict=True))
+    with pytest.raises(InputError, match="beside the volume"):
+        image_of_volume(node, where + 2000.0, where + 2001.0)
+
+
 # --- the result
 
 

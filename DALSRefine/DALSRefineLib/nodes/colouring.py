@@ -16,6 +16,8 @@ from dals.geometry.vtk_bridge import points_of
 from DALSRefineLib.nodes.transforms import points_to_world
 
 SCALARS = "Displacement (mm)"
+DEVIATION_ARRAY = "Standard deviation (mm)"
+"""How far points may be off along the normals; see `nodes.uncertainty`."""
 _SHIPPED_TABLE = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 _OWN_TABLE = "Displacement (blue to red)"
 _OWN_COLOURS = ((0.23, 0.30, 0.75), (0.87, 0.87, 0.87), (0.71, 0.02, 0.15))
@@ -59,7 +61,8 @@ def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: fl
     display = model_node.GetDisplayNode()
     state = display.StartModify()
     display.SetActiveScalar(SCALARS, vtkDataObject.POINT)
-    display.SetAndObserveColorNodeID(_diverging_colours(model_node.GetScene()).GetID())
+    table = colour_table(model_node.GetScene(), _SHIPPED_TABLE, _OWN_TABLE, _OWN_COLOURS)
+    display.SetAndObserveColorNodeID(table.GetID())
     display.SetScalarRangeFlag(vtkMRMLDisplayNode.UseManualScalarRange)
     display.SetScalarRange(-limit, limit)
     display.SetScalarVisibility(True)
@@ -68,27 +71,27 @@ def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: fl
 
 
 def colour_plainly(model_node: Any) -> None:
-    """Show a model in its own single colour again."""
+    """Show a model in its own single colour again, and drop the displacements that coloured it."""
     polydata, display = model_node.GetPolyData(), model_node.GetDisplayNode()
-    if display is not None and display.GetActiveScalarName() == SCALARS:
+    if display is not None and display.GetActiveScalarName() in (SCALARS, DEVIATION_ARRAY):
         display.SetScalarVisibility(False)
         display.SetActiveScalarName(None)
     if polydata is not None and polydata.GetPointData().HasArray(SCALARS):
         polydata.GetPointData().RemoveArray(SCALARS)
 
 
-def _diverging_colours(scene: Any) -> Any:
-    """Slicer's table from blue over grey to red; one of our own where it is not there."""
-    shipped = scene.GetNodeByID(_SHIPPED_TABLE)
-    if shipped is not None:
-        return shipped
-    own = scene.GetFirstNodeByName(_OWN_TABLE)
+def colour_table(scene: Any, shipped: str, name: str, colours: tuple[tuple[float, float, float], ...]) -> Any:
+    """One of Slicer's colour tables by its ID; where it is not there, one of our own through three colours."""
+    found = scene.GetNodeByID(shipped)
+    if found is not None:
+        return found
+    own = scene.GetFirstNodeByName(name)
     if own is not None and own.IsA("vtkMRMLColorTableNode"):
         return own
-    table = scene.AddNewNodeByClass("vtkMRMLColorTableNode", _OWN_TABLE)
+    table = scene.AddNewNodeByClass("vtkMRMLColorTableNode", name)
     table.SetTypeToUser()
     table.SetNumberOfColors(256)
     for index in range(256):
-        colour = [np.interp(index / 255, [0.0, 0.5, 1.0], channel) for channel in zip(*_OWN_COLOURS, strict=True)]
+        colour = [np.interp(index / 255, [0.0, 0.5, 1.0], channel) for channel in zip(*colours, strict=True)]
         table.SetColor(index, f"{index}", *colour, 1.0)
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 OPEN_PLANE_ATTRIBUTE = "DALSRefine.openPlane"
-"""Of a curve; "true" where its plane shows more of the organ than was drawn there."""
 
 
 def is_incomplete(curve: Any) -> bool:

@@ -21,7 +21,7 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.vtk_bridge import mesh_of, polydata_of
 from dals.io.coordinates import Space
 from dals.io.meshes import write_mesh
-from DALSRefineLib.nodes.colouring import colour_by_distance, colour_plainly
+from DALSRefineLib.nodes.colouring import DEVIATION_ARRAY, colour_by_distance, colour_plainly
 from DALSRefineLib.nodes.naming import unique_name
 from DALSRefineLib.nodes.segment_nodes import new_segmentation, write_segment
 from DALSRefineLib.nodes.transforms import is_mirrored, points_from_world, points_to_world
@@ -90,6 +90,8 @@ def show_mesh(model_node: Any, mesh: TriangleMesh) -> None:
     try:
         colour_plainly(model_node)
         polydata = model_node.GetPolyData()
+        if polydata is not None:
+            polydata.GetPointData().RemoveArray(DEVIATION_ARRAY)  # of the surface before
         if polydata is not None and _has_faces(polydata, local):
             polydata.GetPointData().SetNormals(_normals(local))
             points = vtkPoints()

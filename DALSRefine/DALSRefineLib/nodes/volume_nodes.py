@@ -11,6 +11,7 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import FloatArray
 from dals.geometry.volume import Volume
 from dals.observations import Observation
 from dals.observations.probability_checks import checked_probabilities
@@ -42,6 +43,32 @@ def grid_of_volume(volume_node: Any) -> LabelMap:
     volume_node.GetIJKToRASMatrix(ijk_to_ras)
     shape = image.GetDimensions()[::-1]
     return LabelMap(np.zeros(shape, dtype=np.bool_), to_world @ array_of(ijk_to_ras), name)
+
+
+def image_of_volume(volume_node: Any, low: FloatArray, high: FloatArray) -> Volume:
+    """The part of a CT or MR volume that a fit to contours in a box can need, as a copy in world coordinates.
+
+    Parameters
+    ----------
+    volume_node : vtkMRMLScalarVolumeNode
+        Under no transform or a linear one.
+    low, high : (3,)
+        Corners of the box, RAS mm.
+
+    Raises
+    ------
+    InputError
+        As `grid_of_volume`; if a voxel has several values; if the box lies beside the volume.
+    """
+    grid = grid_of_volume(volume_node)
+    scalars = volume_node.GetImageData().GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfComponents() != 1:
+        raise InputError(f"The volume '{grid.name}' has no single grey value for each voxel; please choose a CT or MR.")
+    values = vtk_to_numpy(scalars).reshape(grid.array.shape)
+    part = Volume(values, grid.ijk_to_ras, grid.name).around(low, high)
+    if part is None:
+        raise InputError(f"The contours lie beside the volume '{grid.name}'; please choose the one they were drawn on.")
+    return part
 
 
 def probabilities_of_volume(volume_node: Any, segment: LabelMap) -> NDArray[np.float32]:

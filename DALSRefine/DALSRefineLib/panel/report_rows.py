@@ -19,7 +19,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
     of another type.
     """
     rows: list[Row] = []
-    for part in (_size, _confidence, _warnings, _residuals, _stray, _agreement, _fit):
+    for part in (_size, _confidence, _expected, _warnings, _residuals, _stray, _agreement, _image, _fit):
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             rows += part(report)
     return rows
@@ -46,9 +46,26 @@ def summary_of(report: Mapping[str, Any]) -> str:
 
 def _size(report: Mapping[str, Any]) -> list[Row]:
     return [
-        (_("Volume"), f"{volume_text(report['volume_ml'])} ml"),
+        (_("Volume"), f"{volume_text(report['volume_ml'])} ml{_interval(report)}"),
         (_("Surface area"), f"{report['surface_cm2']:.0f} cm²"),
     ]
+
+
+def _interval(report: Mapping[str, Any]) -> str:
+    """The volumes between which the true one lies nine times out of ten, where they are known."""
+    try:
+        low, high = (volume_text(value) for value in report["uncertainty"]["volume_interval_ml"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return _(" ({low} to {high})").format(low=low, high=high)
+
+
+def _expected(report: Mapping[str, Any]) -> list[Row]:
+    """Only fits of contours and points have it."""
+    found = report["uncertainty"]
+    words = _("{mean:.1f} mm on average, standard deviation at most {worst:.1f} mm")
+    worst = float(found["deviation_mm"]["maximum"])
+    return [(_("Expected error"), words.format(mean=found["expected_distance_mm"], worst=worst))]
 
 
 def _warnings(report: Mapping[str, Any]) -> list[Row]:
@@ -97,6 +114,14 @@ def _agreement(report: Mapping[str, Any]) -> list[Row]:
             strange.format(unusual=unusual, lacking=lacking),
         ),
     ]
+
+
+def _image(report: Mapping[str, Any]) -> list[Row]:
+    """Only fits that were given an image have it."""
+    found = report["image"]
+    used = _("'{name}' was used, trust {trust:.2f}").format(name=found["name"], trust=found["trust"])
+    unused = _("'{name}' was not used").format(name=found["name"])
+    return [(_("Image"), used if found["trust"] else unused)]
 
 
 def _fit(report: Mapping[str, Any]) -> list[Row]:

@@ -28,6 +28,7 @@ from DALSRefineLib.panel.fit_options import CONTOURS, SEGMENTATION
 from DALSRefineLib.panel.look_section import LookSection
 from DALSRefineLib.panel.report_places import MARKED_MM, ReportPlace, places_of
 from DALSRefineLib.panel.report_rows import report_rows, summary_of
+from DALSRefineLib.panel.uncertainty_section import UncertaintySection
 from DALSRefineLib.priors import Organ
 from DALSRefineLib.session import RefineSession, report_of
 
@@ -62,6 +63,7 @@ class ResultSection:
         self._rows: list[tuple[str, str]] = []
         self._places: list[ReportPlace] = []
         self._look = LookSection(ui, session, guarded)
+        self.uncertainty = UncertaintySection(ui, guarded)
         ui.resultTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         ui.resultTable.horizontalHeader().setStretchLastSection(True)
         ui.resultTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences wrap
@@ -85,6 +87,7 @@ class ResultSection:
         ui.summaryLabel.text = "" if report is None else summary_of(report)
         ui.summaryLabel.visible = bool(ui.summaryLabel.text)
         self._look.show(model)
+        self.uncertainty.update(model)
         nothing = "" if model is not None and model.GetPolyData() is not None else _("There is no result yet.")
         _enable(ui.exportButton, nothing, _("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
         # Undo changes the session's model, which need not be the shown one.
@@ -117,7 +120,7 @@ class ResultSection:
             raise InputError(_("There is no result yet."))
         grid, segmentation = self._grid(), self._destination()
         if segmentation is None:
-            volume = self._volume()
+            volume = self.volume
             segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=_("DALSRefine segmentation"))
         self.parameters.resultSegmentation = segmentation
         with collected_warnings() as told:
@@ -169,7 +172,9 @@ class ResultSection:
                 self.go_to_place(index)
                 return
 
-    def _volume(self) -> Any:
+    @property
+    def volume(self) -> Any:
+        """The chosen volume, or the one that is shown; None where there is none."""
         return self.parameters.referenceVolume or shown_volume(slicer.mrmlScene)
 
     def _destination(self) -> Any:
@@ -181,14 +186,14 @@ class ResultSection:
             return p.segmentation
         if p.source == CONTOURS and p.usePainted and p.paintedSegmentation is not None:
             return p.paintedSegmentation
-        return segmentation_of(slicer.mrmlScene, self._volume())
+        return segmentation_of(slicer.mrmlScene, self.volume)
 
     def _destination_name(self) -> str:
         node = None if self.parameters is None else self._destination()
         return _("a new segmentation") if node is None else f"'{node.GetName()}'"
 
     def _grid(self) -> Any:
-        volume, segmentation = self._volume(), self.parameters.segmentation
+        volume, segmentation = self.volume, self.parameters.segmentation
         if volume is not None:
             return grid_of_volume(volume)
         if segmentation is not None and self.parameters.segment:
@@ -197,7 +202,7 @@ class ResultSection:
 
     def _no_grid(self) -> str:
         known = self.parameters is not None and (
-            self._volume() is not None or (self.parameters.segmentation is not None and self.parameters.segment)
+            self.volume is not None or (self.parameters.segmentation is not None and self.parameters.segment)
         )
         return "" if known else _("Choose a volume: the new segment takes its grid.")
 
@@ -212,6 +217,7 @@ class ResultSection:
         try:
             source = segment_label_map(self.parameters.segmentation, self.parameters.segment)
             limit = colour_by_distance(self.model, label_map_to_mesh(source))
+            self._ui.uncertaintyButton.checked = False
         except DalsError:
             self._ui.colourButton.checked = False
             raise
@@ -230,6 +236,7 @@ class ResultSection:
         self._ui.statusLabel.text = " ".join((sentence, *self._session.warnings))
         self._ui.colourButton.checked = False
         self.mark_worst()
+        self.uncertainty.renew()
         self._on_history()
         self.update()
 

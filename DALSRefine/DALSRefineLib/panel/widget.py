@@ -12,9 +12,10 @@ import slicer
 
 from dals.errors import DalsError, collected_warnings
 from DALSRefineLib.i18n import tr as _
+from DALSRefineLib.nodes.volume_nodes import image_of_volume
 from DALSRefineLib.panel.advanced_section import AdvancedSection
 from DALSRefineLib.panel.binding import Binding
-from DALSRefineLib.panel.fit_options import changed_settings
+from DALSRefineLib.panel.fit_options import CONTOURS, changed_settings
 from DALSRefineLib.panel.live_refit import LiveRefit
 from DALSRefineLib.panel.package_section import PackageSection
 from DALSRefineLib.panel.parameters import bound_widgets
@@ -150,6 +151,9 @@ class RefinePanel:
             raise DalsError(self.obstacle())
         with collected_warnings() as told:
             observation = self.source.observation()
+        image = None
+        if parameters.useImage and parameters.source == CONTOURS and not self.source.watcher.dragging:
+            image = image_of_volume(self.result.volume, *observation.bounds)
         if gesture is None:
             self.source.settle()
         else:
@@ -161,6 +165,7 @@ class RefinePanel:
                 changes=changed_settings(self.advanced.options, parameters.source),
                 device=parameters.device,
                 remesh=parameters.remesh,
+                image=image,
             ),
             organ=organ_of(header.name),
             model=parameters.result,
@@ -265,6 +270,7 @@ class RefinePanel:
             self.result.mark_worst()
             if self.parameters is not None:
                 self.parameters.result = self.session.model
+            self.result.uncertainty.renew()
         elif isinstance(event, FitFailed):
             if event.details:
                 logging.error(event.details)

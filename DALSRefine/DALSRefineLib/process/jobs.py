@@ -102,15 +102,15 @@ class FitFinished:
         End state of the fit.
     warnings : tuple of str
         Points for the clinician to check.
-    uncertainty_mm : (V,) float64 or None
-        Standard deviation of each vertex of the mesh along its normal; None where there is no estimate.
+    deviation_mm : (V,) float64 or None
+        Standard deviation of each vertex along its normal, where it is known.
     """
 
     mesh: TriangleMesh
     report: dict[str, Any]
     state: FitState
     warnings: tuple[str, ...] = ()
-    uncertainty_mm: NDArray[np.float64] | None = None
+    deviation_mm: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

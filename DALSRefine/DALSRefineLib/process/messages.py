@@ -118,10 +118,10 @@ def _event_of(message: Message) -> Event:
         values["mesh"] = TriangleMesh(mesh["vertices"], mesh["faces"])
     if "state" in values:
         values["state"] = FitState.from_arrays(values["state"], _within("state", message.arrays))
+    if "deviation_mm" in message.arrays:
+        values["deviation_mm"] = message.arrays["deviation_mm"]
     if "warnings" in values:
         values["warnings"] = tuple(values["warnings"])
-    if "uncertainty_mm" in message.arrays:
-        values["uncertainty_mm"] = message.arrays["uncertainty_mm"]
     return _EVENTS[message.kind](**values)
 
 
