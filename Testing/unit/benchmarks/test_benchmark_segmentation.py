@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from known_shapes import ellipsoid, marked_points
+from scipy import ndimage
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.segmentation import conventional, damage, refine, rows
+from benchmarks.segmentation.chaos_study import kept_share
 from benchmarks.segmentation.livers import SMOOTHINGS
+from benchmarks.segmentation.requirements import requirements
 from benchmarks.segmentation.rows import RAW, Job, Row
 from benchmarks.segmentation.scores import NOTHING, Truth, score, score_of_label_map
 from benchmarks.segmentation.table import best_median_worst, brief, change, made_worse, markdown, pairs_of
@@ -53,6 +56,15 @@ def test_damage_takes_away_and_adds(truth, damaged):
     assert (truth.array & ~damaged.array).sum() > 0.01 * truth.array.sum()
     assert (damaged.array & ~truth.array).sum() > 0.01 * truth.array.sum()
     assert not damaged.touches_border
+
+
+def test_blemishes_are_few_and_deep():
+    whole = mesh_to_label_map(ORGAN, damage.even_grid(ORGAN))
+    np.testing.assert_allclose(whole.spacing, 2.0)
+    seen = damage.blemished(whole, "a case")
+    np.testing.assert_array_equal(seen.array, damage.blemished(whole, "a case").array)
+    assert 0.8 < dice(seen, whole) < 0.99
+    assert ndimage.label(seen.array)[1] >= 2  # the organ and an island
 
 
 def test_smooth_noise_is_smooth_and_of_unit_deviation():
@@ -227,6 +239,31 @@ def test_losers_and_examples():
     pairs = pairs_of([*BEFORE, *AFTER], "net", "m")
     assert [after.case for after in made_worse(pairs)] == ["e", "f"]
     assert [after.case for _, after in best_median_worst(pairs)] == ["a", "c", "f"]
+
+
+def test_requirements_compare_with_the_input_and_with_smoothing():
+    def both(group: str, before: float, after: float, **figures: float) -> list[Row]:
+        raw = row("a", RAW, before, group=group, hd95_mm=2.0)
+        return [raw, row("a", "refined", after, group=group, **{"hd95_mm": 1.9, "mean_mm": 0.4} | figures)]
+
+    rows_of = [*both("blemished", 0.990, 0.995), *both("damaged", 0.94, 0.961, hausdorff_mm=19.0)]
+    rows_of += [row("a", "median", 0.962, group="damaged"), *both("clean", 0.98, 0.99, hausdorff_mm=3.0)]
+    rows_of += [row("a", "interpolated", 0.99, group="clean")]
+    said = requirements(rows_of)
+    assert said.count("| yes |") == 8
+    assert "| damaged | Dice above every smoothing's | 0.9610, median 0.9620 | no |" in said
+    worse = requirements(both("blemished", 0.990, 0.9885, hd95_mm=2.1))
+    assert "falls by more than 0.001 | -0.0015 | no |" in worse
+    assert worse.count("| no |") == 3
+
+
+def test_the_end_at_the_border_that_is_kept():
+    array = np.zeros((4, 5, 6), dtype=bool)
+    array[:3, 1:4, 1:5] = True
+    given = LabelMap(array, np.eye(4))
+    rounded = array.copy()
+    rounded[0, 1, 1:5] = False
+    assert kept_share(given, given.with_array(rounded)) == pytest.approx(2 / 3)
 
 
 def test_the_table_counts_losers_that_nobody_was_told_of():
