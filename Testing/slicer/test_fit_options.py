@@ -41,7 +41,7 @@ def test_defaults_change_nothing(source):
 
 
 def test_defaults_differ_between_sources():
-    assert default_options(CONTOURS) != default_options(POINTS)
+    assert default_options(CONTOURS) != default_options(SEGMENTATION)
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -16,7 +16,6 @@ from scene_nodes import (
     sphere,
     volume_node,
 )
-from vtkmodules.util.numpy_support import numpy_to_vtk
 
 from dals.errors import InputError
 from dals.observations.contours import Plane
@@ -37,6 +36,10 @@ def slice_nodes(scene):
     from slicer import vtkMRMLSliceNode
 
     vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
+    for index in reversed(range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode"))):
+        scene.RemoveNode(
+            scene.GetNthNodeByClass(index, "vtkMRMLSliceNode")
+        )  # those of earlier tests outlive their scene
     nodes = {}
     for view, orientation in (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal")):
         nodes[view] = scene.AddNewNodeByClass("vtkMRMLSliceNode", view)
@@ -318,7 +321,8 @@ def test_the_view_that_was_scrolled_last_is_known(scene, slice_nodes):
 
 
 def test_the_next_slice_is_where_nothing_is_drawn(scene, app):
-    from DALSRefineLib.nodes.suggestions import DEVIATION_ARRAY, deviation_of, suggested_slice
+    from DALSRefineLib.nodes.suggestions import suggested_slice
+    from DALSRefineLib.nodes.uncertainty import deviation_of, set_deviation
 
     result = model(scene, sphere())
     curves = [curve_node(scene, circle(axis, -18.0)) for axis in (0, 1)]
@@ -329,8 +333,6 @@ def test_the_next_slice_is_where_nothing_is_drawn(scene, app):
     assert deviation_of(result) is None
     points = result.GetPolyData().GetPoints()
     up = np.array([points.GetPoint(i)[2] for i in range(points.GetNumberOfPoints())]) - CENTRE[2]
-    values = numpy_to_vtk(0.1 + np.maximum(up, 0.0) ** 2 / 100, deep=True)
-    values.SetName(DEVIATION_ARRAY)
-    result.GetPolyData().GetPointData().AddArray(values)
+    set_deviation(result, 0.1 + np.maximum(up, 0.0) ** 2 / 100)
     told = suggested_slice(result, [])
     assert float((told.origin - CENTRE) @ np.array([0.0, 0.0, 1.0])) > 0.2 * RADIUS or abs(told.normal[2]) < 1.0

@@ -107,6 +107,12 @@ class QFileDialog:
 CLASSES: dict[str, type] = {name: with_habits(getattr(QtWidgets, name)) for name in WIDGETS}
 # PySide takes this attribute for the method that Qt calls to draw a progress bar, which then never ends.
 del CLASSES["QProgressBar"].text
+CLASSES |= {
+    "QTimer": with_habits(QtCore.QTimer),
+    "QProcess": with_habits(QtCore.QProcess),
+    "QShortcut": with_habits(QtGui.QShortcut),
+}
+# Made once: PySide may have deleted a class's QMetaObject when it is asked for again.
 
 
 def make_module() -> types.ModuleType:
@@ -114,8 +120,7 @@ def make_module() -> types.ModuleType:
     qt = types.ModuleType("qt")
     for name, class_ in CLASSES.items():
         setattr(qt, name, class_)
-    qt.QTimer, qt.QProcess = with_habits(QtCore.QTimer), with_habits(QtCore.QProcess)
     qt.QTableWidgetItem, qt.QHeaderView, qt.Qt = QtWidgets.QTableWidgetItem, QtWidgets.QHeaderView, QtCore.Qt
     qt.QFileDialog = QFileDialog
-    qt.QShortcut, qt.QKeySequence, qt.QCursor = with_habits(QtGui.QShortcut), QtGui.QKeySequence, QtGui.QCursor
+    qt.QKeySequence, qt.QCursor = QtGui.QKeySequence, QtGui.QCursor
     return qt
