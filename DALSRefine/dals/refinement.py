@@ -20,6 +20,7 @@ from dals.errors import DalsWarning, InputError, collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.report import make_report, unusual_size
+from dals.evaluation.uncertainty import Uncertainty, judged_by, uncertainty_of
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitState, OnStep, fit
 from dals.fitting.sides import SideChoice, fit_on_side
@@ -49,6 +50,8 @@ class Refinement:
         Points for the clinician to check, one sentence each.
     confidence : Confidence or None
         Confidence in the surface; None for kinds of observation without an estimate.
+    uncertainty : Uncertainty or None
+        How far each vertex and the volume may be off; None for kinds of observation without an estimate.
     state : FitState
         End state of the fit; `refine(..., start=state)` continues from it.
     edits : tuple of Edit
@@ -63,6 +66,7 @@ class Refinement:
     report: dict[str, Any]
     warnings: tuple[str, ...]
     confidence: Confidence | None
+    uncertainty: Uncertainty | None
     state: FitState
     edits: tuple[Edit, ...] = ()
     label_map: LabelMap | None = None
@@ -206,6 +210,7 @@ class _Fitted:
     prior: ShapePrior
     result: FitResult
     mesh: TriangleMesh  # possibly remeshed
+    pose_known: bool
     remesh_seconds: float
     image_use: ImageUse | None = None
     side_tried: bool = False
@@ -248,7 +253,7 @@ def _fit(
             warnings.warn(sentence, DalsWarning, stacklevel=2)
     began = time.monotonic()
     mesh = even_out(result.mesh) if remesh else result.mesh
-    return _Fitted(observation, prior, result, mesh, time.monotonic() - began, use, sided.tried)
+    return _Fitted(observation, prior, result, mesh, pose is not None, time.monotonic() - began, use, sided.tried)
 
 
 def _check_image_use(observation: Observation, settings: FitSettings | None) -> None:
@@ -282,8 +287,11 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
     """Add confidence and report to the final surface."""
     began = time.monotonic()
     observation, prior, result = fitted.observation, fitted.prior, fitted.result
-    confidence = confidence_in(observation, result, prior, mesh)
+    uncertainty = uncertainty_of(observation, result, prior, mesh, known=fitted.pose_known)
+    confidence = judged_by(confidence_in(observation, result, prior, mesh), uncertainty)
     report = make_report(result, observation, prior, mesh, confidence=confidence)
+    if uncertainty is not None:
+        report["uncertainty"] = uncertainty.figures()
     report["remeshed"] = fitted.mesh is not result.mesh
     seconds = {"fit": result.seconds, "remesh": fitted.remesh_seconds, "report": time.monotonic() - began}
     if prior.side is not None:
@@ -297,6 +305,7 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
         report={**report, "timings_s": seconds},
         warnings=reasons,
         confidence=confidence,
+        uncertainty=uncertainty,
         state=result.state,
         **_edits_of(result),
     )

@@ -247,7 +247,8 @@ def _write(case: Case, result: Refinement, grid: LabelMap | None) -> None:
             write_label_map(case.output_segmentation, label_map)
         if case.report is not None:
             write_report(case.report, result.report)
-        write_mesh(case.output, result.mesh, space=case.space)
+        values = {} if result.uncertainty is None else {"uncertainty_mm": result.uncertainty.deviation_mm}
+        write_mesh(case.output, result.mesh, space=case.space, point_values=values)
 
 
 def write_disagreement(path: Path, confidence: SegmentationConfidence) -> None:

@@ -17,7 +17,7 @@ from dals.cli.labels import organs_of, plain_label, run_labels
 from dals.cli.numbers import component_of, seed_of
 from dals.cli.progress import ProgressBar
 from dals.errors import InputError
-from dals.evaluation.formatting import volume_text
+from dals.evaluation.formatting import interval_text
 
 if TYPE_CHECKING:
     from dals.fit_settings import FitSettings
@@ -182,7 +182,7 @@ def _case(options: argparse.Namespace, *, label: int | str | None) -> Case:
 
 def _print_summary(output: Path, report: dict[str, Any]) -> None:
     print(
-        f"{output}: {volume_text(report['volume_ml'])} ml, {report['surface_cm2']:.0f} cm2, "
+        f"{output}: {interval_text(report)}, {report['surface_cm2']:.0f} cm2, "
         f"{report['iterations']} iterations in {report['seconds']:.1f} s."
     )
     for row in report["residuals_mm"]:

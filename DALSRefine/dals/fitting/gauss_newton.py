@@ -25,9 +25,9 @@ from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
 from dals.ops.dense import product, solve_positive
 
-_SHIFT, _TURN = 0.3, 0.2
+SHIFT_DEVIATION, TURN_DEVIATION = 0.3, 0.2
 """Standard deviations of the translation (canonical) and the rotation (radians) about the first guess."""
-_FREE = 1e-2
+LEAST_WEIGHT = 1e-2
 """Least weight of a term of the prior: a variance of 100."""
 _STRANGE_SIZE = 5.0  # standard deviations
 _SHORTEST = 0.1
@@ -138,9 +138,9 @@ class GaussNewton:
 
     def _prior_energy(self, unknowns: Unknowns) -> float:
         settings = self.settings
-        energy = max(settings.lambda_prior, _FREE) * float(unknowns.shared @ unknowns.shared)
+        energy = max(settings.lambda_prior, LEAST_WEIGHT) * float(unknowns.shared @ unknowns.shared)
         if unknowns.local is not None:
-            energy += max(settings.lambda_dir, _FREE) * float((unknowns.local**2).sum())
+            energy += max(settings.lambda_dir, LEAST_WEIGHT) * float((unknowns.local**2).sum())
         return energy if self.known else energy + float((self._pose_deviations(unknowns) ** 2).sum())
 
     def descend(
@@ -199,10 +199,12 @@ class GaussNewton:
         slopes = interpolated(derivatives)  # (N, k)
         # In terms of the unknowns themselves rather than of their change.
         wanted = residuals.values + interpolated((derivatives * latents).sum(axis=1, keepdims=True))[:, 0]
-        shared_variance = 1 / max(settings.lambda_prior, _FREE)
+        shared_variance = 1 / max(settings.lambda_prior, LEAST_WEIGHT)
         likeness = np.full((len(wanted), len(wanted)), shared_variance)
         functions = (
-            interpolated(local_basis(level)[used] / math.sqrt(max(settings.lambda_dir, _FREE))) if local else None
+            interpolated(local_basis(level)[used] / math.sqrt(max(settings.lambda_dir, LEAST_WEIGHT)))
+            if local
+            else None
         )
         if functions is not None:
             likeness += product(functions, functions.T)
@@ -217,7 +219,7 @@ class GaussNewton:
         found = replace(unknowns, shared=shared_variance * product(factors[None], slopes)[0])
         if functions is not None:
             weighted = product(functions.T, factors[:, None] * slopes)
-            found = replace(found, local=weighted / math.sqrt(max(settings.lambda_dir, _FREE)))
+            found = replace(found, local=weighted / math.sqrt(max(settings.lambda_dir, LEAST_WEIGHT)))
         if pose_slopes is not None:
             found = self._with_pose(found, pose_slopes.T @ factors)
         # The linearised residuals that are left are the variances times the factors.
@@ -227,8 +229,8 @@ class GaussNewton:
     def _pose_deviations(self, unknowns: Unknowns) -> FloatArray:
         """Size, translation and rotation (7,) in standard deviations."""
         size = (unknowns.log_scale - self._usual_size) / self._size_spread
-        shift = (unknowns.translation - self.first.translation) / (self.first.scale * _SHIFT)
-        return np.concatenate([[size], shift, unknowns.turn / _TURN])
+        shift = (unknowns.translation - self.first.translation) / (self.first.scale * SHIFT_DEVIATION)
+        return np.concatenate([[size], shift, unknowns.turn / TURN_DEVIATION])
 
     def _pose_slopes(self, here: _Point, faces: IntArray) -> FloatArray:
         """Derivatives (N, 7) of the residuals' places along their normals, a standard deviation each."""
@@ -236,18 +238,18 @@ class GaussNewton:
         positions = here.residuals.at_places(here.vertices, faces)
         normals = here.residuals.at_places(here.residuals.vertex_normals, faces)
         size = (normals * positions).sum(axis=1, keepdims=True) * self._size_spread
-        shift = normals @ pose.rotation.T * (_SHIFT * self.first.scale / pose.scale)
-        turn = np.cross(positions, normals) * (_TURN if self.settings.rotating else 0.0)
+        shift = normals @ pose.rotation.T * (SHIFT_DEVIATION * self.first.scale / pose.scale)
+        turn = np.cross(positions, normals) * (TURN_DEVIATION if self.settings.rotating else 0.0)
         return np.concatenate([size, shift, turn], axis=1)
 
     def _with_pose(self, unknowns: Unknowns, deviations: FloatArray) -> Unknowns:
         return replace(
             unknowns,
             log_scale=self._usual_size + self._size_spread * float(deviations[0]),
-            translation=self.first.translation + _SHIFT * self.first.scale * deviations[1:4],
-            turn=_TURN * deviations[4:] if self.settings.rotating else unknowns.turn,
+            translation=self.first.translation + SHIFT_DEVIATION * self.first.scale * deviations[1:4],
+            turn=TURN_DEVIATION * deviations[4:] if self.settings.rotating else unknowns.turn,
         )
 
     @property
     def _size_spread(self) -> float:
-        return self._size_deviation / math.sqrt(max(self.settings.lambda_scale, _FREE))
+        return self._size_deviation / math.sqrt(max(self.settings.lambda_scale, LEAST_WEIGHT))

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkCleanPolyData
 from vtkmodules.vtkIOGeometry import vtkOBJReader, vtkSTLReader, vtkSTLWriter
 from vtkmodules.vtkIOLegacy import vtkPolyDataReader
-from vtkmodules.vtkIOPLY import vtkPLYWriter
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
 from dals.errors import InputError, OutputError
-from dals.geometry.mesh import TriangleMesh
+from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.vtk_bridge import mesh_of, points_of, polydata_of, polydata_of_polygons
 from dals.io.atomic import atomic_path, check_writable
 from dals.io.coordinates import DEFAULT_SPACE, Space, checked_space, from_ras, space_named_in, to_ras
 from dals.io.mesh_counts import check_counts
 from dals.io.ply import read_ply
+from dals.io.ply_output import write_ply
 from dals.io.regular_files import LARGEST_MESH, check_regular
 from dals.io.vtk_messages import captured_vtk_messages
 
@@ -116,7 +117,13 @@ def check_mesh_writable(path: str | os.PathLike[str]) -> None:
     check_writable(path)
 
 
-def write_mesh(path: str | os.PathLike[str], mesh: TriangleMesh, *, space: Space = DEFAULT_SPACE) -> None:
+def write_mesh(
+    path: str | os.PathLike[str],
+    mesh: TriangleMesh,
+    *,
+    space: Space = DEFAULT_SPACE,
+    point_values: Mapping[str, FloatArray] | None = None,
+) -> None:
     """Write a surface as .stl (binary), .ply (binary), .obj or .vtp.
 
     Parameters
@@ -127,6 +134,8 @@ def write_mesh(path: str | os.PathLike[str], mesh: TriangleMesh, *, space: Space
         RAS millimetres.
     space : "LPS" or "RAS"
         The coordinate system of the file. The file names it as Slicer does.
+    point_values : mapping of str to (V,), optional
+        A number for each vertex under a name without spaces. Only .vtp and .ply hold them.
 
     Raises
     ------
@@ -139,7 +148,7 @@ def write_mesh(path: str | os.PathLike[str], mesh: TriangleMesh, *, space: Space
         raise OutputError(f"Cannot write {path}: the mesh is empty or holds coordinates that are not finite.")
     mesh = TriangleMesh(from_ras(mesh.vertices, checked_space(space)), mesh.faces)
     with atomic_path(path) as temporary, captured_vtk_messages() as messages:
-        _WRITERS[path.suffix.lower()](temporary, mesh, space)
+        _WRITERS[path.suffix.lower()](temporary, mesh, space, dict(point_values or {}))
         if messages.has_errors or not _is_complete(temporary, mesh):
             raise OutputError(f"Could not write {path}: the disk may be full.")
 
@@ -176,23 +185,21 @@ def _without_duplicates(polydata: vtkPolyData) -> vtkPolyData:
     return clean.GetOutput()
 
 
-def _write_stl(path: Path, mesh: TriangleMesh, space: Space) -> None:
+_Values = Mapping[str, FloatArray]
+
+
+def _write_stl(path: Path, mesh: TriangleMesh, space: Space, values: _Values) -> None:
     writer = vtkSTLWriter()
     writer.SetFileTypeToBinary()
     writer.SetHeader(f"DALSRefine output. SPACE={space}")
     _run(writer, path, mesh)
 
 
-def _write_ply(path: Path, mesh: TriangleMesh, space: Space) -> None:
-    writer = vtkPLYWriter()
-    writer.SetFileTypeToBinary()
-    writer.AddComment(f"SPACE={space}")
-    named = path.with_suffix(".ply")  # to any other ending, .PLY included, the writer appends it
-    _run(writer, named, mesh)
-    named.replace(path)
+def _write_ply(path: Path, mesh: TriangleMesh, space: Space, values: _Values) -> None:
+    write_ply(path, mesh, comments=[f"SPACE={space}"], values=values)
 
 
-def _write_vtp(path: Path, mesh: TriangleMesh, space: Space) -> None:
+def _write_vtp(path: Path, mesh: TriangleMesh, space: Space, values: _Values) -> None:
     writer = vtkXMLPolyDataWriter()
     writer.SetDataModeToAppended()
     polydata = polydata_of(mesh)
@@ -200,12 +207,16 @@ def _write_vtp(path: Path, mesh: TriangleMesh, space: Space) -> None:
     field.SetName("SPACE")
     field.InsertNextValue(space)
     polydata.GetFieldData().AddArray(field)
+    for name, numbers in values.items():
+        array = numpy_to_vtk(np.asarray(numbers, dtype=np.float32), deep=True)
+        array.SetName(name)
+        polydata.GetPointData().AddArray(array)
     writer.SetInputData(polydata)
     writer.SetFileName(str(path))
     writer.Write()
 
 
-def _write_obj(path: Path, mesh: TriangleMesh, space: Space) -> None:
+def _write_obj(path: Path, mesh: TriangleMesh, space: Space, values: _Values) -> None:
     # vtkOBJWriter has no comments, and vtkOBJExporter needs a render window.
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(f"# DALSRefine output. SPACE={space}\n")

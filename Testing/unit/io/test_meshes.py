@@ -6,11 +6,13 @@ import sys
 import numpy as np
 import pytest
 from known_shapes import ellipsoid
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOPLY import vtkPLYReader
 
 from dals.errors import InputError, OutputError
 from dals.geometry.mesh import TriangleMesh
 from dals.io import meshes
-from dals.io.meshes import check_mesh_writable, read_mesh, write_mesh
+from dals.io.meshes import check_mesh_writable, read_mesh, read_polydata, write_mesh
 
 FORMATS = ("stl", "ply", "obj", "vtp")
 TETRAHEDRON = TriangleMesh(
@@ -161,8 +163,8 @@ def test_endings_in_capitals(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".ply", ".PLY"])
 def test_a_writer_that_does_not_notice_a_full_disk(suffix, tmp_path, monkeypatch):
-    def fill(path, mesh, space):
-        meshes._write_ply(path, mesh, space)
+    def fill(path, mesh, space, values):
+        meshes._write_ply(path, mesh, space, values)
         os.truncate(path, path.stat().st_size - 1)
 
     monkeypatch.setitem(meshes._WRITERS, ".ply", fill)
@@ -216,3 +218,25 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(OutputError, match="empty"):
         write_mesh(tmp_path / "a.stl", TriangleMesh(np.zeros((3, 3)), np.empty((0, 3), dtype=np.int64)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_vertices_are_in_vtp_and_ply(tmp_path):
+    mesh = ellipsoid()
+    values = {"uncertainty_mm": np.linspace(1.0, 5.0, len(mesh.vertices))}
+    for suffix in (".vtp", ".ply", ".stl", ".obj"):
+        write_mesh(tmp_path / f"a{suffix}", mesh, point_values=values)
+        np.testing.assert_allclose(
+            np.ptp(read_mesh(tmp_path / f"a{suffix}").vertices, axis=0), np.ptp(mesh.vertices, axis=0), rtol=1e-5
+        )
+    polydata, space = read_polydata(tmp_path / "a.vtp")
+    assert space == "LPS"
+    array = polydata.GetPointData().GetArray("uncertainty_mm")
+    np.testing.assert_allclose(vtk_to_numpy(array), values["uncertainty_mm"], rtol=1e-6)
+    reader = vtkPLYReader()  # another reader than ours takes the file, too
+    reader.SetFileName(str(tmp_path / "a.ply"))
+    reader.Update()
+    assert reader.GetOutput().GetNumberOfPolys() == len(mesh.faces)
+    header, _, body = (tmp_path / "a.ply").read_bytes().partition(b"end_header\n")
+    assert b"property float uncertainty_mm" in header
+    records = np.frombuffer(body, dtype="<f4", count=4 * len(mesh.vertices)).reshape(-1, 4)
+    np.testing.assert_allclose(records[:, 3], values["uncertainty_mm"], rtol=1e-6)

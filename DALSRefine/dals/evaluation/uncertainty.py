@@ -1,0 +1,169 @@
+"""Where a surface is a guess, and how good a guess: standard deviations along its normals and of its volume.
+
+Laplace's approximation (`dals.fitting.surface_posterior`) knows what the prior allows between the observations. What no
+prior expresses, and what its Gaussian gets wrong, was measured on livers that it had not seen
+(`Testing/benchmarks/calibration.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dals.evaluation.confidence import Confidence, Level
+from dals.fit_settings import FitSettings
+from dals.fitting import FitResult
+from dals.fitting.evidence import weighed
+from dals.fitting.residuals import residual_term
+from dals.fitting.surface_posterior import surface_posterior
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.places import place_text
+from dals.model.prior import ShapePrior
+from dals.model.template import icosphere
+from dals.observations import Observation, PlanarContours, PointCloud
+
+BAND = 1.645
+"""Standard deviations on either side that hold 90% of a normal distribution."""
+_LEVEL = 3
+_NEIGHBOURS = 3
+_FACTOR, _POWER, _TYPICAL = 0.84, 1.11, 0.03
+"""Laplace's standard deviation of `_TYPICAL` (canonical) counts `_FACTOR` times, and others with this power."""
+_VOLUME = 1.0
+"""Factor of Laplace's standard deviation of the volume."""
+_EXPECTED, _EXPECTED_POWER = 0.5, 1.0
+"""The expected mean distance from the true surface, as a factor and a power of the half-width of the band in mm."""
+_DOUBTFUL_MM = 4.5
+"""Expected mean distance of a liver above which the confidence says so."""
+_ROUGH = 0.1  # canonical half-width of the band that counts as a guess
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Uncertainty:
+    """How far a surface may be off.
+
+    Attributes
+    ----------
+    deviation_mm : (V,) float64
+        Standard deviation of each vertex along its normal; the true surface is within `BAND` of them in nine of ten
+        places.
+    expected_distance_mm : float
+        Mean distance from the true surface that is to be expected.
+    volume_ml : (float, float)
+        Interval that holds the true volume nine times out of ten.
+    rough_share : float
+        Part of the surface that is mostly a guess.
+    worst_place : (3,) float64
+        The vertex with the largest deviation, RAS mm.
+    """
+
+    deviation_mm: FloatArray
+    expected_distance_mm: float
+    volume_ml: tuple[float, float]
+    rough_share: float
+    worst_place: FloatArray
+
+    def figures(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "expected_distance_mm": self.expected_distance_mm,
+            "deviation_mm": {
+                "mean": float(self.deviation_mm.mean()),
+                "maximum": float(self.deviation_mm.max()),
+                "maximum_at_ras_mm": [float(value) for value in self.worst_place],
+            },
+            "guessed_share": self.rough_share,
+            "volume_interval_ml": list(self.volume_ml),
+        }
+
+
+def uncertainty_of(
+    observation: Observation, result: FitResult, prior: ShapePrior, mesh: TriangleMesh, *, known: bool
+) -> Uncertainty | None:
+    """The uncertainty of a surface that was fitted to contours or points; None for other kinds of observation.
+
+    Parameters
+    ----------
+    observation : Observation
+        That was fitted.
+    result : FitResult
+    prior : ShapePrior
+    mesh : TriangleMesh
+        The final surface, RAS mm, possibly remeshed.
+    known : bool
+        Whether the pose was known.
+    """
+    if not isinstance(observation, (PlanarContours, PointCloud)):
+        return None
+    state = result.state
+    pose, level = state.pose, min(_LEVEL, state.level)
+    settings = _settings(observation, result.settings)
+    vertices = pose.to_canonical(result.mesh.vertices)
+    term = residual_term(observation, settings)
+    assert term is not None  # both kinds have one
+    residuals = term(vertices, result.mesh.faces, pose)
+    covariance = surface_posterior(prior, state, vertices, residuals, settings, known=known, level=level)
+    coarse = TriangleMesh(result.mesh.vertices[: len(covariance)], icosphere(level).faces)
+    laplace = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    deviations = pose.scale * calibrated(_spread(laplace, coarse.vertices, mesh.vertices))
+    areas = vertex_areas(coarse)
+    spread = _VOLUME * pose.scale * math.sqrt(max(float(areas @ covariance @ areas), 0.0))
+    own = vertex_areas(mesh)
+    share = own / max(own.sum(), 1e-12)
+    worst = int(deviations.argmax())
+    return Uncertainty(
+        deviation_mm=deviations,
+        expected_distance_mm=expected_distance(BAND * float(share @ deviations), pose.scale),
+        volume_ml=(max(mesh.volume - BAND * spread, 0.0) / 1e3, (mesh.volume + BAND * spread) / 1e3),
+        rough_share=float(share[BAND * deviations > _ROUGH * pose.scale].sum()),
+        worst_place=mesh.vertices[worst],
+    )
+
+
+def calibrated(laplace: FloatArray) -> FloatArray:
+    """Standard deviations (V,) as measured, from Laplace's; both canonical."""
+    return np.asarray(_FACTOR * _TYPICAL * (laplace / _TYPICAL) ** _POWER)
+
+
+def expected_distance(half_width_mm: float, scale_mm: float) -> float:
+    """Mean distance from the true surface, mm, to be expected of a mean half-width of the band."""
+    return scale_mm * _EXPECTED * (half_width_mm / scale_mm) ** _EXPECTED_POWER
+
+
+def judged_by(confidence: Confidence | None, uncertainty: Uncertainty | None) -> Confidence | None:
+    """The confidence with what the uncertainty adds to it: whether most of the surface is a guess, and where."""
+    if uncertainty is None:
+        return confidence
+    confidence = confidence or Confidence(level="high", reasons=())
+    if uncertainty.expected_distance_mm <= _DOUBTFUL_MM:
+        return confidence
+    reason = (
+        f"The surface is expected to be {uncertainty.expected_distance_mm:.1f} mm off on average, and most of all at "
+        f"{place_text(uncertainty.worst_place)}. Draw or mark the organ there."
+    )
+    level: Level = "low" if confidence.level == "low" else "medium"
+    return replace(confidence, level=level, reasons=(*confidence.reasons, reason))
+
+
+def vertex_areas(mesh: TriangleMesh) -> FloatArray:
+    """A third of the area of the faces around each vertex, (V,)."""
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces], 1, 0)
+    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return np.asarray(np.bincount(mesh.faces.ravel(), np.repeat(areas / 3, 3), len(mesh.vertices)), dtype=np.float64)
+
+
+def _settings(observation: Observation, settings: FitSettings) -> FitSettings:
+    """Weights in standard deviations: those of the fit, or of contours by default if it was one by Adam."""
+    if settings.method == "gauss-newton":
+        return settings
+    return weighed(PlanarContours.defaults.changed(rotating=settings.rotating), observation)
+
+
+def _spread(values: FloatArray, places: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Values at places (M, 3) interpolated to others (N, 3) by inverse distances."""
+    distances, nearest = cKDTree(places).query(wanted, k=_NEIGHBOURS)
+    weights = 1 / np.maximum(distances, 1e-6)
+    return np.asarray((weights * values[nearest]).sum(axis=1) / weights.sum(axis=1))

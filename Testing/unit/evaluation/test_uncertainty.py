@@ -1,0 +1,110 @@
+"""What is said of a surface's uncertainty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from known_shapes import ellipse_contour
+
+import dals
+from dals.evaluation.confidence import Confidence
+from dals.evaluation.formatting import interval_text
+from dals.evaluation.uncertainty import Uncertainty, calibrated, judged_by, vertex_areas
+from dals.model.prior import ShapePrior
+from dals.observations import PlanarContours, PointCloud
+from dals.refinement import Refinement
+
+
+@pytest.fixture(scope="module")
+def three(ellipsoid_prior: ShapePrior) -> Refinement:
+    return dals.refine(PlanarContours(tuple(ellipse_contour(axis) for axis in range(3))), ellipsoid_prior)
+
+
+def of(expected: float) -> Uncertainty:
+    return Uncertainty(
+        deviation_mm=np.array([1.0, 3.0]),
+        expected_distance_mm=expected,
+        volume_ml=(1430.0, 1590.0),
+        rough_share=0.5,
+        worst_place=np.array([12.0, -40.0, 130.0]),
+    )
+
+
+def test_every_vertex_has_a_deviation_and_the_volume_an_interval(three: Refinement) -> None:
+    found = three.uncertainty
+    assert found is not None
+    assert found.deviation_mm.shape == (len(three.mesh.vertices),)
+    assert (found.deviation_mm > 0).all()
+    low, high = found.volume_ml
+    assert low < three.mesh.volume / 1e3 < high
+    worst = np.linalg.norm(three.mesh.vertices - found.worst_place, axis=1).argmin()
+    assert found.deviation_mm[worst] == found.deviation_mm.max()
+
+
+def test_the_report_holds_it(three: Refinement) -> None:
+    figures = three.report["uncertainty"]
+    assert three.uncertainty is not None
+    assert figures["volume_interval_ml"] == list(three.uncertainty.volume_ml)
+    assert figures["deviation_mm"]["maximum"] == three.uncertainty.deviation_mm.max()
+    assert 0 <= figures["guessed_share"] <= 1
+    assert interval_text(three.report).count(" to ") == 1
+
+
+def test_two_planes_leave_more_open_than_three(three: Refinement, ellipsoid_prior: ShapePrior) -> None:
+    two = dals.refine(PlanarContours(tuple(ellipse_contour(axis) for axis in range(2))), ellipsoid_prior)
+    assert two.uncertainty is not None
+    assert three.uncertainty is not None
+    assert two.uncertainty.deviation_mm.mean() > three.uncertainty.deviation_mm.mean()
+    assert two.uncertainty.expected_distance_mm > three.uncertainty.expected_distance_mm
+
+
+def test_points_that_leave_a_side_open(ellipsoid_prior: ShapePrior) -> None:
+    surface = dals.refine(
+        PlanarContours(tuple(ellipse_contour(axis) for axis in range(3))), ellipsoid_prior
+    ).mesh.vertices
+    quick = PointCloud.defaults.changed(shared_steps=10, local_steps=10, level=3)
+    right = surface[surface[:, 0] > surface[:, 0].mean() - 5]
+    found = dals.refine(PointCloud(right), ellipsoid_prior, settings=quick)
+    assert found.uncertainty is not None
+    left = found.mesh.vertices[:, 0] < surface[:, 0].mean() - 20
+    assert found.uncertainty.deviation_mm[left].mean() > 1.2 * found.uncertainty.deviation_mm[~left].mean()
+
+
+def test_several_organs_at_once_have_theirs(three: Refinement, ellipsoid_prior: ShapePrior) -> None:
+    observation = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
+    (again,) = dals.refine_together([observation], [ellipsoid_prior], names=["one"])
+    assert three.uncertainty is not None
+    assert again.uncertainty is not None
+    np.testing.assert_allclose(again.uncertainty.deviation_mm, three.uncertainty.deviation_mm, rtol=1e-3)
+
+
+def test_a_segmentation_has_none() -> None:
+    assert judged_by(None, None) is None
+
+
+def test_a_guess_is_said_with_its_place_and_lowers_the_confidence() -> None:
+    sure = Confidence(level="high", reasons=())
+    assert judged_by(sure, of(0.5)) is sure
+    doubtful = judged_by(sure, of(20.0))
+    assert doubtful is not None
+    assert doubtful.level == "medium"
+    assert doubtful.reasons[0].startswith(
+        "The surface is expected to be 20.0 mm off on average, and most of all at R 12,"
+    )
+    low = judged_by(Confidence(level="low", reasons=("x",)), of(20.0))
+    assert low is not None
+    assert (low.level, len(low.reasons)) == ("low", 2)
+    points = judged_by(None, of(0.5))
+    assert points is not None
+    assert points.level == "high"
+
+
+def test_calibrated_deviations_keep_their_order() -> None:
+    found = calibrated(np.array([0.0, 0.01, 0.03, 0.1]))
+    assert found[0] == 0
+    assert (np.diff(found) > 0).all()
+    assert (found[1:] < 1.5 * np.array([0.01, 0.03, 0.1])).all()
+
+
+def test_areas_of_vertices_make_up_the_surface(three: Refinement) -> None:
+    assert vertex_areas(three.mesh).sum() == pytest.approx(three.mesh.area)
