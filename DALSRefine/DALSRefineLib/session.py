@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dals.geometry.mesh import TriangleMesh
+from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.model.fit_state import FitState
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.appearance import smoothed
 from DALSRefineLib.nodes.curve_points import CurveState, bring_back, states_of
 from DALSRefineLib.nodes.outputs import new_model, show_mesh
 from DALSRefineLib.nodes.preview import Preview
+from DALSRefineLib.nodes.suggestions import show_deviation
 from DALSRefineLib.nodes.view_focus import bring_into_view
 from DALSRefineLib.priors import Organ
 from DALSRefineLib.process.jobs import Event, FitFinished, FitProgress, Outcome, Request
@@ -42,6 +43,8 @@ class Result:
         The curves that it was made from.
     gesture : int or None
         See `RefineSession.start`.
+    uncertainty_mm : (V,) float64 or None
+        Standard deviation of each vertex along its normal.
     """
 
     mesh: TriangleMesh
@@ -51,6 +54,7 @@ class Result:
     warnings: tuple[str, ...]
     curves: tuple[CurveState, ...] = ()
     gesture: int | None = None
+    uncertainty_mm: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +261,14 @@ class RefineSession:
         warnings = (*target.warnings, *event.warnings)
         self._results.append(
             Result(
-                event.mesh, event.report, event.state, request.prior, warnings, target.curves, gesture=target.gesture
+                event.mesh,
+                event.report,
+                event.state,
+                request.prior,
+                warnings,
+                target.curves,
+                gesture=target.gesture,
+                uncertainty_mm=event.uncertainty_mm,
             )
         )
         del self._results[:-_MOST_UNDOS]
@@ -265,6 +276,7 @@ class RefineSession:
 
     def _show_result(self, result: Result) -> None:
         show_mesh(self._model, smoothed(result.mesh, self._smoothing))
+        show_deviation(self._model, result.uncertainty_mm)
         report = {**result.report, WARNINGS: list(result.warnings)}
         self._model.SetAttribute(REPORT_ATTRIBUTE, json.dumps(report))
         self._look_at(result.mesh)

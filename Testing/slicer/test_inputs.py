@@ -151,9 +151,11 @@ def test_what_is_no_closed_curve_is_refused_by_name(scene, inputs, make, match):
 
 
 def test_open_curves_and_open_planes(scene, inputs):
+    from DALSRefineLib.nodes.incomplete import set_incomplete
+
     nodes = [curve_node(scene, circle(axis), name=f"{axis}") for axis in range(2)]
     nodes.append(curve_node(scene, circle(2)[:20], name="part", kind=OPEN))
-    nodes[1].SetAttribute(inputs.OPEN_PLANE_ATTRIBUTE, "true")
+    set_incomplete(nodes[1], True)
     contours = inputs.contours_from_curves(nodes).contours
     assert [contour.closed for contour in contours] == [True, True, False]
     assert [contour.open_plane for contour in contours] == [False, True, False]

@@ -76,6 +76,10 @@ def test_one_way_in(given, tmp_path: Path, ellipsoid_prior_file: Path, capsys: p
     assert worker.warnings == result.warnings
     assert without_times(worker.report) == without_times(result.report)
     assert worker.state.level == result.state.level
+    if result.uncertainty is None:
+        assert worker.uncertainty_mm is None
+    else:
+        np.testing.assert_array_equal(worker.uncertainty_mm, result.uncertainty.deviation_mm)
 
     out, report = tmp_path / "out.ply", tmp_path / "out.json"
     options = ["--prior", str(ellipsoid_prior_file), "--level", str(LEVEL), "--device", "cpu", "--quiet"]

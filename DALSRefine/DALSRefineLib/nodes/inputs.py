@@ -13,13 +13,13 @@ from dals.errors import InputError
 from dals.geometry.mesh import FloatArray
 from dals.observations import PlanarContours, PointCloud
 from dals.observations.contours import Contour, Plane
+from DALSRefineLib.nodes.incomplete import is_incomplete
 from DALSRefineLib.nodes.label_map_nodes import segment_label_map
 from DALSRefineLib.nodes.segment_observations import contours_from_painted_segment, segmentation_from_node
 from DALSRefineLib.nodes.transforms import points_to_world
 from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 
 __all__ = [
-    "OPEN_PLANE_ATTRIBUTE",
     "CurvePlane",
     "contours_from_curves",
     "contours_from_painted_segment",
@@ -33,8 +33,6 @@ __all__ = [
     "segmentation_from_node",
 ]
 
-OPEN_PLANE_ATTRIBUTE = "DALSRefine.openPlane"
-"""Attribute of a curve; "true" where its plane may show more of the organ than was drawn there."""
 OBLIQUE_DEG = 10.0
 """A plane that is tilted further out of the axial, coronal and sagittal ones is called oblique."""
 _PLANES = ("sagittal", "coronal", "axial")
@@ -66,7 +64,7 @@ def contours_from_curves(nodes: Iterable[Any]) -> PlanarContours:
     Parameters
     ----------
     nodes : iterable of vtkMRMLMarkupsCurveNode
-        Under any transforms; `OPEN_PLANE_ATTRIBUTE` says whether a plane is incomplete.
+        Under any transforms; `set_incomplete` says which planes are incomplete.
 
     Returns
     -------
@@ -155,8 +153,7 @@ def _contour(node: Any) -> Contour:
     if len(control) < 3:
         kind = "a closed curve" if closed else "an open curve"
         raise InputError(f"The curve '{name}' has {len(control)} placed point(s); {kind} needs at least 3.")
-    open_plane = node.GetAttribute(OPEN_PLANE_ATTRIBUTE) == "true"
-    return Contour(_drawn_points(node), control, name, closed=bool(closed), open_plane=open_plane)
+    return Contour(_drawn_points(node), control, name, closed=bool(closed), open_plane=is_incomplete(node))
 
 
 def _drawn_points(node: Any) -> FloatArray:

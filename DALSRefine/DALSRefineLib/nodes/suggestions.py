@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from dals.errors import InputError
 from dals.evaluation.next_plane import deviation_by_distance, suggested_plane
@@ -51,6 +51,16 @@ def suggested_slice(model_node: Any, curves: list[Any], *, oblique: bool = False
             raise InputError("Draw contours first: the next slice depends on those that are there.")
         deviation = deviation_by_distance(mesh.vertices, np.concatenate(drawn))
     return suggested_plane(mesh.vertices, mesh.faces, deviation, planes_of_curves(curves), oblique=oblique)
+
+
+def show_deviation(model_node: Any, deviation_mm: FloatArray | None) -> None:
+    """Keep the uncertainty of a model's points, (V,) mm, with the model; without one an earlier one goes."""
+    points = model_node.GetPolyData().GetPointData()
+    points.RemoveArray(DEVIATION_ARRAY)
+    if deviation_mm is not None and len(deviation_mm) == model_node.GetPolyData().GetNumberOfPoints():
+        array = numpy_to_vtk(np.asarray(deviation_mm, dtype=np.float32), deep=True)
+        array.SetName(DEVIATION_ARRAY)
+        points.AddArray(array)
 
 
 def deviation_of(model_node: Any) -> FloatArray | None:

@@ -63,7 +63,8 @@ class Fitter:
         report = {**result.report, "previews": {"count": steps.previews, "seconds": steps.preview_seconds}}
         report["places"] = worst_places(request.observation, result.mesh)
         report["timings_s"] = {"prior": seconds, **result.report["timings_s"]}
-        return FitFinished(result.mesh, report, result.state, result.warnings)
+        deviation = None if result.uncertainty is None else result.uncertainty.deviation_mm
+        return FitFinished(result.mesh, report, result.state, result.warnings, deviation)
 
     def _prior(self, path: Path, device: torch.device) -> ShapePrior:
         changed = path.stat().st_mtime_ns if path.is_file() else -1

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 import dals.errors
 from dals.errors import DalsError
 from dals.geometry.mesh import TriangleMesh
@@ -99,12 +102,15 @@ class FitFinished:
         End state of the fit.
     warnings : tuple of str
         Points for the clinician to check.
+    uncertainty_mm : (V,) float64 or None
+        Standard deviation of each vertex of the mesh along its normal; None where there is no estimate.
     """
 
     mesh: TriangleMesh
     report: dict[str, Any]
     state: FitState
     warnings: tuple[str, ...] = ()
+    uncertainty_mm: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dals.geometry.mesh import TriangleMesh
@@ -65,6 +66,8 @@ def event_message(event: Event, number: int) -> Message:
         elif isinstance(value, FitState):
             fields[name], ended = value.to_arrays()
             arrays |= _under(name, ended)
+        elif isinstance(value, np.ndarray):
+            arrays[name] = value
         else:
             fields[name] = value
     return Message(type(event).__name__, fields, arrays)
@@ -117,6 +120,8 @@ def _event_of(message: Message) -> Event:
         values["state"] = FitState.from_arrays(values["state"], _within("state", message.arrays))
     if "warnings" in values:
         values["warnings"] = tuple(values["warnings"])
+    if "uncertainty_mm" in message.arrays:
+        values["uncertainty_mm"] = message.arrays["uncertainty_mm"]
     return _EVENTS[message.kind](**values)
 
 
