@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from dals.evaluation.formatting import volume_text
+from dals.evaluation.formatting import interval_text, volume_text
 from DALSRefineLib.i18n import tr as _
 
 Row = tuple[str, str]
@@ -46,7 +46,7 @@ def summary_of(report: Mapping[str, Any]) -> str:
 
 def _size(report: Mapping[str, Any]) -> list[Row]:
     return [
-        (_("Volume"), f"{volume_text(report['volume_ml'])} ml"),
+        (_("Volume"), interval_text(report)),
         (_("Surface area"), f"{report['surface_cm2']:.0f} cm²"),
     ]
 
