@@ -122,6 +122,8 @@ def _event_of(message: Message) -> Event:
         values["deviation_mm"] = message.arrays["deviation_mm"]
     if "warnings" in values:
         values["warnings"] = tuple(values["warnings"])
+    if "uncertainty_mm" in message.arrays:
+        values["uncertainty_mm"] = message.arrays["uncertainty_mm"]
     return _EVENTS[message.kind](**values)
 
 

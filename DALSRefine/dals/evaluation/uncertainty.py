@@ -30,14 +30,14 @@ BAND = 1.645
 """Standard deviations on either side that hold 90% of a normal distribution."""
 _LEVEL = 3
 _NEIGHBOURS = 3
-_FACTOR, _POWER, _TYPICAL = 0.84, 1.11, 0.03
+_FACTOR, _POWER, _TYPICAL = 0.813, 1.085, 0.03
 """Laplace's standard deviation of `_TYPICAL` (canonical) counts `_FACTOR` times, and others with this power."""
-_VOLUME = 1.0
+_VOLUME = 1.2
 """Factor of Laplace's standard deviation of the volume."""
-_EXPECTED, _EXPECTED_POWER = 0.5, 1.0
-"""The expected mean distance from the true surface, as a factor and a power of the half-width of the band in mm."""
-_DOUBTFUL_MM = 4.5
-"""Expected mean distance of a liver above which the confidence says so."""
+_EXPECTED, _EXPECTED_POWER = 0.82, 1.167
+"""The expected mean distance from the true surface as a factor and a power of the band's mean half-width, canonical."""
+_DOUBTFUL = 0.026
+"""Canonical expected distance above which the confidence says so; in a liver 3.7 mm."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
 
 
@@ -52,6 +52,8 @@ class Uncertainty:
         places.
     expected_distance_mm : float
         Mean distance from the true surface that is to be expected.
+    doubtful : bool
+        Whether that is more than a user should take without a look.
     volume_ml : (float, float)
         Interval that holds the true volume nine times out of ten.
     rough_share : float
@@ -62,6 +64,7 @@ class Uncertainty:
 
     deviation_mm: FloatArray
     expected_distance_mm: float
+    doubtful: bool
     volume_ml: tuple[float, float]
     rough_share: float
     worst_place: FloatArray
@@ -114,9 +117,11 @@ def uncertainty_of(
     own = vertex_areas(mesh)
     share = own / max(own.sum(), 1e-12)
     worst = int(deviations.argmax())
+    expected = expected_distance(BAND * float(share @ deviations) / pose.scale)
     return Uncertainty(
         deviation_mm=deviations,
-        expected_distance_mm=expected_distance(BAND * float(share @ deviations), pose.scale),
+        expected_distance_mm=expected * pose.scale,
+        doubtful=expected > _DOUBTFUL,
         volume_ml=(max(mesh.volume - BAND * spread, 0.0) / 1e3, (mesh.volume + BAND * spread) / 1e3),
         rough_share=float(share[BAND * deviations > _ROUGH * pose.scale].sum()),
         worst_place=mesh.vertices[worst],
@@ -128,9 +133,9 @@ def calibrated(laplace: FloatArray) -> FloatArray:
     return np.asarray(_FACTOR * _TYPICAL * (laplace / _TYPICAL) ** _POWER)
 
 
-def expected_distance(half_width_mm: float, scale_mm: float) -> float:
-    """Mean distance from the true surface, mm, to be expected of a mean half-width of the band."""
-    return scale_mm * _EXPECTED * (half_width_mm / scale_mm) ** _EXPECTED_POWER
+def expected_distance(half_width: float) -> float:
+    """Mean distance from the true surface to be expected of a mean half-width of the band; both canonical."""
+    return float(_EXPECTED * half_width**_EXPECTED_POWER)
 
 
 def judged_by(confidence: Confidence | None, uncertainty: Uncertainty | None) -> Confidence | None:
@@ -138,7 +143,7 @@ def judged_by(confidence: Confidence | None, uncertainty: Uncertainty | None) ->
     if uncertainty is None:
         return confidence
     confidence = confidence or Confidence(level="high", reasons=())
-    if uncertainty.expected_distance_mm <= _DOUBTFUL_MM:
+    if not uncertainty.doubtful:
         return confidence
     reason = (
         f"The surface is expected to be {uncertainty.expected_distance_mm:.1f} mm off on average, and most of all at "

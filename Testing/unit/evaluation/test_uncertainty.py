@@ -20,10 +20,11 @@ def three(ellipsoid_prior: ShapePrior) -> Refinement:
     return dals.refine(PlanarContours(tuple(ellipse_contour(axis) for axis in range(3))), ellipsoid_prior)
 
 
-def of(expected: float) -> Uncertainty:
+def of(expected: float, *, doubtful: bool = False) -> Uncertainty:
     return Uncertainty(
         deviation_mm=np.array([1.0, 3.0]),
         expected_distance_mm=expected,
+        doubtful=doubtful,
         volume_ml=(1430.0, 1590.0),
         rough_share=0.5,
         worst_place=np.array([12.0, -40.0, 130.0]),
@@ -85,13 +86,13 @@ def test_a_segmentation_has_none() -> None:
 def test_a_guess_is_said_with_its_place_and_lowers_the_confidence() -> None:
     sure = Confidence(level="high", reasons=())
     assert judged_by(sure, of(0.5)) is sure
-    doubtful = judged_by(sure, of(20.0))
+    doubtful = judged_by(sure, of(20.0, doubtful=True))
     assert doubtful is not None
     assert doubtful.level == "medium"
     assert doubtful.reasons[0].startswith(
         "The surface is expected to be 20.0 mm off on average, and most of all at R 12,"
     )
-    low = judged_by(Confidence(level="low", reasons=("x",)), of(20.0))
+    low = judged_by(Confidence(level="low", reasons=("x",)), of(20.0, doubtful=True))
     assert low is not None
     assert (low.level, len(low.reasons)) == ("low", 2)
     points = judged_by(None, of(0.5))
