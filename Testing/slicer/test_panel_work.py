@@ -229,6 +229,7 @@ def test_freehand_takes_the_view_s_own_mouse(panel, slicer, with_views, monkeypa
     interactor.InvokeEvent("LeftButtonReleaseEvent")
     assert curve.GetNumberOfControlPoints() == 1
     interactor.InvokeEvent("RightButtonPressEvent")
+    interactor.InvokeEvent("RightButtonReleaseEvent")
     assert not panel.source.drawing.is_drawing
     assert cursors[-1] is None
     panel.ui.coronalButton.click()
