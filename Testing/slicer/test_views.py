@@ -318,7 +318,8 @@ def test_the_view_that_was_scrolled_last_is_known(scene, slice_nodes):
 
 
 def test_the_next_slice_is_where_nothing_is_drawn(scene, app):
-    from DALSRefineLib.nodes.suggestions import DEVIATION_ARRAY, deviation_of, suggested_slice
+    from DALSRefineLib.nodes.suggestions import suggested_slice
+    from DALSRefineLib.nodes.uncertainty import DEVIATION_ARRAY, deviation_of
 
     result = model(scene, sphere())
     curves = [curve_node(scene, circle(axis, -18.0)) for axis in (0, 1)]
