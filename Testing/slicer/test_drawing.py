@@ -473,3 +473,29 @@ def test_a_curve_that_is_no_longer_watched_is_not_heard(scene, watcher, clock):
     clock[0] += 1
     assert not watcher.due()
     assert not watched(other)
+
+
+def test_a_point_that_is_let_go_is_due_at_once(scene, drawing):
+    from DALSRefineLib.nodes.watching import ChangeWatcher
+
+    now, released = [0.0], []
+    watcher = ChangeWatcher(pause_s=0.6, clock=lambda: now[0], on_released=released.append)
+    node = curve_node(scene, circle(2))
+    watcher.watch([node])
+    node.InvokeEvent(node.PointStartInteractionEvent)
+    assert watcher.dragging
+    node.SetNthControlPointPosition(0, 1.0, 2.0, 3.0)
+    assert watcher.pending
+    assert not watcher.due()
+    node.InvokeEvent(node.PointEndInteractionEvent)
+    assert not watcher.dragging
+    assert released == [node]
+    assert watcher.due()
+    assert watcher.released == watcher.gesture == 1
+    node.SetNthControlPointPosition(0, 2.0, 2.0, 3.0)  # by a script
+    now[0] = 1.0
+    assert watcher.due()
+    assert watcher.released is None
+    node.InvokeEvent(node.PointStartInteractionEvent)
+    watcher.watch([])
+    assert not watcher.dragging, "the curve was deleted under the hand"

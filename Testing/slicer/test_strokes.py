@@ -161,8 +161,18 @@ def test_clicks_place_single_points_until_a_right_click(interactor, slice_node, 
     assert curve.GetNumberOfControlPoints() == 5
     assert pen.active
     interactor.InvokeEvent("RightButtonPressEvent")
+    assert pen.active
+    interactor.InvokeEvent("RightButtonReleaseEvent")
     assert not pen.active
     assert pen.ends == [1]
+
+
+def test_a_double_click_ends_it_and_leaves_the_view_as_it_is(interactor, pen):
+    heard = []
+    interactor.AddObserver("LeftButtonDoubleClickEvent", lambda _caller, event: heard.append(event))
+    interactor.InvokeEvent("LeftButtonDoubleClickEvent")
+    assert not pen.active
+    assert heard == []
 
 
 @pytest.mark.parametrize("key", ["Escape", "Return"])

@@ -23,8 +23,8 @@ _ENDS = ("Return", "KP_Enter", "Escape")
 class FreehandPen:
     """Places points of a curve while the mouse is dragged in a slice view; a click places one.
 
-    When the button is let go after a stroke, few control points take the place of the many, and the pen ends. A right
-    click, Enter or Escape ends it, too. Other views stay as they are.
+    When the button is let go after a stroke, few control points take the place of the many, and the pen ends. A double
+    click, a right click, Enter or Escape ends it, too. Other views stay as they are.
 
     Parameters
     ----------
@@ -40,11 +40,13 @@ class FreehandPen:
         self._interactor, self._slice_node, self.curve, self._on_end = interactor, slice_node, curve, on_end
         self._stroke: list[Any] = []
         self._last: Any = None  # where the last point was placed, in pixels, while the button is down
-        actions = {
+        actions: dict[str, Callable[[], bool]] = {
             "LeftButtonPressEvent": self._on_press,
             "MouseMoveEvent": self._on_move,
             "LeftButtonReleaseEvent": self._on_release,
-            "RightButtonPressEvent": self._on_finished,
+            "LeftButtonDoubleClickEvent": self._on_finished,  # which would make the view fill the window
+            "RightButtonPressEvent": lambda: True,
+            "RightButtonReleaseEvent": self._on_finished,  # only now: it opens the view's menu
             "KeyPressEvent": self._on_key,
         }
         self._tags = {event: interactor.AddObserver(event, self._heard, _FIRST) for event in actions}

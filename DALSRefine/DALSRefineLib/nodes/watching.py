@@ -59,6 +59,7 @@ class ChangeWatcher:
         for identifier, (node, tags) in list(self._observed.items()):
             if wanted.get(identifier) is not node:  # another scene's node may have the same ID
                 del self._observed[identifier]
+                self.dragging = False  # nobody tells when a point of it is let go
                 for tag in tags:
                     node.RemoveObserver(tag)
         for identifier in set(wanted) - set(self._observed):

@@ -12,6 +12,10 @@ CONTOURS, SEGMENTATION, POINTS = "contours", "segmentation", "points"
 SOURCES = (CONTOURS, SEGMENTATION, POINTS)
 """Kinds of observation, in the order of the panel's tabs."""
 
+SIDES = ("auto", "left", "right")
+"""Of the body, for a prior of one side."""
+EDITS = ("applied", "proposed", "all")
+"""Which edits of a segmentation are carried out: those that are probably right, none, all."""
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PER_VERTEX, ONE_LATENT, FREE = "per vertex", "one latent", "free"
 LATENTS = (PER_VERTEX, ONE_LATENT, FREE)

@@ -5,7 +5,16 @@ from typing import Annotated, Any, Union
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-from DALSRefineLib.panel.fit_options import CONTOURS, DEVICES, LATENTS, PER_VERTEX, SOURCES, default_options
+from DALSRefineLib.panel.fit_options import (
+    CONTOURS,
+    DEVICES,
+    EDITS,
+    LATENTS,
+    PER_VERTEX,
+    SIDES,
+    SOURCES,
+    default_options,
+)
 
 _DEFAULTS = default_options(CONTOURS)
 
@@ -15,6 +24,7 @@ class Parameters:
     """Every choice in the panel except the curves, which `ContourList` keeps on the same node."""
 
     prior: str = "liver"
+    side: Annotated[str, Choice(list(SIDES))] = SIDES[0]
     source: Annotated[str, Choice(list(SOURCES))] = CONTOURS
     usePainted: bool = False
     paintedSegmentation: vtkMRMLSegmentationNode
@@ -22,6 +32,8 @@ class Parameters:
     segmentation: vtkMRMLSegmentationNode
     segment: str
     component: str  # text of a `ComponentChoice`; empty where the user has not chosen
+    edits: Annotated[str, Choice(list(EDITS))] = EDITS[0]
+    complete: bool = False
     probabilities: vtkMRMLScalarVolumeNode
     points: Union[vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode, None]  # None lets the user unset it
     freehand: bool = False

@@ -31,7 +31,7 @@ class Shortcuts:
         for key, action in () if window is None else actions:
             shortcut = qt.QShortcut(window)
             shortcut.setKey(qt.QKeySequence(key))
-            shortcut.setEnabled(False)
+            shortcut.enabled = False
             shortcut.connect("activated()", lambda action=action: guarded(action))
             self._keys[key] = shortcut
 
@@ -39,16 +39,20 @@ class Shortcuts:
         """Switch all keys on or off; Return waits for `allow`, as other widgets want it, too."""
         self._active = active
         for key, shortcut in self._keys.items():
-            shortcut.setEnabled(active and key != "Return")
+            shortcut.enabled = active and key != "Return"
 
     def allow(self, key: str, allowed: bool) -> None:
         """Switch one key on or off while the module is open."""
         if key in self._keys:
-            self._keys[key].setEnabled(self._active and allowed)
+            self._keys[key].enabled = self._active and allowed
+
+    def active(self, key: str) -> bool:
+        """Whether a key works now."""
+        return key in self._keys and bool(self._keys[key].enabled)
 
     def close(self) -> None:
         """Take all keys away."""
         for shortcut in self._keys.values():
-            shortcut.setEnabled(False)
+            shortcut.enabled = False
             shortcut.deleteLater()
         self._keys = {}

@@ -21,7 +21,7 @@ from DALSRefineLib.nodes.watching import ChangeWatcher
 from DALSRefineLib.panel.component_chooser import ComponentChooser
 from DALSRefineLib.panel.contour_table import ContourTable
 from DALSRefineLib.panel.drawing_section import DrawingSection
-from DALSRefineLib.panel.fit_options import CONTOURS, POINTS, SEGMENTATION, SOURCES
+from DALSRefineLib.panel.fit_options import CONTOURS, EDITS, POINTS, SEGMENTATION, SOURCES
 
 _SELECTORS = {  # widget: parameters for the node and for the segment
     "segmentSelector": ("segmentation", "segment"),
@@ -121,6 +121,15 @@ class SourceSection:
             chosen = parameters.paintedSegmentation is not None and parameters.paintedSegment
             return "" if chosen else _("Choose the segment that was painted on a few slices.")
         return "" if len(self.accepted) >= 2 else _("Draw contours on at least two planes, better on three.")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Fields of `FitSettings` that the source's own widgets choose."""
+        p = self._parameters
+        if p.source != SEGMENTATION:
+            return {}
+        chosen = {"edits": p.edits, "complete": p.complete}
+        return {name: value for name, value in chosen.items() if value not in (EDITS[0], False)}
 
     def observation(self) -> Any:
         """The observation of the chosen source; raises `DalsError` if something is wrong with it."""

@@ -162,10 +162,11 @@ class RefinePanel:
             Request(
                 observation=observation,
                 prior=header.path,
-                changes=changed_settings(self.advanced.options, parameters.source),
+                changes=changed_settings(self.advanced.options, parameters.source) | self.source.choices,
                 device=parameters.device,
                 remesh=parameters.remesh,
                 image=image,
+                side=parameters.side if header.side else "auto",
             ),
             organ=organ_of(header.name),
             model=parameters.result,
@@ -215,6 +216,7 @@ class RefinePanel:
         header = self.priors.header
         ui.priorNoteLabel.text = self.obstacle() if header is None else side_note(header)
         ui.priorNoteLabel.visible = bool(ui.priorNoteLabel.text)
+        ui.sideLabel.visible = ui.sideComboBox.visible = header is not None and bool(header.side)
         self.result.organ = organ_of(parameters.prior if header is None else header.name)
 
     def _show_buttons(self) -> None:

@@ -55,6 +55,7 @@ class Fitter:
             settings=settings,
             start=request.start,
             image=request.image,
+            side=request.side,
             remesh=request.remesh,
             on_step=steps,
         )

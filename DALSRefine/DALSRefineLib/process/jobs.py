@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.volume import Volume
 from dals.model.fit_state import FitState
 from dals.observations import Observation
+
+Side: TypeAlias = Literal["auto", "left", "right"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +41,8 @@ class Request:
         End state of an earlier fit with the same prior, from which to continue.
     image : Volume or None
         The image around the organ (`Volume.around`), for contours.
+    side : "auto", "left" or "right"
+        Of the body, for a prior of one side.
     remesh : bool
         Whether to remesh the result.
     preview_seconds : float
@@ -51,6 +55,7 @@ class Request:
     device: str = "auto"
     start: FitState | None = None
     image: Volume | None = None
+    side: Side = "auto"
     remesh: bool = False
     preview_seconds: float = 0.2
 

@@ -31,6 +31,7 @@ def request_message(request: Request, number: int) -> Message:
         "prior": str(request.prior),
         "changes": dict(request.changes),
         "device": request.device,
+        "side": request.side,
         "remesh": request.remesh,
         "preview_seconds": request.preview_seconds,
     }
@@ -103,6 +104,7 @@ def _request_of(message: Message) -> Request:
         device=fields["device"],
         start=FitState.from_arrays(fields["start"], _within("start", arrays)) if "start" in fields else None,
         image=_image(fields["image"], _within("image", arrays)) if "image" in fields else None,
+        side=fields["side"],
         remesh=fields["remesh"],
         preview_seconds=fields["preview_seconds"],
     )

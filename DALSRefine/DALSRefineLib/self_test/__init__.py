@@ -14,5 +14,6 @@ TESTS = (
     drawing.test_curves_at_once,
     sessions.test_following_and_undo,
     sessions.test_place_look_and_segment,
+    sessions.test_view_keys_and_ticks,
     sessions.test_rounds,
 )

@@ -7,10 +7,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import qt
 import slicer
 
 from DALSRefineLib.nodes import marks
+from DALSRefineLib.nodes.incomplete import is_incomplete
 from DALSRefineLib.nodes.outputs import mesh_of_model
+from DALSRefineLib.nodes.view_focus import bring_into_view
 from DALSRefineLib.self_test.common import choose_contours, click_and_wait, opened, wait_for
 
 ROUNDS = 4
@@ -57,6 +60,30 @@ def test_place_look_and_segment(case: Any) -> None:
     ui.segmentButton.click()
     case.assertEqual(panel.parameters.resultSegmentation.GetID(), nodes[-1].GetID())
     case.assertEqual(segmentation.GetNumberOfSegments(), before + 1)
+
+
+def test_view_keys_and_ticks(case: Any) -> None:
+    """The 3D views turn to a first surface that they do not show; keys and ticks do what they say."""
+    slicer.mrmlScene.Clear()
+    panel, nodes, _truth = _small(case)
+    scene = slicer.mrmlScene
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLCameraNode")):
+        camera = scene.GetNthNodeByClass(index, "vtkMRMLCameraNode")
+        camera.SetFocalPoint(0.0, 0.0, 5000.0)
+        camera.SetPosition(0.0, 500.0, 5000.0)
+    click_and_wait(case, panel)
+    case.assertEqual(bring_into_view(scene, mesh_of_model(panel.parameters.result)), 0)
+    panel.ui.contourTable.item(0, 4).setCheckState(qt.Qt.Checked)
+    case.assertTrue(is_incomplete(nodes[1]))
+    if slicer.util.mainWindow() is not None:
+        panel.shortcuts.switch(True)
+        case.assertTrue(panel.shortcuts.active("Alt+R"))
+        case.assertFalse(panel.shortcuts.active("Return"))
+    if panel.ui.uncertaintyButton.enabled:  # of a fit that estimates it
+        panel.ui.uncertaintyButton.click()
+        case.assertTrue(panel.parameters.result.GetDisplayNode().GetScalarVisibility())
+        panel.ui.uncertaintyButton.click()
+        case.assertFalse(panel.parameters.result.GetDisplayNode().GetScalarVisibility())
 
 
 def test_rounds(case: Any) -> None:
