@@ -48,7 +48,7 @@ _latest: list[tuple[ShapePrior, ShapeSpace]] = []
 
 
 def shape_space(prior: ShapePrior) -> ShapeSpace:
-    """The shape space of a prior. All training shapes have to be decoded for it; those of the latest priors are kept."""
+    """The shape space of a prior. All training shapes are decoded for it; those of the latest priors are kept."""
     for known, space in _latest:
         if known is prior:
             return space
