@@ -43,14 +43,18 @@ class ShapeSpace:
         return np.asarray(self.latent_mean + self.latent_modes @ coefficients, dtype=np.float32)
 
 
+_KEPT = 4
 _latest: list[tuple[ShapePrior, ShapeSpace]] = []
 
 
 def shape_space(prior: ShapePrior) -> ShapeSpace:
-    """The shape space of a prior. All training shapes have to be decoded for it; the latest one is kept."""
-    if not _latest or _latest[0][0] is not prior:
-        _latest[:] = [(prior, _space(prior))]
-    return _latest[0][1]
+    """The shape space of a prior. All training shapes are decoded for it; those of the latest priors are kept."""
+    for known, space in _latest:
+        if known is prior:
+            return space
+    _latest.append((prior, _space(prior)))
+    del _latest[:-_KEPT]
+    return _latest[-1][1]
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ def test_far_and_round_places_are_wrong_and_flat_ones_are_not() -> None:
     for surplus in (True, False):
         far, near, flat = (
             probability_of_error(candidate(0, 5, surplus=surplus, **changed))
-            for changed in ({}, {"deviations": 1.5}, {"roundness": 0.02})
+            for changed in ({}, {"deviations": 1.5}, {"roundness": 0.01})
         )
         assert far > 0.9
         assert near < 0.4

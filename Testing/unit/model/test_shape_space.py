@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -37,5 +39,9 @@ def test_coefficients_have_a_latent(ellipsoid_prior: ShapePrior) -> None:
     )
 
 
-def test_it_is_made_once(ellipsoid_prior: ShapePrior) -> None:
-    assert shape_space(ellipsoid_prior) is shape_space(ellipsoid_prior)
+def test_it_is_made_once_also_for_priors_in_turn(ellipsoid_prior: ShapePrior) -> None:
+    other = replace(ellipsoid_prior)
+    first, second = shape_space(ellipsoid_prior), shape_space(other)
+    assert first is not second
+    assert shape_space(ellipsoid_prior) is first
+    assert shape_space(other) is second
