@@ -150,10 +150,11 @@ def _features(image: ImageSource, mesh: TriangleMesh, scale: float, band: float)
     """Features of the image around a surface; None if it has no number or no contrast there."""
     margin = 1.5 * band
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    if image.part(low, high) is None:
+    part = image.part(low - margin, high + margin)  # a file is read once
+    if part is None or part.part(low, high) is None:
         raise InputError(
             f"The image {image.name} does not show the place that was outlined: it is of another patient, or in "
             "another coordinate system or unit; please choose the image that was outlined."
         )
-    patch = image_patch(image, low - margin, high + margin, spacing_mm=_FINEST * scale)
+    patch = image_patch(part, low - margin, high + margin, spacing_mm=_FINEST * scale)
     return None if patch is None else ImageFeatures(patch, scale_mm=scale)

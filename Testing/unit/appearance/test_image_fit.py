@@ -101,6 +101,21 @@ def test_an_image_of_another_place_is_refused(ellipsoid_prior: ShapePrior) -> No
         refined(ellipsoid_prior, Volume(picture().array, elsewhere, "picture"))
 
 
+def test_a_file_is_read_once(ellipsoid_prior: ShapePrior) -> None:
+    asked = []
+
+    class File:
+        name = "file"
+
+        def part(self, low: np.ndarray, high: np.ndarray) -> Volume | None:
+            asked.append((low, high))
+            return picture().part(low, high)
+
+    from_file = dals.refine(contours(), ellipsoid_prior, settings=QUICK, image=File())
+    assert len(asked) == 1
+    assert np.array_equal(from_file.mesh.vertices, refined(ellipsoid_prior, picture()).mesh.vertices)
+
+
 def test_an_image_goes_with_contours_by_the_default_method_only(ellipsoid_prior: ShapePrior) -> None:
     with pytest.raises(InputError, match="leave it out for points"):
         dals.refine(dals.PointCloud(TRUTH.vertices), ellipsoid_prior, image=picture())
