@@ -41,12 +41,14 @@ class Organ:
 # own there, the colour of its sides or parts.
 _ORGANS: dict[str, tuple[str, str, tuple[int, int, int]]] = {
     "bladder": ("89837001", "Bladder", (222, 154, 132)),
+    "brainstem": ("15926001", "Brainstem", (238, 186, 243)),
     "heart": ("80891009", "Heart", (206, 110, 84)),
     "hippocampus": ("5366008", "Hippocampus", (200, 180, 90)),
     "kidney": ("64033007", "Kidney", (185, 102, 83)),
     "liver": ("10200004", "Liver", (221, 130, 101)),
     "lung": ("39607008", "Lung", (197, 165, 145)),
     "pancreas": ("15776009", "Pancreas", (249, 180, 111)),
+    "parotid": ("45289007", "Parotid gland", (204, 168, 143)),
     "prostate": ("41216001", "Prostate", (230, 158, 140)),
     "spleen": ("78961009", "Spleen", (157, 108, 162)),
     "stomach": ("69695003", "Stomach", (216, 132, 105)),
@@ -122,14 +124,9 @@ def card_lines(header: PriorHeader) -> list[str]:
 
 
 def side_note(header: PriorHeader) -> str:
-    """What to do with an organ of the other side, where a prior knows one side only; otherwise empty.
-
-    Nothing can tell the side of contours and points, so the user has to.
-    """
-    if header.side == "left":
-        return _("All training shapes are of the left side of the body: mirror a right organ before use.")
-    if header.side == "right":
-        return _("All training shapes are of the right side of the body: mirror a left organ before use.")
+    """What happens to an organ of the other side, where a prior knows one side only; otherwise empty."""
+    if header.side in ("left", "right"):
+        return _("Fits left and right organs. Both are tried, and the more probable one is kept, unless you choose.")
     return ""
 
 

@@ -97,7 +97,8 @@ def _measure(job: tuple[str, str, Any]) -> dict[str, Any]:
     prior_name, task, shape = job
     make, known = TASKS[task]
     prior = _prior(prior_name)
-    result = refine(make(shape), prior, pose=protocol.known_pose(shape) if known else None)
+    pose = protocol.known_pose(shape) if known else None
+    result = refine(make(shape), prior, pose=pose, side="auto" if prior.side is None else prior.side)
     return {
         "task": task,
         "case": shape.name,

@@ -21,6 +21,8 @@ from dals.errors import DalsError
 CARDS = Path(__file__).resolve().parent / "cards"
 VARIANTS = {"liver": 60, "hippocampus": 30, "spleen": 150, "kidney": 150, "parotid": 100, "brainstem": 150}
 """Warps of each shape: more where there are few shapes."""
+BLENDED = ("spleen", "kidney", "parotid", "brainstem")
+"""Organs of few shapes, whose blends are trained, too."""
 TIME_LIMIT = "6h"
 """On a processor; a GPU takes minutes for as many steps, and the schedule follows the time."""
 
@@ -38,6 +40,7 @@ def main() -> int:
     trained.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["--time-limit", options.time_limit, "--points", "1500", "--batch-size", "32"]
     arguments += ["--variants", str(VARIANTS[organ]), "--card", str(CARDS / f"{organ}.json")]
+    arguments += ["--blend", "0.05"] if organ in BLENDED else []
     status = dals(["train", str(training_shapes(organ)), str(trained), *arguments, "--device", options.device])
     if status == 0:
         out = options.out or ROOT / "Resources" / "Priors" / trained.name

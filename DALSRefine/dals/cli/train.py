@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=at_least(1), metavar="N", help="shapes per step")
     parser.add_argument("--points", type=at_least(1), metavar="N", help="points per shape for the Chamfer distance")
     parser.add_argument("--learning-rate", type=_rate, metavar="RATE", help="initial learning rate of Adam")
+    parser.add_argument("--blend", type=_rate, metavar="W", help="weight of blends of latents, such as 0.05")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="precision of the hidden layers")
     add_device_option(parser)
     parser.add_argument("--seed", type=seed_of, metavar="N", help="seed of every random choice")
@@ -115,7 +116,7 @@ def _settings(options: argparse.Namespace) -> TrainingSettings:
 
     base = TrainingSettings.paper() if options.recipe == "paper" else TrainingSettings()
     names = ("epochs", "variants", "batch_size", "points", "learning_rate", "precision", "seed")
-    return base.changed(**{name: getattr(options, name) for name in names})
+    return base.changed(lambda_blend=options.blend, **{name: getattr(options, name) for name in names})
 
 
 def _prior(
