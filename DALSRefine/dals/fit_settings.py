@@ -20,6 +20,9 @@ _RENAMED = {
 """Former names of settings."""
 
 
+LARGEST_SEED = 2**64 - 1
+"""What a random number generator of torch takes."""
+
 Method = Literal["adam", "gauss-newton"]
 
 
@@ -127,6 +130,10 @@ class FitSettings:
     edits: Edits | None = None
     complete: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"The seed must be a whole number from 0 to {LARGEST_SEED}, not {self.seed}.")
 
     @property
     def single_latent(self) -> bool:

@@ -68,3 +68,10 @@ def test_the_settings_need_no_torch() -> None:
     folder = Path(fit_settings.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    with pytest.raises(InputError, match="The seed must be a whole number"):
+        FitSettings(seed=seed)
+    assert FitSettings(seed=2**64 - 1).seed == 2**64 - 1

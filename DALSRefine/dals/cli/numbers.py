@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from dals.errors import InputError
+from dals.fit_settings import LARGEST_SEED
 
 if TYPE_CHECKING:
     from dals.fitting.sides import SideChoice
     from dals.geometry.components import ComponentChoice
 
 
-LARGEST_SEED = 2**64 - 1
-"""What a random number generator of torch takes."""
 _SHOWN = 40
 """Characters of a wrong word that a message repeats."""
 

@@ -17,6 +17,7 @@ from dals.cli.numbers import at_least, seed_of
 from dals.cli.progress import ProgressBar
 from dals.errors import DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
+from dals.io.regular_files import LARGEST_TEXT, check_regular
 from dals.model.prior_files import SIDES
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ def _device_name(device: torch.device) -> str:
 def _read_names(path: Path | None) -> list[str] | None:
     if path is None:
         return None
+    check_regular(path, limit=LARGEST_TEXT)
     try:
         return path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
@@ -205,6 +207,7 @@ def _read_names(path: Path | None) -> list[str] | None:
 def _read_card(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
+    check_regular(path, limit=LARGEST_TEXT)
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -39,7 +39,7 @@ class Recorder:
 
 
 def options_of(table: Path, prior: object, **changed: Any) -> argparse.Namespace:
-    defaults = {"batch": table, "prior": str(prior), "ras": False, "remesh": False}
+    defaults = {"batch": table, "prior": str(prior), "ras": False, "remesh": False, "side": "auto"}
     defaults |= {"label": None, "component": None, "probabilities": None, "disagreement": None}
     return argparse.Namespace(**{**defaults, **changed})
 
@@ -72,6 +72,13 @@ def test_rows_become_cases(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
     assert (b.kind, b.label, c.label, d.label) == ("segmentation", 3, "liver", None)  # points have no label
     assert (d.kind, d.sources) == ("points", (tmp_path / "points.csv",))
     assert {case.space for case in recorder.cases} == {"RAS"}
+
+
+def test_a_row_may_name_the_side(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
+    table = table_of(tmp_path, "output,points,side", "a.stl,a.ply,left", "b.stl,b.ply,", "c.stl,c.ply,up")
+    recorder = Recorder()
+    assert run_batch(options_of(table, ellipsoid_prior_file, side="right"), recorder, CPU) == 2
+    assert [case.side for case in recorder.cases] == ["left", "right"]  # the third row fails
 
 
 def test_probabilities_and_components(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
