@@ -208,8 +208,8 @@ def test_an_unknown_prior_lists_those_there_are(
     refused: Refused, liver: LiverCase, ellipsoid_prior_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DALS_PRIORS", str(ellipsoid_prior_file.parent))
-    error = refused("--points", liver.points, prior="spleen")
-    assert '"spleen"' in error
+    error = refused("--points", liver.points, prior="pancreas")
+    assert '"pancreas"' in error
     assert "available: " in error
     assert "ellipsoid" in error.partition("available: ")[2]
 
@@ -459,7 +459,7 @@ def test_other_commands_refuse_as_politely(
     (tmp_path / "file").touch()
     (tmp_path / "card.json").write_text(json.dumps([1]), encoding="utf-8")
     commands: list[list[object]] = [
-        ["info", "spleen"],
+        ["info", "pancreas"],
         ["info", "none.safetensors"],
         ["evaluate", "none.stl", liver.mesh],
         ["evaluate", liver.mesh, "none.nii.gz"],
@@ -469,7 +469,7 @@ def test_other_commands_refuse_as_politely(
         ["prepare", "file", liver.mesh],
         ["train", "nothing", "liver.safetensors"],
         ["train", "nothing", "liver.safetensors", "--card", "card.json"],
-        ["demo", "--prior", "spleen"],
+        ["demo", "--prior", "pancreas"],
         ["demo", "--output", "file"],
     ]
     before = contents(tmp_path)

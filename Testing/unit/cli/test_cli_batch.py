@@ -176,13 +176,13 @@ def test_a_row_that_says_too_little_or_too_much_fails_alone(
 def test_each_prior_is_loaded_once(
     tmp_path: Path, ellipsoid_prior_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [f"{name}.stl,{name}.ply,{prior}" for name, prior in (("a", ""), ("b", "spleen"), ("c", ""))]
+    rows = [f"{name}.stl,{name}.ply,{prior}" for name, prior in (("a", ""), ("b", "pancreas"), ("c", ""))]
     recorder = Recorder()
     table = table_of(tmp_path, "output,points,prior", *rows)
     assert run_batch(options_of(table, ellipsoid_prior_file), recorder, CPU) == 2
     assert [case.output.name for case in recorder.cases] == ["a.stl", "c.stl"]
     assert recorder.seen[0][1] is recorder.seen[1][1]
-    assert '"spleen"' in capsys.readouterr().err
+    assert '"pancreas"' in capsys.readouterr().err
 
 
 def test_a_table_from_a_spreadsheet(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
