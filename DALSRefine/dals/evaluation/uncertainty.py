@@ -101,7 +101,7 @@ def uncertainty_of(
     """
     if not isinstance(observation, (PlanarContours, PointCloud)):
         return None
-    state = result.state
+    state = replace(result.state, level=result.settings.level)  # without local latents, a fit's level is 0
     pose, level = state.pose, min(_LEVEL, state.level)
     settings = _settings(observation, result.settings)
     vertices = pose.to_canonical(result.mesh.vertices)

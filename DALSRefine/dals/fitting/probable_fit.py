@@ -98,7 +98,7 @@ class ProbableFit:
         unknowns, level = self._from_start(solver), self.settings.level
         return TriangleMesh(solver.pose(unknowns).to_patient(solver.decode(unknowns, level)), icosphere(level).faces)
 
-    def _solver(self, start: FitState | None) -> GaussNewton:
+    def _solver(self, start: FitState | None, term: ResidualTerm | None = None) -> GaussNewton:
         if self.known is not None:
             first = self.known
         elif start is not None:
@@ -106,7 +106,7 @@ class ProbableFit:
         else:
             first = self._guess()
         known = self.known is not None
-        return GaussNewton(self.prior, self.decoder, self.term, self.settings, first=first, known=known)
+        return GaussNewton(self.prior, self.decoder, term or self.term, self.settings, first=first, known=known)
 
     def _guess(self) -> Pose:
         """A first pose. What was observed shows a part of the organ, so that it is not smaller than it usually is."""
@@ -128,7 +128,8 @@ class ProbableFit:
         )
         trials = round(_TRIAL_SHARE * settings.shared_steps)
         coarse = min(_TRIAL_LEVEL, self._shared_level)
-        unknowns = self._stage(solver, unknowns, "shared", np.geomspace(*_TRIAL_NOISE, trials), level=coarse)
+        first_solver = self._solver(None, self.term.of_trials())
+        unknowns = self._stage(first_solver, unknowns, "shared", np.geomspace(*_TRIAL_NOISE, trials), level=coarse)
         rest = [_SHARED_NOISE] * (settings.shared_steps - trials)
         unknowns = self._stage(solver, unknowns, "shared", rest, level=self._shared_level)
         return self._local_stage(solver, unknowns, settings.total_steps - settings.shared_steps)

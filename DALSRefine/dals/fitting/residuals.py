@@ -55,6 +55,10 @@ class ResidualTerm(ABC):
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3), seen from the frame of a pose."""
 
+    def of_trials(self) -> ResidualTerm:
+        """The residuals for the first steps, while the pose is far off."""
+        return self
+
     @abstractmethod
     def corrected(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> FloatArray:
         """The last millimetres: canonical vertices (V, 3) moved to where the residuals are small."""

@@ -49,16 +49,17 @@ def save_checkpoint(
     decoder: nn.Module,
     latents: nn.Parameter,
     optimiser: torch.optim.Adam,
-    mean: RunningMean,
     progress: TrainingProgress,
     key: str,
+    mean: RunningMean | None = None,
 ) -> None:
     """Write weights, latents, their mean, the state of Adam and the progress; `key` identifies data and settings."""
     tensors = {f"decoder.{k}": v for k, v in decoder.state_dict().items()} | {"latents": latents.data}
     for index, parameter in enumerate(_parameters(optimiser)):
         for name, value in optimiser.state.get(parameter, {}).items():
             tensors[f"adam.{index}.{name}"] = torch.as_tensor(value)
-    tensors |= {f"mean.{index}": value for index, value in enumerate(mean.values)}
+    if mean is not None:
+        tensors |= {f"mean.{index}": value for index, value in enumerate(mean.values)}
     contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     metadata = {"format": _FORMAT, "key": key, "progress": json.dumps(progress.__dict__)}
     remove_leftovers(path)
@@ -73,8 +74,8 @@ def load_checkpoint(
     decoder: nn.Module,
     latents: nn.Parameter,
     optimiser: torch.optim.Adam,
-    mean: RunningMean,
     key: str,
+    mean: RunningMean | None = None,
 ) -> TrainingProgress:
     """Restore what `save_checkpoint` wrote.
 
@@ -96,7 +97,8 @@ def load_checkpoint(
         )
     decoder.load_state_dict({k.removeprefix("decoder."): v for k, v in tensors.items() if k.startswith("decoder.")})
     latents.data.copy_(tensors["latents"])
-    mean.restore([tensors[f"mean.{index}"] for index in range(len(mean.values))])
+    if mean is not None:
+        mean.restore([tensors[f"mean.{index}"] for index in range(len(mean.values))])
     for index, parameter in enumerate(_parameters(optimiser)):
         state = {k.rsplit(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"adam.{index}.")}
         if state:
