@@ -87,7 +87,7 @@ def test_a_refinement_says_what_it_is(kind: str, ellipsoid_prior: ShapePrior) ->
     assert kind == "segmentation" or len(result.mesh.vertices) == 162
     assert result.report["volume_ml"] == pytest.approx(4 / 3 * np.pi * np.prod(RADII) / 1e3, rel=0.15)
     assert set(result.report["timings_s"]) == {"fit", "remesh", "report"}
-    assert (result.confidence is not None) == (kind != "points")
+    assert result.confidence is not None
     assert result.report["remeshed"] is False
 
 
