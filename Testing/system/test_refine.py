@@ -213,14 +213,14 @@ def test_every_format_in_either_system_lands_in_the_same_place(
         assert volume == pytest.approx(places[0][1], rel=1e-3)
 
 
-def test_the_seed_decides_the_bytes(liver: LiverCase, quick: list[str], tmp_path: Path) -> None:
+def test_points_give_the_same_bytes_whatever_the_seed(liver: LiverCase, quick: list[str], tmp_path: Path) -> None:
     written = []
     for number, seed in enumerate((4, 4, 5)):
         out = tmp_path / f"{number}.stl"
         inputs = ["--points", str(liver.points), "--seed", str(seed)]
         assert main(["refine", "-o", str(out), *inputs, *quick]) == 0
         written.append(out.read_bytes())
-    assert written[0] == written[1] != written[2]
+    assert written[0] == written[1] == written[2]
 
 
 def test_a_segment_can_be_named(

@@ -553,8 +553,8 @@ def test_the_command_writes_a_prior_with_its_card(
     [
         (["nowhere", "x.safetensors"], "nowhere"),
         (["{dataset}", "x.pt"], "must end in .safetensors"),
-        (["{dataset}", "x.safetensors", "--names", "{dataset}/none.txt"], "list of names"),
-        (["{dataset}", "x.safetensors", "--card", "{dataset}/none.json"], "cannot be read as JSON"),
+        (["{dataset}", "x.safetensors", "--names", "{dataset}/none.txt"], "none.txt does not exist"),
+        (["{dataset}", "x.safetensors", "--card", "{dataset}/none.json"], "none.json does not exist"),
         (["{dataset}", "x.safetensors", "--card", "{dataset}/side.json"], "must be one of left, right, both, or null"),
         (["{dataset}", "{dataset}/notes.txt/x.safetensors"], "notes.txt"),
         (["{dataset}", "{dataset}/folder.safetensors"], "is a folder"),
