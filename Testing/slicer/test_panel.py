@@ -154,7 +154,7 @@ def test_a_prior_of_one_side_of_the_body_says_so(panel):
     assert panel.ui.priorNoteLabel.text == ""
     panel.ui.priorComboBox.setCurrentIndex(panel.ui.priorComboBox.findText("Hippocampus"))
     assert panel.parameters.prior == "hippocampus"
-    assert "left side of the body: mirror a right organ" in panel.ui.priorNoteLabel.text
+    assert "Fits left and right organs." in panel.ui.priorNoteLabel.text
     panel.parameters.prior = "liver"
     assert panel.ui.priorNoteLabel.text == ""
 
