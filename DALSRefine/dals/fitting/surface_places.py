@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from dals.geometry.closest_points import closest_on_triangles
 from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.normals import Normals
 
 _CANDIDATES = 12
 
@@ -37,14 +38,8 @@ class Surface:
     @classmethod
     def of(cls, vertices: FloatArray, faces: IntArray) -> Surface:
         """A mesh with the normals of its faces, and those of its vertices weighted by area."""
-        a, b, c = np.moveaxis(vertices[faces], 1, 0)
-        crossed = np.cross(b - a, c - a)
-        sums = np.zeros_like(vertices)
-        for corner in range(3):
-            for axis in range(3):
-                sums[:, axis] += np.bincount(faces[:, corner], crossed[:, axis], len(vertices))
-        areas = np.linalg.norm(crossed, axis=1) / 2
-        return cls(vertices, faces, normalised(crossed), normalised(sums), areas)
+        normals = Normals.of(vertices, faces)
+        return cls(vertices, faces, normals.faces, normals.vertices, normals.areas)
 
     @cached_property
     def corners(self) -> FloatArray:
