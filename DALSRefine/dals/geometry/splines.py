@@ -37,11 +37,7 @@ def sample_closed_spline(control_points: ArrayLike, *, points_per_segment: int |
     ValueError
         For fewer than three points or a wrong shape.
     """
-    control = np.asarray(control_points, dtype=np.float64)
-    if control.ndim != 2 or control.shape[1] != 3 or len(control) < 3:
-        raise ValueError(f"a closed spline needs (N >= 3, 3) control points, not {control.shape}")
-    if points_per_segment is None:
-        points_per_segment = max(1, min(POINTS_PER_SEGMENT, MAXIMUM_SAMPLES // len(control)))
+    control, points_per_segment = _checked("a closed", control_points, points_per_segment)
     bend = _second_derivatives(control)
     following, next_bend = np.roll(control, -1, axis=0), np.roll(bend, -1, axis=0)
     after = (np.arange(points_per_segment) / points_per_segment)[:, None]
@@ -76,14 +72,20 @@ def sample_open_spline(control_points: ArrayLike, *, points_per_segment: int | N
     """
     from scipy.interpolate import CubicSpline  # slow to import, and few curves are open
 
-    control = np.asarray(control_points, dtype=np.float64)
-    if control.ndim != 2 or control.shape[1] != 3 or len(control) < 3:
-        raise ValueError(f"an open spline needs (N >= 3, 3) control points, not {control.shape}")
-    if points_per_segment is None:
-        points_per_segment = max(1, min(POINTS_PER_SEGMENT, MAXIMUM_SAMPLES // len(control)))
+    control, points_per_segment = _checked("an open", control_points, points_per_segment)
     count = (len(control) - 1) * points_per_segment + 1
     spline = CubicSpline(np.arange(len(control)), control, bc_type="clamped")
     return np.asarray(spline(np.linspace(0.0, len(control) - 1.0, count)))
+
+
+def _checked(kind: str, control_points: ArrayLike, points_per_segment: int | None) -> tuple[FloatArray, int]:
+    """Control points (N, 3), and how many samples a segment gets."""
+    control = np.asarray(control_points, dtype=np.float64)
+    if control.ndim != 2 or control.shape[1] != 3 or len(control) < 3:
+        raise ValueError(f"{kind} spline needs (N >= 3, 3) control points, not {control.shape}")
+    if points_per_segment is None:
+        points_per_segment = max(1, min(POINTS_PER_SEGMENT, MAXIMUM_SAMPLES // len(control)))
+    return control, points_per_segment
 
 
 def _second_derivatives(control: FloatArray) -> FloatArray:
