@@ -44,17 +44,15 @@ class ShapeSpace:
 
 
 _KEPT = 4
-_latest: list[tuple[ShapePrior, ShapeSpace]] = []
+_latest: list[tuple[ShapePrior, ShapeSpace]] = []  # the one used last comes last
 
 
 def shape_space(prior: ShapePrior) -> ShapeSpace:
     """The shape space of a prior. All training shapes are decoded for it; those of the latest priors are kept."""
-    for known, space in _latest:
-        if known is prior:
-            return space
-    _latest.append((prior, _space(prior)))
-    del _latest[:-_KEPT]
-    return _latest[-1][1]
+    known = [space for other, space in _latest if other is prior]
+    space = known[0] if known else _space(prior)
+    _latest[:] = [*(pair for pair in _latest if pair[0] is not prior), (prior, space)][-_KEPT:]
+    return space
 
 
 @torch.no_grad()

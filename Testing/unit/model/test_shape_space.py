@@ -45,3 +45,11 @@ def test_it_is_made_once_also_for_priors_in_turn(ellipsoid_prior: ShapePrior) ->
     assert first is not second
     assert shape_space(ellipsoid_prior) is first
     assert shape_space(other) is second
+
+
+def test_the_one_used_last_is_kept(ellipsoid_prior: ShapePrior) -> None:
+    others = [replace(ellipsoid_prior) for _ in range(5)]
+    first = shape_space(ellipsoid_prior)
+    for other in others:
+        shape_space(other)
+        assert shape_space(ellipsoid_prior) is first
