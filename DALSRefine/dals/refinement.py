@@ -10,11 +10,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dals.appearance.image_fit import ImageUse, fit_with_image
 from dals.edits import Edit, EditedFit, EditPlan, edited_fit
 from dals.errors import DalsWarning, InputError, collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
@@ -33,6 +32,9 @@ from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
 from dals.observations import Observation, PlanarContours, Segmentation
 from dals.ops.device import choose_device
+
+if TYPE_CHECKING:
+    from dals.appearance.image_fit import ImageUse
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -247,6 +249,8 @@ def _fit(
         )
         warnings.warn(sentence, DalsWarning, stacklevel=2)
     if image is not None and isinstance(observation, PlanarContours):
+        from dals.appearance.image_fit import fit_with_image  # most fits have no image
+
         result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
         if use.reason:
             sentence = f"The image {use.name} was not used; the surface is that of the contours alone. {use.reason}"
