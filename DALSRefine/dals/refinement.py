@@ -18,6 +18,7 @@ from dals.edits import Edit, EditedFit, EditPlan, edited_fit
 from dals.errors import DalsWarning, InputError, collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
+from dals.evaluation.plain_shape import plain_surface
 from dals.evaluation.report import make_report, unusual_size
 from dals.evaluation.uncertainty import Uncertainty, judged_by, uncertainty_of
 from dals.fit_settings import FitSettings
@@ -50,6 +51,8 @@ class Refinement:
         (`dals.evaluation.report.make_report`).
     warnings : tuple of str
         Points for the clinician to check, one sentence each.
+    notes : tuple of str
+        What else is worth a look, one sentence each, though the surface is likely to be good.
     confidence : Confidence or None
         Confidence in the surface; None for kinds of observation without an estimate.
     uncertainty : Uncertainty or None
@@ -67,6 +70,7 @@ class Refinement:
     mesh: TriangleMesh
     report: dict[str, Any]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     confidence: Confidence | None
     uncertainty: Uncertainty | None
     state: FitState
@@ -292,6 +296,8 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
     """Add confidence and report to the final surface."""
     began = time.monotonic()
     observation, prior, result = fitted.observation, fitted.prior, fitted.result
+    if isinstance(observation, PlanarContours):
+        result = replace(result, plain=plain_surface(observation, result, prior))
     uncertainty = uncertainty_of(observation, result, prior, mesh, known=fitted.pose_known)
     confidence = judged_by(confidence_in(observation, result, prior, mesh), uncertainty)
     report = make_report(result, observation, prior, mesh, confidence=confidence)
@@ -304,11 +310,11 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
     if fitted.image_use is not None:
         report["image"] = fitted.image_use.entry()
         seconds["image"] = fitted.image_use.seconds
-    reasons = () if confidence is None else confidence.reasons
     return Refinement(
         mesh=mesh,
         report={**report, "timings_s": seconds},
-        warnings=reasons,
+        warnings=() if confidence is None else confidence.reasons,
+        notes=() if confidence is None else confidence.notes,
         confidence=confidence,
         uncertainty=uncertainty,
         state=result.state,

@@ -30,7 +30,7 @@ from dals.dataset.preparation import prepare
 from dals.dataset.storage import load_dataset
 from dals.errors import DatasetError
 from dals.evaluation.metrics import sample_points
-from dals.evaluation.uncertainty import BAND, vertex_areas
+from dals.evaluation.uncertainty import BAND
 from dals.geometry.surface_distance import surface_distances
 from dals.io.atomic import atomic_path
 from dals.model.prior import ShapePrior, load_prior
@@ -99,7 +99,7 @@ def _measure(job: tuple[str, str, NormalisedShape, bool]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     from_result = surface_distances(sample_points(mesh, _SAMPLES, rng), truth)
     from_truth = surface_distances(sample_points(truth, _SAMPLES, rng), mesh)
-    areas = vertex_areas(mesh)
+    areas = mesh.vertex_areas
     low, high = result.uncertainty.volume_ml
     return {
         "task": task,

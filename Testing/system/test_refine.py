@@ -62,7 +62,7 @@ def test_contours_become_a_liver(from_contours: Run, liver: LiverCase) -> None:
     assert "Traceback" not in from_contours.done.stderr
     assert set(contents(from_contours.folder)) == {"liver.stl", "report.json", "mask.nii.gz"}
     mesh = read_mesh(from_contours.folder / "liver.stl")
-    assert len(mesh.vertices) == 2562
+    assert len(mesh.vertices) == 10242
     assert mesh.is_closed
     assert mesh.euler_characteristic == 2
     assert mesh.volume > 0

@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     parser.add_argument("--seed", type=seed_of, default=0, metavar="N", help="seed of every random choice")
     parser.add_argument(
-        "--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the resulting mesh"
+        "--level", type=int, choices=range(2, 7), metavar="N", help="subdivisions of the template (default: 4)"
     )
     parser.add_argument("--paper", action="store_true", help="the paper's settings: slower and less accurate")
     parser.add_argument("--rotate", action="store_true", help="also estimate a rotation, for patients who lie askew")
@@ -190,6 +190,8 @@ def _print_summary(output: Path, report: dict[str, Any]) -> None:
     if "confidence" in report:
         dice = f" (Dice with the segmentation {report['agreement']['dice']:.3f})" if "agreement" in report else ""
         print(f"  Confidence: {report['confidence']['level']}{dice}")
+        for note in report["confidence"].get("notes", []):
+            print(f"  Note: {note}")
     if "side" in report:
         how = ", the more probable one" if report["side"]["chosen"] == "by the fit" else ""
         print(f"  Side: {report['side']['side']}{how}")

@@ -40,6 +40,7 @@ this distance; after leaks were added (`benchmarks.segmentation.damage`), 11 had
 """
 DOUBTFUL_SHARE = 0.001
 _RECONSTRUCTION_LEVEL = 3
+_OWN_ENTRIES = ("map", "grid", "level", "reasons", "notes")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,10 +52,13 @@ class Confidence:
     level : "high", "medium" or "low"
     reasons : tuple of str
         Why the level is not high, one sentence each.
+    notes : tuple of str
+        What else is worth a look, one sentence each; it does not lower the level.
     """
 
     level: Level
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def figures(self) -> dict[str, Any]:
         """What was measured, for the report; nothing unless a kind of observation has more to say."""
@@ -105,7 +109,7 @@ class SegmentationConfidence(Confidence):
 
     def figures(self) -> dict[str, Any]:
         """All but the map; level and reasons under the names that reports have always had."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("map", "grid", "level", "reasons")}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OWN_ENTRIES}
         return {**own, "confidence": self.level, "reasons": self.reasons}
 
 

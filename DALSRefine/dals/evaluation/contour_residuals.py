@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,14 +49,28 @@ def straying_sections(contours: PlanarContours, mesh: TriangleMesh) -> list[Devi
     Planes that the surface does not meet are left out, and planes that may show more of the organ than was drawn.
     """
     found = []
+    for name, section, distances in _sections(contours, mesh):
+        worst = int(distances.argmax())
+        found.append(Deviation(name, float(distances[worst]), section[worst]))
+    return found
+
+
+def straying_share(contours: PlanarContours, mesh: TriangleMesh, *, beyond_mm: float) -> float:
+    """How much of the surface's sections with the planes is further from all contours there, 0 to 1.
+
+    The same planes count as in `straying_sections`, each as much as another.
+    """
+    shares = [float((distances > beyond_mm).mean()) for _, _, distances in _sections(contours, mesh)]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _sections(contours: PlanarContours, mesh: TriangleMesh) -> Iterator[tuple[str, FloatArray, FloatArray]]:
+    """Name, section (N, 3) and its distances (N,) from the contours, of each plane that shows all of the organ."""
     for group in contours.by_plane:
         if any(contour.open_plane or not contour.closed for contour in group):
             continue
         loops = section_loops(mesh, *group[0].plane)
-        if not loops:
-            continue
-        section = np.concatenate(loops)
-        distances = cKDTree(np.concatenate([contour.points for contour in group])).query(section)[0]
-        worst = int(distances.argmax())
-        found.append(Deviation(group[0].name, float(distances[worst]), section[worst]))
-    return found
+        if loops:
+            section = np.concatenate(loops)
+            drawn = cKDTree(np.concatenate([contour.points for contour in group]))
+            yield group[0].name, section, drawn.query(section)[0]

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from dals.errors import InputError
-from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.observations.contours import Plane
 
 SPACING_MM = 5.0
@@ -119,7 +119,7 @@ class _ErrorField:
         factor: FloatArray | None,
         correlation_mm: float | None,
     ) -> None:
-        areas = _vertex_areas(vertices, faces)
+        areas = TriangleMesh(vertices, faces).vertex_areas
         step = -(-len(vertices) // _MOST_VERTICES)
         self._kept = np.arange(0, len(vertices), step)
         self._weights = areas[self._kept] / areas[self._kept].sum()
@@ -201,13 +201,3 @@ def _scaled(factor: FloatArray, deviation: FloatArray) -> FloatArray:
     """A factor whose covariance has the given standard deviations."""
     own = np.linalg.norm(factor, axis=1)
     return np.asarray(factor * (deviation / np.where(own > 0, own, 1.0))[:, None])
-
-
-def _vertex_areas(vertices: FloatArray, faces: IntArray) -> FloatArray:
-    """A third of the area of the faces around each vertex, (V,)."""
-    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
-    area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1) / 3
-    total = np.zeros(len(vertices))
-    for corner in range(3):
-        np.add.at(total, faces[:, corner], area)
-    return total

@@ -108,6 +108,8 @@ def _judged(confidence: Confidence | None) -> dict[str, Any]:
         return {}
     figures = _plain(confidence.figures())
     judged = {"confidence": {"level": confidence.level, "reasons": list(confidence.reasons)}}
+    if confidence.notes:
+        judged["confidence"]["notes"] = list(confidence.notes)
     return {**judged, "agreement": figures} if figures else judged
 
 

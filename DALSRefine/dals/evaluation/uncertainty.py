@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dals.evaluation.confidence import Confidence, Level
+from dals.evaluation.plain_shape import departure
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult
 from dals.fitting.evidence import weighed
@@ -36,6 +37,8 @@ _VOLUME = 1.2
 """Factor of Laplace's standard deviation of the volume."""
 _EXPECTED, _EXPECTED_POWER = 0.82, 1.167
 """The expected mean distance from the true surface as a factor and a power of the band's mean half-width, canonical."""
+_DEPARTURE, _DEPARTURE_POWER = 0.035, 0.5
+"""Departure from a shape of one latent, canonical, of a usual organ, and the power with which the expectation grows."""
 _DOUBTFUL = 0.026
 """Canonical expected distance above which the confidence says so; in a liver 3.7 mm."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
@@ -104,20 +107,23 @@ def uncertainty_of(
     state = replace(result.state, level=result.settings.level)  # without local latents, a fit's level is 0
     pose, level = state.pose, min(_LEVEL, state.level)
     settings = _settings(observation, result.settings)
-    vertices = pose.to_canonical(result.mesh.vertices)
+    template = icosphere(state.level)
+    vertices = pose.to_canonical(result.mesh.vertices[: len(template.vertices)])
     term = residual_term(observation, settings)
     assert term is not None  # both kinds have one
-    residuals = term(vertices, result.mesh.faces, pose)
+    residuals = term(vertices, template.faces, pose)
     covariance = surface_posterior(prior, state, vertices, residuals, settings, known=known, level=level)
     coarse = TriangleMesh(result.mesh.vertices[: len(covariance)], icosphere(level).faces)
     laplace = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     deviations = pose.scale * calibrated(_spread(laplace, coarse.vertices, mesh.vertices))
-    areas = vertex_areas(coarse)
+    areas = coarse.vertex_areas
     spread = _VOLUME * pose.scale * math.sqrt(max(float(areas @ covariance @ areas), 0.0))
-    own = vertex_areas(mesh)
+    own = mesh.vertex_areas
     share = own / max(own.sum(), 1e-12)
     worst = int(deviations.argmax())
-    expected = expected_distance(BAND * float(share @ deviations) / pose.scale)
+    half_width = BAND * float(share @ deviations) / pose.scale
+    departed = None if result.plain is None else departure(result.mesh, result.plain) / pose.scale
+    expected = expected_distance(half_width, departed)
     return Uncertainty(
         deviation_mm=deviations,
         expected_distance_mm=expected * pose.scale,
@@ -133,9 +139,19 @@ def calibrated(laplace: FloatArray) -> FloatArray:
     return np.asarray(_FACTOR * _TYPICAL * (laplace / _TYPICAL) ** _POWER)
 
 
-def expected_distance(half_width: float) -> float:
-    """Mean distance from the true surface to be expected of a mean half-width of the band; both canonical."""
-    return float(_EXPECTED * half_width**_EXPECTED_POWER)
+def expected_distance(half_width: float, departure: float | None = None) -> float:
+    """Mean distance from the true surface to be expected, canonical.
+
+    Parameters
+    ----------
+    half_width : float
+        Of the band, mean, canonical.
+    departure : float, optional
+        From a shape of one latent, canonical (`dals.evaluation.plain_shape.departure`). What the prior allows between
+        the planes hardly differs from organ to organ; how unlike the known ones the organ is, does.
+    """
+    usual = _EXPECTED * half_width**_EXPECTED_POWER
+    return float(usual if departure is None else usual * (departure / _DEPARTURE) ** _DEPARTURE_POWER)
 
 
 def judged_by(confidence: Confidence | None, uncertainty: Uncertainty | None) -> Confidence | None:
@@ -151,13 +167,6 @@ def judged_by(confidence: Confidence | None, uncertainty: Uncertainty | None) ->
     )
     level: Level = "low" if confidence.level == "low" else "medium"
     return replace(confidence, level=level, reasons=(*confidence.reasons, reason))
-
-
-def vertex_areas(mesh: TriangleMesh) -> FloatArray:
-    """A third of the area of the faces around each vertex, (V,)."""
-    a, b, c = np.moveaxis(mesh.vertices[mesh.faces], 1, 0)
-    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    return np.asarray(np.bincount(mesh.faces.ravel(), np.repeat(areas / 3, 3), len(mesh.vertices)), dtype=np.float64)
 
 
 def _settings(observation: Observation, settings: FitSettings) -> FitSettings:

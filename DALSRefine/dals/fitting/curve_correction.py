@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dals.fitting.residuals import ResidualTerm
@@ -11,15 +13,17 @@ from dals.ops.dense import product, solve_positive
 
 _SPREAD, _LENGTH, _NOISE = 0.03, 0.06, 0.01
 """Standard deviation and length of the field, and noise of an observation, canonical (in a liver 4, 8 and 1.4 mm)."""
-_FAR = (0.12, 0.12, 0.05, 0.05, 0.05)
+FAR, FINE_FAR = (0.12, 0.12, 0.05, 0.05, 0.05), (0.05, 0.05)
 """Of each round, the canonical residual beyond which a place is left where the prior has put it.
 
 The first rounds bring in what the prior cannot express (in a liver up to 16 mm), such as a fissure; pulled further,
-thin parts fold.
+thin parts fold. The latter are for a finer template.
 """
 
 
-def corrected(vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: Pose) -> FloatArray:
+def corrected(
+    vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: Pose, *, far: Sequence[float]
+) -> FloatArray:
     """Move a canonical surface to where its residuals are small.
 
     The displacement is the mean of a Gaussian vector field given the residuals: it follows them where there are any and
@@ -34,19 +38,21 @@ def corrected(vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: P
     term : ResidualTerm
     pose : Pose
         Canonical frame to RAS mm.
+    far : sequence of float
+        For each round.
 
     Returns
     -------
     (V, 3)
     """
-    for far in _FAR:
+    for reach in far:
         residuals = term(vertices, faces, pose)
-        near = np.abs(residuals.values) < far
+        near = np.abs(residuals.values) < reach
         if not near.any():
             break
         places = residuals.at_places(vertices, faces)[near]
         facing = residuals.at_places(residuals.vertex_normals, faces)[near]
-        weights = (residuals.weights * (1 - (residuals.values / far) ** 2) ** 2)[near]
+        weights = (residuals.weights * (1 - (residuals.values / reach) ** 2) ** 2)[near]
         covariance = _likeness(places, places) * product(facing, facing.T)
         # Weights of 1 on average: each place then has the noise of one observation.
         relative = np.maximum(weights / max(weights.mean(), 1e-12), 1e-4)

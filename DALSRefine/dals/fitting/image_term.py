@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dals.fitting.residuals import Residuals, ResidualTerm
-from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.geometry.transforms import apply_matrix
 from dals.model.pose import Pose
 from dals.model.template import icosphere
@@ -82,9 +82,9 @@ class ImageTerm(ResidualTerm):
         self.drawn, self.odds, self.trust = drawn, odds, trust
         self.total_weight = drawn.total_weight + _ALL * trust
 
-    def corrected(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> FloatArray:
-        """The canonical surface moved onto what was drawn, to which the finished surface is brought."""
-        return self.drawn.corrected(vertices, faces, pose)
+    def finished(self, vertices: FloatArray, level: int, pose: Pose) -> TriangleMesh:
+        """The canonical surface moved onto what was drawn."""
+        return self.drawn.finished(vertices, level, pose)
 
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3) of a template."""

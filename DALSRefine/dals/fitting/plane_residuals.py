@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
-from dals.fitting.curve_correction import corrected
+from dals.fitting.curve_correction import FAR, FINE_FAR, corrected
 from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.residuals import Residuals, ResidualTerm
 from dals.fitting.surface_places import Surface, normalised
 from dals.geometry.closest_points import closest_on_triangles
-from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.model.pose import Pose
+from dals.model.template import MAX_LEVEL, icosphere
 
 _NORMAL_WEIGHT = 0.1
 """Canonical distance that a difference of 1 between two unit normals counts for when partners are chosen."""
@@ -71,9 +73,13 @@ class PlaneResiduals(ResidualTerm):
         """Residuals that forgive nothing near the organ: a surface twice too large would stay so."""
         return PlaneResiduals(self.regions, weight=self.weight, robust_scale=max(self.robust_scale, _TRIAL_SCALE))
 
-    def corrected(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> FloatArray:
-        """The canonical surface moved onto the contours."""
-        return corrected(vertices, faces, self, pose)
+    def finished(self, vertices: FloatArray, level: int, pose: Pose) -> TriangleMesh:
+        """The canonical surface moved onto the contours, on the next finer template: tips of lobes are thin."""
+        vertices = corrected(vertices, icosphere(level).faces, self, pose, far=FAR)
+        finer = icosphere(min(level + 1, MAX_LEVEL))
+        if finer.level > level:
+            vertices = np.asarray(finer.prolong(torch.from_numpy(vertices)))
+        return TriangleMesh(corrected(vertices, finer.faces, self, pose, far=FINE_FAR), finer.faces)
 
     def _from_sections(self, surface: Surface, region: PlaneRegion, pose: Pose) -> _Part:
         """From the segments in which faces meet the plane to the contours, along the surface's normals.

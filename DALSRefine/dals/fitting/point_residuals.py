@@ -13,8 +13,9 @@ from scipy.spatial import cKDTree
 from dals.fitting.point_correction import onto_points
 from dals.fitting.residuals import Residuals, ResidualTerm
 from dals.fitting.surface_places import Surface
-from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.model.pose import Pose
+from dals.model.template import icosphere
 
 _MOST_POINTS, _MOST_FACES = 800, 700
 """What a step uses: it solves a dense system as large as the number of residuals."""
@@ -56,9 +57,10 @@ class PointResiduals(ResidualTerm):
             surface.vertex_normals,
         )
 
-    def corrected(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> FloatArray:
+    def finished(self, vertices: FloatArray, level: int, pose: Pose) -> TriangleMesh:
         """The canonical surface moved onto the points, as far as they are no noise."""
-        return onto_points(vertices, faces, pose.to_canonical(self.points))
+        faces = icosphere(level).faces
+        return TriangleMesh(onto_points(vertices, faces, pose.to_canonical(self.points)), faces)
 
     def _from_faces(
         self, surface: Surface, points: FloatArray

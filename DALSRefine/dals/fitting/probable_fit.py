@@ -63,6 +63,7 @@ class ProbableFit:
         self.decoder = PreciseDecoder(prior)
         self.done, self.total = 0, settings.total_steps
         self.energy = math.inf
+        self.plain: TriangleMesh | None = None
 
     def run(self, start: FitState | None = None) -> tuple[TriangleMesh, FitState]:
         """Fit, from the beginning or from the end of an earlier fit.
@@ -70,7 +71,7 @@ class ProbableFit:
         Returns
         -------
         TriangleMesh
-            RAS mm.
+            RAS mm. Its first vertices are those of the template of the settings' level.
         FitState
 
         Raises
@@ -84,18 +85,20 @@ class ProbableFit:
         unknowns = self._from_start(solver) if start is None else self._resumed(solver, start)
         pose, level = solver.pose(unknowns), self.settings.level
         self.energy = solver.energy_of(unknowns, _FINE_NOISE, level)
-        faces = icosphere(level).faces
-        mesh = TriangleMesh(pose.to_patient(solver.decode(unknowns, level)), faces)
+        mesh = self._surface(solver, unknowns, level)
         mesh = remove_folds(mesh) if self.settings.removing_folds else mesh
-        vertices = pose.to_canonical(mesh.vertices)
         if not self.settings.single_latent:
-            vertices = self.term.corrected(vertices, faces, pose)
-        return TriangleMesh(pose.to_patient(vertices), faces), self._state(unknowns, pose)
+            finished = self.term.finished(pose.to_canonical(mesh.vertices), level, pose)
+            mesh = TriangleMesh(pose.to_patient(finished.vertices), finished.faces)
+        return mesh, self._state(unknowns, pose)
 
     def sketch(self) -> TriangleMesh:
         """The surface of the latents and the pose from the beginning, without the last corrections, RAS mm."""
         solver = self._solver(None)
-        unknowns, level = self._from_start(solver), self.settings.level
+        return self._surface(solver, self._from_start(solver), self.settings.level)
+
+    def _surface(self, solver: GaussNewton, unknowns: Unknowns, level: int) -> TriangleMesh:
+        """Without corrections, RAS mm."""
         return TriangleMesh(solver.pose(unknowns).to_patient(solver.decode(unknowns, level)), icosphere(level).faces)
 
     def _solver(self, start: FitState | None, term: ResidualTerm | None = None) -> GaussNewton:
@@ -132,6 +135,7 @@ class ProbableFit:
         unknowns = self._stage(first_solver, unknowns, "shared", np.geomspace(*_TRIAL_NOISE, trials), level=coarse)
         rest = [_SHARED_NOISE] * (settings.shared_steps - trials)
         unknowns = self._stage(solver, unknowns, "shared", rest, level=self._shared_level)
+        self.plain = self._surface(solver, unknowns, self._shared_level)
         return self._local_stage(solver, unknowns, settings.total_steps - settings.shared_steps)
 
     def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:

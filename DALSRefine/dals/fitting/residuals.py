@@ -9,7 +9,7 @@ from functools import singledispatch
 import numpy as np
 
 from dals.fit_settings import FitSettings
-from dals.geometry.mesh import FloatArray, IntArray
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.model.pose import Pose
 from dals.observations import Observation
 
@@ -60,8 +60,11 @@ class ResidualTerm(ABC):
         return self
 
     @abstractmethod
-    def corrected(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> FloatArray:
-        """The last millimetres: canonical vertices (V, 3) moved to where the residuals are small."""
+    def finished(self, vertices: FloatArray, level: int, pose: Pose) -> TriangleMesh:
+        """The last millimetres: canonical vertices (V, 3) of a template moved to where the residuals are small.
+
+        The result's first vertices are these; it may have more.
+        """
 
 
 @singledispatch

@@ -63,6 +63,9 @@ class FitResult:
         The settings used, with weights adapted to the evidence (`dals.fitting.evidence`).
     improbability : float
         Smaller is more probable. Comparable between fits of the same observation with the same settings.
+    plain : TriangleMesh or None
+        The surface of one latent for all vertices with which the local stage began, RAS mm; None for a fit that went
+        on from an earlier one, and for the paper's method.
     """
 
     mesh: TriangleMesh
@@ -73,6 +76,7 @@ class FitResult:
     device: str
     settings: FitSettings
     improbability: float = field(default=math.nan, kw_only=True)
+    plain: TriangleMesh | None = field(default=None, kw_only=True)
 
     def as_fields(self) -> dict[str, Any]:
         """Entries for a report that this kind of fit adds."""

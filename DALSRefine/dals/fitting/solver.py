@@ -142,7 +142,17 @@ def _probable_fit(
     task = data_term(observation, state.pose, settings, device)
     loss = float(task(vertices, torch.as_tensor(mesh.faces, device=device), generator))
     seconds = time.monotonic() - began
-    return FitResult(mesh, state, loss, probable.done, seconds, str(device), settings, improbability=probable.energy)
+    return FitResult(
+        mesh,
+        state,
+        loss,
+        probable.done,
+        seconds,
+        str(device),
+        settings,
+        improbability=probable.energy,
+        plain=probable.plain,
+    )
 
 
 @dataclass

@@ -49,6 +49,12 @@ class TriangleMesh:
         return np.asarray(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1))
 
     @property
+    def vertex_areas(self) -> FloatArray:
+        """A third of the area of the faces around each vertex, (V,)."""
+        shares = np.repeat(self.face_areas / 3, 3)
+        return np.asarray(np.bincount(self.faces.ravel(), shares, len(self.vertices)), dtype=np.float64)
+
+    @property
     def face_qualities(self) -> FloatArray:
         """4 sqrt(3) A / (a^2 + b^2 + c^2) of every face, (F,): 1 if equilateral, 0 if it has no area.
 

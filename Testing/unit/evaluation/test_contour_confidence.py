@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.contour_confidence import latent_deviation
-from dals.evaluation.contour_residuals import missed_contours, straying_sections
+from dals.evaluation.contour_residuals import missed_contours, straying_sections, straying_share
 from dals.evaluation.undrawn_sections import expected_sections
 from dals.fitting import FitResult, FitSettings, FitState, fit
 from dals.geometry.cross_sections import section_loops
@@ -79,8 +79,24 @@ def test_a_section_where_nothing_was_outlined(
     strays = {found.name: found.millimetres for found in straying_sections(contours, apart)}
     assert strays["axial"] == pytest.approx(150, abs=5)
     assert strays["coronal"] < 1
-    reasons = judged(contours, apart, ellipsoid_prior).reasons
-    assert sum("strays up to 150 mm" in text for text in reasons) == 2
+    found = judged(contours, apart, ellipsoid_prior)
+    assert sum("strays up to 150 mm" in text for text in found.reasons) == 2
+    assert found.notes == ()
+
+
+def test_a_small_section_where_nothing_was_outlined_is_a_note(
+    mesh: TriangleMesh, contours: PlanarContours, ellipsoid_prior: ShapePrior
+) -> None:
+    """The organ is most often there, and was not outlined."""
+    ball = icosphere(1)
+    small = CENTRE + np.array([0, 70.0, 0]) + 8.0 * ball.vertices
+    both = TriangleMesh(
+        np.concatenate([mesh.vertices, small]), np.concatenate([mesh.faces, ball.faces + len(mesh.vertices)])
+    )
+    assert 0.0 < straying_share(contours, both, beyond_mm=6.0) < 0.1
+    found = judged(contours, both, ellipsoid_prior)
+    assert found.level == "high"
+    assert any("strays up to" in text for text in found.notes)
 
 
 def test_planes_that_the_surface_does_not_meet(mesh: TriangleMesh, contours: PlanarContours) -> None:
@@ -112,22 +128,24 @@ def test_a_section_that_is_known_to_be_missing_is_not_asked_for(
     contours: PlanarContours, ellipsoid_prior: ShapePrior
 ) -> None:
     """All of a convex organ is outlined: there is no other section; on open planes nothing is said at all."""
-    result = fit(ellipsoid_prior, contours)
-    assert expected_sections(contours, result, ellipsoid_prior) == []
-    assert expected_sections(contours.with_open_planes(["axial", "coronal", "sagittal"]), result, ellipsoid_prior) == []
+    plain = fit(ellipsoid_prior, contours).plain
+    assert plain is not None
+    assert expected_sections(contours, plain) == []
+    assert expected_sections(contours.with_open_planes(["axial", "coronal", "sagittal"]), plain) == []
 
 
 def test_a_section_of_the_prior_that_nobody_outlined(liver_with_two_sections: PlanarContours) -> None:
     prior = load_prior("liver")
     result = fit(prior, liver_with_two_sections)
-    found = expected_sections(liver_with_two_sections, result, prior)
+    assert result.plain is not None
+    found = expected_sections(liver_with_two_sections, result.plain)
     assert [one.name for one in found] == ["cut"]
     assert found[0].millimetres > 20
     confidence = confidence_in(liver_with_two_sections, result, prior, result.mesh)
     assert confidence is not None
-    assert any("'cut'" in reason and "mark the plane as incomplete" in reason for reason in confidence.reasons)
+    assert any("'cut'" in note and "mark the plane as incomplete" in note for note in confidence.notes)
     opened = liver_with_two_sections.with_open_planes(["cut"])
-    assert expected_sections(opened, result, prior) == []
+    assert expected_sections(opened, result.plain) == []
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from dals.evaluation.next_plane import (
     deviation_by_distance,
     suggested_plane,
 )
+from dals.geometry.mesh import TriangleMesh
 from dals.model.template import icosphere
 from dals.observations.contours import Plane
 
@@ -95,7 +96,7 @@ def test_the_gain_is_the_variance_that_observing_takes_away(surface):
     noise = DRAWING_MM**2 * np.eye(len(points))
     inside = covariance(points, there, points, there) + noise
     left = covariance(vertices, deviation, vertices, deviation) - across @ np.linalg.inv(inside) @ across.T
-    weights = next_plane._vertex_areas(vertices, faces)
+    weights = TriangleMesh(vertices, faces).vertex_areas
     expected = (weights * (deviation**2 - np.diag(left))).sum() / weights.sum()
     assert field.gain(edges, shares) == pytest.approx(expected, rel=1e-9)
     assert (np.diag(left) > 0).all()

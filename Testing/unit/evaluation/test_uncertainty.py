@@ -9,7 +9,7 @@ from known_shapes import ellipse_contour
 import dals
 from dals.evaluation.confidence import Confidence
 from dals.evaluation.formatting import interval_text
-from dals.evaluation.uncertainty import Uncertainty, calibrated, judged_by, vertex_areas
+from dals.evaluation.uncertainty import Uncertainty, calibrated, judged_by
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours, PointCloud
 from dals.refinement import Refinement
@@ -108,4 +108,4 @@ def test_calibrated_deviations_keep_their_order() -> None:
 
 
 def test_areas_of_vertices_make_up_the_surface(three: Refinement) -> None:
-    assert vertex_areas(three.mesh).sum() == pytest.approx(three.mesh.area)
+    assert three.mesh.vertex_areas.sum() == pytest.approx(three.mesh.area)

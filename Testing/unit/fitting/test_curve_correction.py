@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from fitting.test_plane_residuals import BALL, POSE, circle, term
 
-from dals.fitting.curve_correction import corrected
+from dals.fitting.curve_correction import FAR, corrected
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.surface_distance import surface_distances
+from dals.observations import Contour
 
 
 def test_a_surface_is_moved_onto_the_contours_and_stays_elsewhere() -> None:
     contours = term(circle(103, 0), circle(103, 2))
-    vertices = corrected(BALL.vertices, BALL.faces, contours, POSE)
+    vertices = corrected(BALL.vertices, BALL.faces, contours, POSE, far=FAR)
     residuals = contours(vertices, BALL.faces, POSE)
     assert np.abs(residuals.values).mean() < 0.004
     radii = np.linalg.norm(vertices, axis=1)
@@ -19,10 +22,25 @@ def test_a_surface_is_moved_onto_the_contours_and_stays_elsewhere() -> None:
 
 
 def test_what_is_far_off_is_left_to_the_prior() -> None:
-    vertices = corrected(BALL.vertices, BALL.faces, term(circle(130, 0)), POSE)
+    vertices = corrected(BALL.vertices, BALL.faces, term(circle(130, 0)), POSE, far=FAR)
     assert np.allclose(vertices, BALL.vertices, atol=1e-9)
 
 
 def test_a_surface_on_the_contours_stays() -> None:
-    vertices = corrected(BALL.vertices, BALL.faces, term(circle(100, 0), circle(100, 1)), POSE)
+    vertices = corrected(BALL.vertices, BALL.faces, term(circle(100, 0), circle(100, 1)), POSE, far=FAR)
     assert np.abs(vertices - BALL.vertices).max() < 2e-3
+
+
+def test_the_finished_surface_is_finer_and_follows_a_thin_tip() -> None:
+    angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+    radius = 100 + 12 * np.exp(-((angle - np.pi) ** 2) / (2 * 0.03**2))
+    spike = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.zeros_like(angle)], axis=1)
+    contours = term(Contour(spike + POSE.translation))
+    finished = contours.finished(BALL.vertices, 4, POSE)
+    assert len(finished.vertices) == 4 * len(BALL.vertices) - 6
+    coarse = corrected(BALL.vertices, BALL.faces, contours, POSE, far=FAR)
+
+    def off(vertices: FloatArray, faces: IntArray) -> float:
+        return float(surface_distances(spike, TriangleMesh(vertices * POSE.scale, faces)).max())
+
+    assert off(finished.vertices, finished.faces) < 0.8 * off(coarse, BALL.faces)
