@@ -94,5 +94,11 @@ def test_reasons_are_shown_of_a_report_without_warnings(warnings):
     assert [value for name, value in rows if name == "Please check"] == REPORT["agreement"]["reasons"]
 
 
+def test_notes_are_shown_and_are_no_reason_to_check():
+    report = {**REPORT, "confidence": {"level": "high", "reasons": [], "notes": ["A section was not outlined."]}}
+    assert ("Note", "A section was not outlined.") in report_rows(report)
+    assert "Note" not in {name for name, _ in report_rows({**REPORT, "confidence": {"level": "high"}})}
+
+
 def test_an_empty_report_has_no_rows():
     assert report_rows(json.loads("{}")) == []

@@ -19,7 +19,7 @@ def report_rows(report: Mapping[str, Any]) -> list[Row]:
     of another type.
     """
     rows: list[Row] = []
-    for part in (_size, _confidence, _expected, _warnings, _residuals, _stray, _agreement, _image, _fit):
+    for part in (_size, _confidence, _expected, _warnings, _notes, _residuals, _stray, _agreement, _image, _fit):
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             rows += part(report)
     return rows
@@ -75,6 +75,11 @@ def _warnings(report: Mapping[str, Any]) -> list[Row]:
     lists = (each for each in (report.get("warnings"), reasons) if isinstance(each, (list, tuple)))
     sentences = dict.fromkeys(each for some in lists for each in some if isinstance(each, str))
     return [(_("Please check"), sentence) for sentence in sentences]
+
+
+def _notes(report: Mapping[str, Any]) -> list[Row]:
+    """What is worth a look though the surface is likely to be good; only fits of contours have it."""
+    return [(_("Note"), note) for note in report["confidence"]["notes"] if isinstance(note, str)]
 
 
 def _residuals(report: Mapping[str, Any]) -> list[Row]:

@@ -39,6 +39,8 @@ _EXPECTED, _EXPECTED_POWER = 0.82, 1.167
 """The expected mean distance from the true surface as a factor and a power of the band's mean half-width, canonical."""
 _DEPARTURE, _DEPARTURE_POWER = 0.035, 0.5
 """Departure from a shape of one latent, canonical, of a usual organ, and the power with which the expectation grows."""
+_DEPARTURES = (0.015, 0.15)
+"""Smaller and larger ones were not measured; they count as these."""
 _DOUBTFUL = 0.026
 """Canonical expected distance above which the confidence says so; in a liver 3.7 mm."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
@@ -122,8 +124,7 @@ def uncertainty_of(
     share = own / max(own.sum(), 1e-12)
     worst = int(deviations.argmax())
     half_width = BAND * float(share @ deviations) / pose.scale
-    departed = None if result.plain is None else departure(result.mesh, result.plain) / pose.scale
-    expected = expected_distance(half_width, departed)
+    expected = expected_distance(half_width, _departed(result))
     return Uncertainty(
         deviation_mm=deviations,
         expected_distance_mm=expected * pose.scale,
@@ -151,7 +152,16 @@ def expected_distance(half_width: float, departure: float | None = None) -> floa
         the planes hardly differs from organ to organ; how unlike the known ones the organ is, does.
     """
     usual = _EXPECTED * half_width**_EXPECTED_POWER
-    return float(usual if departure is None else usual * (departure / _DEPARTURE) ** _DEPARTURE_POWER)
+    if departure is None:
+        return float(usual)
+    return float(usual * (np.clip(departure, *_DEPARTURES) / _DEPARTURE) ** _DEPARTURE_POWER)
+
+
+def _departed(result: FitResult) -> float | None:
+    """How far the surface is from that of a single latent, canonical; None if there is no such surface."""
+    if result.plain is None or result.settings.single_latent:
+        return None
+    return departure(result.mesh, result.plain) / result.state.pose.scale
 
 
 def judged_by(confidence: Confidence | None, uncertainty: Uncertainty | None) -> Confidence | None:

@@ -9,7 +9,7 @@ from known_shapes import ellipse_contour
 import dals
 from dals.evaluation.confidence import Confidence
 from dals.evaluation.formatting import interval_text
-from dals.evaluation.uncertainty import Uncertainty, calibrated, judged_by
+from dals.evaluation.uncertainty import Uncertainty, calibrated, expected_distance, judged_by
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours, PointCloud
 from dals.refinement import Refinement
@@ -105,6 +105,14 @@ def test_calibrated_deviations_keep_their_order() -> None:
     assert found[0] == 0
     assert (np.diff(found) > 0).all()
     assert (found[1:] < 1.5 * np.array([0.01, 0.03, 0.1])).all()
+
+
+def test_the_expected_distance_grows_with_the_departure_from_known_shapes() -> None:
+    known, usual, strange = (expected_distance(0.05, departure) for departure in (0.02, 0.035, 0.08))
+    assert known < usual < strange < 2 * usual
+    assert usual == pytest.approx(expected_distance(0.05))
+    assert expected_distance(0.05, 0.0) > 0.5 * usual
+    assert expected_distance(0.05, 10.0) < 3 * usual
 
 
 def test_areas_of_vertices_make_up_the_surface(three: Refinement) -> None:
