@@ -64,5 +64,10 @@ def corrected(
 
 def _likeness(a: FloatArray, b: FloatArray) -> FloatArray:
     """Covariance (N, M) of each component of the displacement at points (N, 3) and (M, 3)."""
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * product(a, b.T)
-    return np.asarray(_SPREAD**2 * np.exp(-np.maximum(squared, 0.0) / (2 * _LENGTH**2)))
+    values = product(a, -2 * b.T)  # then in place: the arrays are large
+    values += (a**2).sum(axis=1)[:, None]
+    values += (b**2).sum(axis=1)
+    values *= -1 / (2 * _LENGTH**2)
+    np.exp(np.minimum(values, 0.0, out=values), out=values)
+    values *= _SPREAD**2
+    return values
