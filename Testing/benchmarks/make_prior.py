@@ -38,7 +38,7 @@ def main() -> int:
     organ: str = options.organ
     trained = CACHE / "prior" / f"{organ}.safetensors"
     trained.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ["--time-limit", options.time_limit, "--points", "1500", "--batch-size", "32"]
+    arguments = ["--time-limit", options.time_limit, "--points", "1500", "--batch-size", "32", "--validation", "0"]
     arguments += ["--variants", str(VARIANTS[organ]), "--card", str(CARDS / f"{organ}.json")]
     arguments += ["--blend", "0.05"] if organ in BLENDED else []
     status = dals(["train", str(training_shapes(organ)), str(trained), *arguments, "--device", options.device])

@@ -54,7 +54,7 @@ def main() -> int:
     for recipe in ("project", "paper"):
         trained = protocol.CACHE / "recipes" / f"{recipe}.safetensors"
         trained.parent.mkdir(parents=True, exist_ok=True)
-        limit = ["--time-limit", f"{round(60 * options.minutes)}s", "--device", "cpu"]
+        limit = ["--time-limit", f"{round(60 * options.minutes)}s", "--device", "cpu", "--validation", "0"]
         if dals(["train", str(dataset), str(trained), "--names", str(chosen), "--recipe", recipe, *limit]) != 0:
             return 2
         prior = load_prior(trained)

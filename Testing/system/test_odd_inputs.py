@@ -384,8 +384,8 @@ def test_a_disk_that_is_full_at_the_first_shape(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dals.dataset.preparation.normalise", lambda *_, **__: None)
-    monkeypatch.setattr("dals.dataset.preparation.write_shape", _written_with(full))
+    monkeypatch.setattr("dals.dataset.cases.normalise", lambda *_, **__: None)
+    monkeypatch.setattr("dals.dataset.cases.write_shape", _written_with(full))
     assert prepared(tmp_path / "new" / "set", liver.mesh) == 2
     assert "no space left" in capsys.readouterr().err
     assert contents(tmp_path) == {}

@@ -44,9 +44,12 @@ def run(options: argparse.Namespace) -> int:
         )
     for name, reason in sorted(report.skipped.items()):
         print(f"not usable: {name}: {reason}", file=sys.stderr)
+    for name, done in sorted(report.repaired.items()):
+        print(f"mended: {name}: {done}", file=sys.stderr)
+    mended = f"; {len(report.repaired)} had handles and were mended" if report.repaired else ""
     print(
         f"{report.usable} shapes in {options.out}: {len(report.prepared)} made now, "
-        f"{len(report.already_there)} already there, {len(report.skipped)} not usable."
+        f"{len(report.already_there)} already there, {len(report.skipped)} not usable{mended}."
     )
     if report.usable == 0:
         raise DatasetError("No case could be used; the reasons are listed above.")

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dals.cli.devices import add_device_option
 from dals.cli.numbers import at_least, seed_of
 from dals.cli.progress import ProgressBar
-from dals.errors import DatasetError, InputError, OutputError
+from dals.cli.training_card import NO_LICENCE, add_card_options, card_of, read_card
+from dals.cli.training_display import TrainingDisplay
+from dals.errors import DalsError, DalsWarning, DatasetError, InputError, OutputError
 from dals.io.atomic import check_writable
 from dals.io.regular_files import LARGEST_TEXT, check_regular
-from dals.model.prior_files import SIDES
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from dals.dataset.normalisation import NormalisedShape
+    from dals.model.decoder import Decoder
+    from dals.model.prior import ShapePrior
     from dals.training import TrainingReport, TrainingSettings
+    from dals.training.checkpoint import TrainingProgress
 
 SUMMARY = "Train a prior on a data set made by `dals prepare`."
 WHEN_STOPPED = "the same command resumes from the last checkpoint"
+_ON_THE_WAY = 2
+"""Shapes that are measured during the training."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,48 +65,129 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     parser.add_argument("--seed", type=seed_of, metavar="N", help="seed of every random choice")
     parser.add_argument(
-        "--card",
-        type=Path,
-        metavar="FILE",
-        help="JSON with entries for the model card; the entry side is left, right or both",
+        "--validation",
+        type=at_least(0),
+        metavar="N",
+        help="shapes to keep from the training and to measure on; by default one in ten, at most 5",
     )
+    add_card_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train or resume, and write the prior."""
+    """Train or resume, measure, and write the prior, its card and its picture."""
+    clock = time.process_time if options.processor_time else time.monotonic
+    started = clock()
+    first = os.environ.get("RANK", "0") == "0"  # of the processes under torchrun
+    if first:
+        print(f"Reading {options.dataset}...", file=sys.stderr, flush=True)
+
     from dals.dataset.storage import load_dataset
-    from dals.model.prior import save_prior
     from dals.model.prior_files import SUFFIX
     from dals.training import train
+    from dals.training.validation import split
 
     if options.out.suffix != SUFFIX:
         raise InputError(f"A prior's file name must end in {SUFFIX}, such as liver{SUFFIX}.")
-    extra = _read_card(options.card)
-    shapes = load_dataset(options.dataset, names=_read_names(options.names))
+    stated = read_card(options)
+    shapes, aside = split(load_dataset(options.dataset, names=_read_names(options.names)), options.validation)
     settings = _settings(options)
     folder = _training_folder(options.out)
-    with _processes(options.device) as (device, first):
-        with ProgressBar(f"Training on {len(shapes)} shapes ({device})", quiet=not first) as progress:
+    with _processes(options.device) as device:
+        title = f"Training on {len(shapes)} shapes ({device})"
+        with TrainingDisplay(title, folder=folder, time_limit=options.time_limit, quiet=not first) as display:
+            course = _Course(options, shapes, aside, settings, display)
             report = train(
                 [shape.mesh for shape in shapes],
                 settings=settings,
                 folder=folder,
                 device=device,
                 time_limit=options.time_limit,
-                clock=time.process_time if options.processor_time else time.monotonic,
-                on_epoch=lambda e: progress.update(
-                    e.fraction, 1.0, f"epoch {e.epoch}, loss {e.loss:.2e}, Chamfer {e.chamfer:.2e}"
-                ),
+                clock=clock,
+                started=started,
+                watcher=course.watcher,
             )
         if first:
-            prior = _prior(options.out, shapes, settings, report, device, extra)
-            save_prior(options.out, prior)
-            done = "finished" if report.finished else "time is up"
-            print(
-                f"{options.out}: {done} after {report.progress.epoch} epochs, {report.progress.step} steps, "
-                f"{report.progress.seconds / 60:.1f} minutes; SHA-256 {prior.digest[:12]}."
-            )
+            course.finish(report, device, stated)
     return 0
+
+
+class _Course:
+    """Measures the prior on the way and at the end."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        shapes: Sequence[NormalisedShape],
+        aside: Sequence[NormalisedShape],
+        settings: TrainingSettings,
+        display: TrainingDisplay,
+    ) -> None:
+        from dals.training import Watcher
+        from dals.training.validation import Validator
+
+        self._options, self._shapes, self._settings, self._display = options, shapes, settings, display
+        self._validator = Validator(shapes, aside)
+        self.watcher = Watcher(
+            on_set_up=display.on_set_up,
+            on_start=display.on_start,
+            on_step=display.on_step,
+            examine=self._examine if aside else None,
+        )
+
+    def finish(self, report: TrainingReport, device: torch.device, stated: Mapping[str, Any]) -> None:
+        """Measure what was trained, write it and say what it is worth."""
+        from dals.model.prior import save_prior
+
+        out = self._options.out
+        prior = self._prior(report.decoder, report.latents)
+        with ProgressBar("Measuring") as progress:
+            progress.update(0.0, 1.0)
+            verdict = self._validator.verdict(prior, progress=progress.update)
+        card = card_of(
+            out.stem,
+            self._options.dataset,
+            self._shapes,
+            settings=self._settings,
+            report=report,
+            device=device,
+            verdict=verdict,
+            stated=stated,
+        )
+        save_prior(out, replace(prior, card=card))
+        done = "finished" if report.finished else "time is up"
+        print(
+            f"{out}: {done} after {report.progress.epoch} epochs, {report.progress.step} steps, "
+            f"{report.progress.seconds / 60:.1f} minutes; SHA-256 {prior.digest[:12]}."
+        )
+        if verdict.held_out is not None:
+            print(f"  {verdict.held_out}")
+        print(f"  {_drawn(out.with_suffix('.png'), prior)}", flush=True)
+        if card["licence"] == NO_LICENCE:
+            print("  The card states no licence: name it with --licence before you pass the prior on.", flush=True)
+        if verdict.warning is not None:
+            warnings.warn(verdict.warning, DalsWarning, stacklevel=2)
+
+    def _examine(self, decoder: Decoder, latents: Tensor, progress: TrainingProgress) -> None:
+        error = self._validator.held_out(self._prior(decoder, latents), most=_ON_THE_WAY)
+        if error is not None:
+            self._display.on_held_out(error, progress)
+
+    def _prior(self, decoder: Decoder, latents: Tensor) -> ShapePrior:
+        from dals.training.assembly import assembled_prior
+
+        radius = self._settings.template_radius
+        return assembled_prior(self._options.out.stem, self._shapes, decoder, latents, template_radius=radius)
+
+
+def _drawn(path: Path, prior: ShapePrior) -> str:
+    """Draw the prior, and say where, or why not."""
+    from dals.demo.prior_picture import draw_prior
+
+    try:
+        draw_prior(path, prior)
+    except DalsError as error:
+        return str(error)
+    return f"Mean shape and first modes: {path}"
 
 
 def _training_folder(out: Path) -> Path:
@@ -120,51 +209,9 @@ def _settings(options: argparse.Namespace) -> TrainingSettings:
     return base.changed(lambda_blend=options.blend, **{name: getattr(options, name) for name in names})
 
 
-def _prior(
-    out: Path,
-    shapes: list[NormalisedShape],
-    settings: TrainingSettings,
-    report: TrainingReport,
-    device: torch.device,
-    extra: dict[str, Any],
-) -> Any:
-    import torch
-
-    from dals import __version__
-    from dals.model.prior import ShapePrior, frozen, latent_distribution, prior_digest, right_side_out
-
-    mean, basis = latent_distribution(report.latents)
-    card = {
-        "organ": out.stem,
-        "shapes": len(shapes),
-        "training": {
-            "settings": asdict(settings),
-            "epochs": report.progress.epoch,
-            "steps": report.progress.step,
-            "minutes": round(report.progress.seconds / 60, 1),
-            "device": _device_name(device),
-            "version": __version__,
-        },
-        "intended_use": "Research on shape completion; not a medical device.",
-        **extra,
-    }
-    trained = ShapePrior(
-        name=out.stem,
-        decoder=frozen(report.decoder),
-        latents=report.latents,
-        latent_mean=mean,
-        latent_basis=basis,
-        scales_mm=torch.tensor([shape.scale_mm for shape in shapes], dtype=torch.float32),
-        template_radius=settings.template_radius,
-        card=card,
-    )
-    prior = right_side_out(trained)
-    return prior.with_digest(prior_digest(prior))
-
-
 @contextmanager
-def _processes(name: str) -> Iterator[tuple[torch.device, bool]]:
-    """Join the other processes under torchrun; yield the device of this process and whether it is the first."""
+def _processes(name: str) -> Iterator[torch.device]:
+    """Join the other processes under torchrun; yield the device of this process."""
     import torch
     import torch.distributed as dist
 
@@ -173,25 +220,17 @@ def _processes(name: str) -> Iterator[tuple[torch.device, bool]]:
     device = choose_device(name)
     torch.set_float32_matmul_precision("high")  # TF32 where available; no effect on the CPU
     if "LOCAL_RANK" not in os.environ:
-        yield device, True
+        yield device
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    yield device, dist.get_rank() == 0
+    yield device
     # Without this, threads of the group sometimes abort the process when the interpreter exits. It is not reached after
     # an error, when the others may be waiting: torchrun ends them.
     dist.barrier()
     dist.destroy_process_group()
-
-
-def _device_name(device: torch.device) -> str:
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else device.type
 
 
 def _read_names(path: Path | None) -> list[str] | None:
@@ -202,21 +241,6 @@ def _read_names(path: Path | None) -> list[str] | None:
         return path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"The list of names {path} cannot be read.") from error
-
-
-def _read_card(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    check_regular(path, limit=LARGEST_TEXT)
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"The card {path} cannot be read as JSON.") from error
-    if not isinstance(card, dict):
-        raise InputError(f"The card {path} must hold one JSON object.")
-    if card.get("side") not in (None, *SIDES):
-        raise InputError(f"The side on the card {path} must be one of {', '.join(SIDES)}, or null.")
-    return card
 
 
 def _duration(text: str) -> float:

@@ -83,7 +83,8 @@ def read_shape(path: str | Path) -> NormalisedShape:
             raise ValueError("its mesh is inconsistent")
         if centre.shape != (3,) or not np.isfinite([*centre, scale, volume]).all() or scale <= 0:
             raise ValueError("its position or size is no number")
-        return NormalisedShape(metadata["name"], TriangleMesh(vertices, faces), centre, scale, volume)
+        mesh, repair = TriangleMesh(vertices, faces), metadata.get("repair", "")
+        return NormalisedShape(metadata["name"], mesh, centre, scale, volume, repair)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"The shape file {path} cannot be read: {error}.") from None
 
@@ -133,6 +134,7 @@ def write_shape(shape: NormalisedShape, path: str | Path, *, metadata: dict[str,
         "centre_mm": json.dumps(shape.centre_mm.tolist()),
         "scale_mm": repr(float(shape.scale_mm)),
         "volume_ml": repr(float(shape.volume_ml)),
+        **({"repair": shape.repair} if shape.repair else {}),
     }
     tensors = {"vertices": shape.mesh.vertices.astype(np.float32), "facets": shape.mesh.faces.astype(np.int32)}
     with atomic_path(path) as temporary:
@@ -156,6 +158,7 @@ def write_index(folder: str | Path, names: Iterable[str], skipped: dict[str, str
                 "scale_mm": float(about["scale_mm"]),
                 "volume_ml": float(about["volume_ml"]),
                 "settings": json.loads(about.get("settings", "{}")),
+                **({"repair": about["repair"]} if "repair" in about else {}),
             }
             for name, about in shapes.items()
         },

@@ -9,7 +9,8 @@ Known alternatives are slower, under the GPL or AGPL, or no longer maintained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -18,6 +19,8 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dals.dataset.patches import Patch, morphological_patches
+from dals.dataset.thin_places import thin_patches
 from dals.errors import InputError
 from dals.geometry.isosurface import flying_edges
 from dals.geometry.label_map import BoolArray
@@ -27,7 +30,8 @@ FloatVolume = NDArray[np.float32]
 
 REPAIR_RADII = (1, 2, 3, 4, 5, 6, 8, 10)
 LEVELS = (0.3, 0.6)
-_MAX_CANDIDATES = 80
+MAX_THIN_CHANGE = 0.01
+"""Share of the voxels that a repair may change at the thinnest places of wide handles."""
 _VOLUME_TOLERANCE = 0.003
 _LEVEL_CORRECTIONS = 3
 _TRUNCATE = 4.0
@@ -89,15 +93,52 @@ def isosurface(mask: BoolArray, *, smoothing: float = 1.0) -> TriangleMesh:
     return surface
 
 
-def genus_zero_surface(
-    mask: BoolArray, *, smoothing: float = 1.0, max_volume_change: float = 0.03
-) -> tuple[TriangleMesh, BoolArray]:
+@dataclass(frozen=True)
+class SphereLike:
+    """A surface of genus 0, and what was done to have it.
+
+    Attributes
+    ----------
+    surface : TriangleMesh
+        Closed, one piece, Euler characteristic 2; voxel coordinates (x, y, z).
+    mask : (Z, Y, X) bool
+        Of the surface.
+    handles : int
+        That the original mask had.
+    cut, filled : float
+        Shares of the original voxels that were taken away and added.
+    at_thin_places : bool
+        Whether a handle was cut at its thinnest place, or its hole filled at the narrowest one, because it was too wide
+        for a repair that respects the shape.
+    """
+
+    surface: TriangleMesh
+    mask: BoolArray
+    handles: int
+    cut: float
+    filled: float
+    at_thin_places: bool = False
+
+    def __str__(self) -> str:
+        """What was done, as one sentence; empty if nothing."""
+        if not self.handles:
+            return ""
+        noun = "handle" if self.handles == 1 else "handles"
+        where = ", a wide one at its thinnest place" if self.at_thin_places else ""
+        return (
+            f"{self.handles} {noun} cut or filled{where}: {100 * self.cut:.2f}% of the volume taken away, "
+            f"{100 * self.filled:.2f}% added."
+        )
+
+
+def genus_zero_surface(mask: BoolArray, *, smoothing: float = 1.0, max_volume_change: float = 0.03) -> SphereLike:
     """Isosurface of a mask after the smallest repair that removes its handles.
 
     For growing radii, the voxels that a morphological closing adds or an opening removes are split into connected
     patches. The smallest patches are tried first, and only those that remove a handle are applied. Each handle
     lowers the Euler characteristic of the surface by two. This number is a sum over neighbourhoods, so that the
-    surroundings of a patch suffice to judge it.
+    surroundings of a patch suffice to judge it. A handle that is too wide for all radii is cut at its thinnest place,
+    or its hole is filled at the narrowest one, whichever changes fewer voxels.
 
     Parameters
     ----------
@@ -106,14 +147,12 @@ def genus_zero_surface(
     smoothing : float
         Standard deviation of the Gaussian, voxels.
     max_volume_change : float
-        Largest fraction of the voxels that the repair may add and remove in total.
+        Largest fraction of the voxels that the repair may add and remove in total; at thinnest places, it is
+        `MAX_THIN_CHANGE` if that is less.
 
     Returns
     -------
-    surface : TriangleMesh
-        Closed, one piece, Euler characteristic 2; voxel coordinates (x, y, z).
-    repaired : (Z, Y, X) bool
-        The mask of the surface.
+    SphereLike
 
     Raises
     ------
@@ -122,27 +161,47 @@ def genus_zero_surface(
     """
     repaired = mask
     surface = isosurface(repaired, smoothing=smoothing)
-    budget = max_volume_change * float(mask.sum())
+    handles = _handles(surface)
+    total = float(mask.sum())
+    margin = int(np.ceil(_TRUNCATE * smoothing)) + 2
     for radius in REPAIR_RADII:
         if surface.is_sphere:
-            return surface, repaired
-        repaired = _repair_at_radius(repaired, mask, radius, smoothing, budget)
+            return _outcome(surface, repaired, mask, handles)
+        likely = morphological_patches(repaired, radius, margin)
+        repaired = _repaired(repaired, mask, likely, smoothing, max_volume_change * total)
+        surface = isosurface(repaired, smoothing=smoothing)
+    thin = not surface.is_sphere
+    if thin:
+        thin_ones = thin_patches(repaired, margin)
+        repaired = _repaired(repaired, repaired, thin_ones, smoothing, min(MAX_THIN_CHANGE, max_volume_change) * total)
         surface = isosurface(repaired, smoothing=smoothing)
     if surface.is_sphere:
-        return surface, repaired
-    handles = (SPHERE_EULER_CHARACTERISTIC - surface.euler_characteristic) // 2
-    noun = "handle" if handles == 1 else "handles"
+        return _outcome(surface, repaired, mask, handles, at_thin_places=thin)
+    noun = "handle" if _handles(surface) == 1 else "handles"
     raise InputError(
-        f"The shape has {handles} {noun} that cannot be closed without changing its volume "
-        f"by more than {100 * max_volume_change:.0f}%."
+        f"The shape has {_handles(surface)} {noun} that cannot be closed without changing its volume "
+        f"by more than {100 * max_volume_change:.0f}%, nor at thin places by more than {100 * MAX_THIN_CHANGE:.0f}%."
     )
 
 
-def _repair_at_radius(mask: BoolArray, original: BoolArray, radius: int, smoothing: float, budget: float) -> BoolArray:
-    """Apply all patches of one radius that remove a handle and fit the budget."""
+def _handles(surface: TriangleMesh) -> int:
+    return (SPHERE_EULER_CHARACTERISTIC - surface.euler_characteristic) // 2
+
+
+def _outcome(
+    surface: TriangleMesh, repaired: BoolArray, mask: BoolArray, handles: int, *, at_thin_places: bool = False
+) -> SphereLike:
+    total = float(mask.sum())
+    cut, filled = float((mask & ~repaired).sum()) / total, float((repaired & ~mask).sum()) / total
+    return SphereLike(surface, repaired, handles, cut, filled, at_thin_places)
+
+
+def _repaired(
+    mask: BoolArray, original: BoolArray, patches: Iterable[Patch], smoothing: float, budget: float
+) -> BoolArray:
+    """Apply all patches that remove a handle, as long as no more voxels than `budget` differ from the original."""
     level = _level_of_equal_volume(_smooth(mask, smoothing), float(mask.sum()), smoothing)
-    margin = int(np.ceil(_TRUNCATE * smoothing)) + 2
-    for box, patch in _patches(mask, radius, margin):
+    for box, patch in patches:
         trial_crop = mask[box] ^ patch
         if _local_euler(trial_crop, smoothing, level) <= _local_euler(mask[box], smoothing, level):
             continue
@@ -152,47 +211,6 @@ def _repair_at_radius(mask: BoolArray, original: BoolArray, radius: int, smoothi
         trial = largest_solid_component(trial)
         if int((trial ^ original).sum()) <= budget:
             mask = trial
-    return mask
-
-
-def _patches(mask: BoolArray, radius: int, margin: int) -> Iterator[tuple[tuple[slice, ...], BoolArray]]:
-    """Connected patches that a closing adds or an opening removes, smallest first, each in a box with a margin."""
-    found: list[tuple[int, int, int, tuple[slice, ...]]] = []
-    labelled: list[NDArray[np.int32]] = []
-    for changed in (~_opened(~mask, radius) & ~mask, mask & ~_opened(mask, radius)):
-        labels, _ = ndimage.label(changed, structure=np.ones((3, 3, 3)))
-        sizes = np.bincount(labels.ravel())
-        for label, box in enumerate(ndimage.find_objects(labels), start=1):
-            found.append((int(sizes[label]), len(labelled), label, box))
-        labelled.append(labels)
-    # A patch that closes a handle is a disc or plug across it, among the largest. Most others are crumbs on the
-    # surface. Keep the largest, and try the smallest of them first.
-    likely = sorted(found)[-_MAX_CANDIDATES:]
-    for _, which, label, tight in likely:
-        box = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in tight)
-        yield box, labelled[which][box] == label
-
-
-def _opened(mask: BoolArray, radius: int) -> BoolArray:
-    """Opening by an approximate ball. An erosion is a dilation of the complement."""
-    return _dilated(~_dilated(~mask, radius), radius)
-
-
-def _dilated(mask: BoolArray, radius: int) -> BoolArray:
-    """Dilation by an approximate ball: steps of one voxel, alternately to 6 and to 26 neighbours.
-
-    Ten times faster than a structuring element; exactness does not matter here.
-    """
-    for step in range(radius):
-        source = mask
-        mask = mask.copy()
-        for axis in range(3):
-            before, after = [slice(None)] * 3, [slice(None)] * 3
-            before[axis], after[axis] = slice(None, -1), slice(1, None)
-            if step % 2:
-                source = mask.copy()
-            mask[tuple(after)] |= source[tuple(before)]
-            mask[tuple(before)] |= source[tuple(after)]
     return mask
 
 

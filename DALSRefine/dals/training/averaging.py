@@ -36,6 +36,10 @@ class RunningMean:
         for mine, stored in zip(self.values, values, strict=True):
             mine.copy_(stored)
 
+    def copies(self) -> list[Tensor]:
+        """The mean of each parameter, on the CPU."""
+        return [value.detach().cpu().clone() for value in self.values]
+
     @torch.no_grad()
     def apply(self) -> None:
         """Give the parameters their mean."""

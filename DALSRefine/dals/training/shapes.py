@@ -11,12 +11,15 @@ from dals.geometry.mesh import TriangleMesh
 from dals.ops.nearest import nearest
 from dals.ops.sampling import sample_surface
 from dals.training.augmentation import PointWolfSettings, draw_warps
+from dals.training.reports import OnSetUp
 
 _POINTS_PER_SHAPE = 20_000
 _POINTS_FOR_WARPS = 1_000
 _BASIS_POINTS = 512
 _POINTS_PER_DESCRIPTOR = 3_000
 _ITEMS_AT_ONCE = 64
+_SAMPLING, _DESCRIBING = 0.2, 0.4
+"""Share of the set-up when the shapes are sampled, and when the warps are drawn."""
 
 
 class ShapeBank:
@@ -33,6 +36,7 @@ class ShapeBank:
     seed : int
         Gives the same samples and warps on all devices.
     device
+    on_set_up : callable, optional
     """
 
     def __init__(
@@ -43,9 +47,15 @@ class ShapeBank:
         augmentation: PointWolfSettings,
         seed: int,
         device: torch.device,
+        on_set_up: OnSetUp | None = None,
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
-        samples = torch.stack([_sample(mesh, generator) for mesh in meshes])
+        sampled = []
+        for number, mesh in enumerate(meshes):
+            tell(on_set_up, _SAMPLING * number / len(meshes), f"points of shape {number + 1} of {len(meshes)}")
+            sampled.append(_sample(mesh, generator))
+        tell(on_set_up, _SAMPLING, f"{variants} warps of each shape")
+        samples = torch.stack(sampled)
         self.real = len(meshes)
         self.variants = variants
         few = samples[:, :_POINTS_FOR_WARPS].repeat_interleave(variants, dim=0)
@@ -69,7 +79,9 @@ class ShapeBank:
         return torch.where((items < self.real)[:, None, None], points, warped)
 
 
-def descriptor_latents(bank: ShapeBank, size: int, *, scale: float, seed: int) -> Tensor:
+def descriptor_latents(
+    bank: ShapeBank, size: int, *, scale: float, seed: int, on_set_up: OnSetUp | None = None
+) -> Tensor:
     """Initial latents: principal components of each item's basis point set, (len(bank), size).
 
     The descriptor of a shape is the vectors from fixed points of the unit ball to the surface (Prokudin et al., ICCV
@@ -85,6 +97,8 @@ def descriptor_latents(bank: ShapeBank, size: int, *, scale: float, seed: int) -
     on_device = torch.Generator(device=device).manual_seed(seed)
     rows = []
     for items in torch.arange(len(bank), device=device).split(_ITEMS_AT_ONCE):
+        share = _DESCRIBING + (1 - _DESCRIBING) * int(items[0]) / len(bank)
+        tell(on_set_up, share, f"starting latent of shape {int(items[0]) + 1} of {len(bank)}")
         points = bank.draw(items, _POINTS_PER_DESCRIPTOR, generator=on_device)
         found = nearest(basis.expand(len(items), -1, -1), points)
         rows.append((torch.gather(points, 1, found[..., None].expand(-1, -1, 3)) - basis).flatten(1).cpu())
@@ -103,3 +117,9 @@ def descriptor_latents(bank: ShapeBank, size: int, *, scale: float, seed: int) -
 def _sample(mesh: TriangleMesh, generator: torch.Generator) -> Tensor:
     vertices = torch.as_tensor(mesh.vertices, dtype=torch.float32)
     return sample_surface(vertices, torch.as_tensor(mesh.faces), _POINTS_PER_SHAPE, generator=generator)
+
+
+def tell(on_set_up: OnSetUp | None, share: float, text: str) -> None:
+    """Tell of the set-up, if anyone listens."""
+    if on_set_up is not None:
+        on_set_up(share, text)

@@ -24,7 +24,7 @@ def train_prior(dataset: Path, names: Sequence[str], path: Path, *, minutes: flo
     path : Path
         Of the prior; names, logs and checkpoint lie beside it.
     minutes : float
-        Processor time on one core, once the shapes have been warped.
+        Processor time on one core, the set-up included.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def train_prior(dataset: Path, names: Sequence[str], path: Path, *, minutes: flo
     listed = path.with_suffix(".names.txt")
     listed.write_text("\n".join(names) + "\n", encoding="utf-8")
     command = [sys.executable, "-m", "dals", "train", str(dataset), str(path), "--names", str(listed)]
-    command += ["--time-limit", f"{60 * minutes:g}s", "--processor-time", "--device", "cpu"]
+    command += ["--time-limit", f"{60 * minutes:g}s", "--processor-time", "--device", "cpu", "--validation", "0"]
     environment = {**os.environ, "PYTHONPATH": str(protocol.ROOT / "DALSRefine"), "OMP_NUM_THREADS": "1"}
     if subprocess.run(command, env=environment, check=False).returncode != 0:
         raise DatasetError("The prior could not be trained.")

@@ -9,13 +9,17 @@ import pytest
 from scipy.spatial import cKDTree
 
 from dals.dataset.normalisation import NormalisedShape, canonical, normalise, simplify
+from dals.dataset.storage import read_index, read_shape, shape_path, write_index, write_shape
+from dals.dataset.thin_places import _grown, thin_patches
 from dals.dataset.topology_repair import genus_zero_surface, isosurface, largest_solid_component
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.io.label_maps import read_label_map
 from dals.io.meshes import read_mesh
 from dals.model.template import icosphere
 
+KIDNEY = Path(__file__).parents[4] / "shared" / "data" / "kidneys" / "labels" / "btcv_0010_right.nii.gz"
 LIVERS = Path(__file__).parents[4] / "shared" / "data" / "livers" / "meshes"
 
 
@@ -129,8 +133,10 @@ def test_tunnel_is_filled_where_it_is_and_nothing_else_changes() -> None:
     solid = ball_mask(25, 70)
     holed = solid.copy()
     holed[:, 34:37, 40:43] = False
-    surface, repaired = genus_zero_surface(holed)
+    found = genus_zero_surface(holed)
+    surface, repaired = found.surface, found.mask
     assert surface.is_sphere
+    assert (found.handles, found.at_thin_places) == (1, False)
     added = np.argwhere(repaired & ~holed)
     assert len(added)
     assert (added[:, 1] >= 34).all()
@@ -144,9 +150,65 @@ def test_bridge_is_cut_or_its_ring_filled() -> None:
     handle = np.zeros_like(mask)
     handle[34:36, 35, 54:62] = handle[34:48, 35, 60:62] = handle[46:48, 35, 40:62] = True
     with_handle = largest_solid_component(mask | handle)
-    surface, repaired = genus_zero_surface(with_handle, smoothing=0.5)
+    found = genus_zero_surface(with_handle, smoothing=0.5)
+    surface, repaired = found.surface, found.mask
     assert surface.is_sphere
     assert (repaired ^ with_handle).sum() < 0.03 * with_handle.sum()
+
+
+def arch_on_ball() -> np.ndarray:
+    """A ball with a handle around a hole of 22 voxels, which no closing fills, about as thick everywhere."""
+    mask = ball_mask(22, 100)
+    z, y, x = np.indices(mask.shape)
+    from_middle = np.hypot(np.hypot(z - 68, y - 50) - 15.5, x - 50)
+    return mask | ((from_middle < np.where(z > 78, 3.9, 4.6)) & (z > 60))
+
+
+def test_a_wide_handle_is_cut_at_its_thinnest_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dals.dataset.topology_repair.REPAIR_RADII", (1, 2))
+    mask = arch_on_ball()
+    found = genus_zero_surface(mask)
+    assert found.surface.is_sphere
+    assert (found.handles, found.at_thin_places) == (1, True)
+    assert 0 < found.cut < 0.01
+    assert found.filled < 0.001
+    assert np.argwhere(mask & ~found.mask)[:, 0].min() > 76  # where it is thin, and nowhere near its feet
+    assert str(found).startswith("1 handle cut or filled, a wide one at its thinnest place")
+
+
+def test_the_membrane_across_a_hole_is_at_its_waist() -> None:
+    mask = np.zeros((40, 40, 50), dtype=bool)
+    mask[6:34, 6:34, 8:42] = True
+    z, y, x = np.indices(mask.shape)
+    holed = mask & (np.hypot(z - 20, y - 20) > 3 + 0.3 * np.abs(x - 25))  # an hourglass
+    box, patch = next((box, patch) for box, patch in thin_patches(holed, 3) if not holed[box][patch].any())
+    lengthwise = np.argwhere(patch)[:, 2] + box[2].start
+    assert np.abs(lengthwise - 25).max() <= 3
+    filled = holed.copy()
+    filled[box] |= patch
+    assert isosurface(holed).euler_characteristic == 0
+    assert isosurface(filled).is_sphere
+
+
+def test_a_mended_shape_says_so_wherever_it_is_listed(tmp_path: Path) -> None:
+    shape = normalise(LabelMap(arch_on_ball(), np.eye(4)), name="arch")
+    assert "1 handle cut or filled" in shape.repair
+    assert not normalise(ball(20)).repair
+    (tmp_path / "shapes").mkdir()
+    write_shape(shape, shape_path(tmp_path, "arch"))
+    write_index(tmp_path, ["arch"], {})
+    assert read_shape(shape_path(tmp_path, "arch")).repair == shape.repair
+    assert read_index(tmp_path)["shapes"]["arch"]["repair"] == shape.repair
+
+
+def test_the_ball_that_grows_never_closes_a_ring() -> None:
+    mask = arch_on_ball()
+    grown = _grown(mask, from_border=False)
+    assert not (grown & ~mask).any()
+    assert (mask & ~grown).sum() < 100  # a cut of one voxel
+    euler = isosurface(grown, smoothing=0.3).euler_characteristic
+    assert euler == 2
+    assert isosurface(mask, smoothing=0.3).euler_characteristic == 0
 
 
 def test_isosurface_of_a_ball_is_round() -> None:
@@ -221,6 +283,15 @@ def test_unusable_meshes_have_a_reason(mesh: TriangleMesh, reason: str) -> None:
 def test_empty_label_map_has_a_reason() -> None:
     with pytest.raises(InputError, match="empty"):
         normalise(LabelMap(np.zeros((5, 5, 5), dtype=bool), np.eye(4)))
+
+
+@pytest.mark.skipif(not KIDNEY.exists(), reason="the real kidneys are not here (../shared/data)")
+def test_a_kidney_whose_hilum_is_closed_like_a_ring_is_usable() -> None:
+    label_map = read_label_map(KIDNEY)
+    shape = normalise(label_map)
+    assert_normalised(shape)
+    assert "at its thinnest place" in shape.repair
+    assert shape.volume_ml == pytest.approx(label_map.volume / 1000, rel=0.02)
 
 
 @pytest.mark.skipif(not LIVERS.is_dir(), reason="the real livers are not here (../shared/data)")

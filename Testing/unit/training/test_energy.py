@@ -12,8 +12,8 @@ from dals.model.decoder import Decoder, DecoderSettings
 from dals.model.template import icosphere
 from dals.training.averaging import RunningMean
 from dals.training.energy import batch_energy, lacking_volume
-from dals.training.loop import _starting_decoder
 from dals.training.settings import TrainingSettings
+from dals.training.start import starting_decoder
 
 TEMPLATE = icosphere(2)
 SPHERE = torch.as_tensor(TEMPLATE.vertices)
@@ -37,7 +37,7 @@ def test_the_lack_of_volume_turns_a_shrunken_surface_the_right_way() -> None:
 
 def test_training_starts_from_a_sphere_that_is_right_side_out() -> None:
     torch.manual_seed(0)
-    decoder = _starting_decoder(TrainingSettings())
+    decoder = starting_decoder(TrainingSettings())
     surface = decoder(torch.randn(1, 128), SPHERE.float()).detach().double().numpy()
     assert np.abs(surface - TEMPLATE.vertices).max() < 0.2
     assert TriangleMesh(surface, TEMPLATE.faces).volume > 3

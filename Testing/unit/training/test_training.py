@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,23 +19,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOImage import vtkPNGReader
 
 from dals.cli import main
-from dals.cli.train import _duration, _prior
+from dals.cli.train import _duration
 from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.storage import shape_path, write_index, write_shape
+from dals.demo.offscreen import can_render
+from dals.demo.prior_picture import draw_prior
 from dals.errors import DatasetError
 from dals.geometry.mesh import TriangleMesh
 from dals.model.decoder import Decoder, DecoderSettings
 from dals.model.prior import ShapePrior, load_prior, prior_digest
 from dals.model.template import icosphere
-from dals.training import TrainingReport, TrainingSettings, train
+from dals.training import TrainingReport, TrainingSettings, Watcher, train
+from dals.training.assembly import assembled_prior
 from dals.training.augmentation import PointWolfSettings
 from dals.training.checkpoint import TrainingProgress
 from dals.training.logs import TrainingLog
 from dals.training.loop import _Trainer
-from dals.training.reports import EpochStatus
+from dals.training.reports import EpochStatus, StepStatus
 from dals.training.shapes import ShapeBank, descriptor_latents
+from dals.training.timing import TrainingClock
 
 CPU = torch.device("cpu")
 PACKAGE = Path(__file__).resolve().parents[3] / "DALSRefine"
@@ -82,7 +89,12 @@ def dataset(meshes: list[TriangleMesh], tmp_path_factory: pytest.TempPathFactory
 
 
 def run(meshes: list[TriangleMesh], folder: Path, settings: TrainingSettings = TINY, **options: Any) -> TrainingReport:
-    return train(meshes, settings=settings, folder=folder, device=CPU, **options)
+    watched = {name: options.pop(name) for name in ("on_epoch", "on_start", "on_step", "on_set_up") if name in options}
+    return train(meshes, settings=settings, folder=folder, device=CPU, watcher=Watcher(**watched), **options)
+
+
+def trainer_of(meshes: list[TriangleMesh], folder: Path, settings: TrainingSettings) -> _Trainer:
+    return _Trainer(meshes, settings=settings, folder=folder, device=CPU, timing=TrainingClock())
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -285,15 +297,18 @@ def test_tensorboard_gets_the_curves(
 
 def test_a_time_limit_ends_the_run_and_counts_over_all_starts(meshes: list[TriangleMesh], tmp_path: Path) -> None:
     settings = TINY.changed(epochs=100_000)
-    start = time.monotonic()
-    report = run(meshes, tmp_path, settings, time_limit=0.5)
-    assert time.monotonic() - start < 10.0
+
+    def limited(seconds: float) -> TrainingReport:
+        ticks = itertools.count()  # a twentieth of a second between any two looks at the clock
+        return run(meshes, tmp_path, settings, time_limit=seconds, clock=lambda: next(ticks) / 20)
+
+    report = limited(2.0)
     assert not report.finished
     assert report.progress.step > 0
-    assert 0.5 <= report.progress.seconds < 5.0
-    again = run(meshes, tmp_path, settings, time_limit=0.5)
-    assert again.progress.step == report.progress.step
-    longer = run(meshes, tmp_path, settings, time_limit=report.progress.seconds + 0.3)
+    assert 2.0 <= report.progress.seconds < 3.0
+    again = limited(2.0)
+    assert (again.progress.step, again.progress.seconds) == (report.progress.step, report.progress.seconds)
+    longer = limited(report.progress.seconds + 2.0)
     assert longer.progress.step > report.progress.step
     epochs = [int(row["epoch"]) for row in rows_of(tmp_path)]
     assert epochs == list(range(1, longer.progress.epoch + 1))
@@ -319,6 +334,69 @@ def test_the_limit_is_of_the_clock_that_was_asked_for(
     assert clocks == [time.monotonic, time.process_time]
 
 
+def test_the_set_up_counts(meshes: list[TriangleMesh], tmp_path: Path) -> None:
+    """It once took minutes before the first line, and beside the limit."""
+    told: list[tuple[float, str]] = []
+    ticks = itertools.count(100.0)
+    report = run(
+        meshes,
+        tmp_path,
+        TINY.changed(variants=40),
+        time_limit=50.0,
+        clock=lambda: next(ticks),
+        started=0.0,  # a hundred seconds ago, when the data were read
+        on_set_up=lambda share, text: told.append((share, text)),
+    )
+    assert report.progress.step == 0
+    shares = [share for share, _ in told]
+    assert shares[0] == 0.0
+    assert shares == sorted(shares)
+    assert shares[-1] < 1.0
+    assert told[0][1] == "points of shape 1 of 3"
+    assert any("starting latent of shape 65 of 123" in text for _, text in told)
+
+
+def test_steps_are_told_with_the_time_left(meshes: list[TriangleMesh], tmp_path: Path) -> None:
+    starts: list[tuple[int, int]] = []
+    steps: list[StepStatus] = []
+
+    def on_start(progress: TrainingProgress, total: int) -> None:
+        starts.append((progress.step, total))
+
+    ticks = itertools.count()
+    clock: Callable[[], float] = lambda: float(next(ticks))  # noqa: E731
+    run(meshes, tmp_path, clock=clock, on_start=on_start, on_step=steps.append)
+    assert [status.step for status in steps] == [*range(1, 13), 12]
+    left = [status.seconds_left for status in steps]
+    assert left[3] > left[8] > left[-1] == 0.0
+    assert steps[5].fraction == 0.5
+    assert all(math.isfinite(status.loss) for status in steps)
+    run(meshes, tmp_path, TINY.changed(epochs=6), on_start=on_start)
+    assert starts == [(0, 12), (12, 18)]
+
+
+def test_the_state_is_examined_for_a_small_share_of_the_time(meshes: list[TriangleMesh], tmp_path: Path) -> None:
+    now, seen = [0.0], []
+
+    def clock() -> float:
+        now[0] += 0.5
+        return now[0]
+
+    def examine(decoder: Decoder, latents: torch.Tensor, progress: TrainingProgress) -> None:
+        now[0] += 30.0
+        with torch.no_grad():  # a copy: this must not disturb the training
+            for parameter in decoder.parameters():
+                parameter.zero_()
+        seen.append((progress.step, len(latents)))
+
+    settings = TINY.changed(epochs=500)
+    watcher = Watcher(examine=examine)
+    report = train(meshes, settings=settings, folder=tmp_path / "a", device=CPU, clock=clock, watcher=watcher)
+    assert 0.03 < 30.0 * len(seen) / now[0] < 0.07
+    assert {count for _, count in seen} == {3}
+    assert same_weights(report, run(meshes, tmp_path / "b", settings))
+
+
 def test_the_cosine_schedule_ends_with_the_time(meshes: list[TriangleMesh], tmp_path: Path) -> None:
     report = run(meshes, tmp_path, TINY.changed(epochs=100_000), time_limit=1.0)
     rates = [float(row["learning_rate"]) for row in rows_of(tmp_path)]
@@ -330,13 +408,12 @@ def test_the_plateau_schedule_halves_after_patience_down_to_the_minimum(
     meshes: list[TriangleMesh], tmp_path: Path
 ) -> None:
     settings = TINY.changed(schedule="plateau", patience=2, learning_rate=8e-3, min_learning_rate=1.5e-3)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
-    trainer._started = time.monotonic()
+    trainer = trainer_of(meshes, tmp_path, settings)
     losses = [5.0, 4.0, 4.0, 4.5, 4.1, 3.0, 3.0, 3.0, 3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5]
     rates = []
     for loss in losses:
         trainer.progress.step += trainer.steps_per_epoch
-        trainer._finish_epoch(torch.tensor([loss, loss, 0.0, 0.0]), None)
+        trainer._finish_epoch(torch.tensor([loss, loss, 0.0, 0.0]))
         rates.append(trainer.progress.learning_rate)
     # Epochs without improvement are 3 to 5, 7 to 9, 11 to 13 and 14 to 16: the third of each is one too many.
     assert rates == [8e-3] * 4 + [4e-3] * 4 + [2e-3] * 4 + [1.5e-3] * 5
@@ -344,16 +421,14 @@ def test_the_plateau_schedule_halves_after_patience_down_to_the_minimum(
 
 def test_the_optimiser_takes_the_schedules_rate(meshes: list[TriangleMesh], tmp_path: Path) -> None:
     settings = TINY.changed(schedule="plateau", warm_up=0)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
+    trainer = trainer_of(meshes, tmp_path, settings)
     trainer.progress.learning_rate = 1.25e-4
     trainer._set_learning_rate()
     assert {group["lr"] for group in trainer.optimiser.param_groups} == {1.25e-4}
 
 
 def test_the_learning_rate_rises_first(meshes: list[TriangleMesh], tmp_path: Path) -> None:
-    trainer = _Trainer(
-        meshes, settings=TINY.changed(warm_up=4), folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic
-    )
+    trainer = trainer_of(meshes, tmp_path, TINY.changed(warm_up=4))
     rates = []
     for step in range(6):
         trainer.progress.step = step
@@ -409,7 +484,7 @@ def test_training_without_warps(meshes: list[TriangleMesh], tmp_path: Path) -> N
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_unwarped_shapes_have_their_share_of_visits(share: float, meshes: list[TriangleMesh], tmp_path: Path) -> None:
     settings = TINY.changed(variants=5, batch_size=18, real_share=share)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
+    trainer = trainer_of(meshes, tmp_path, settings)
     generator = torch.Generator().manual_seed(0)
     items = torch.cat([trainer._choose_items(generator) for _ in range(200)])
     assert items.min() >= 0
@@ -441,7 +516,7 @@ def test_warps_start_near_their_shape() -> None:
 @pytest.mark.parametrize("start", ["descriptor", "random"])
 def test_latents_start_as_told(start: str, meshes: list[TriangleMesh], tmp_path: Path) -> None:
     settings = TINY.changed(latent_start=start, latent_scale=0.5, decoder=DecoderSettings(64, (8,)), variants=9)
-    trainer = _Trainer(meshes, settings=settings, folder=tmp_path, device=CPU, time_limit=None, clock=time.monotonic)
+    trainer = trainer_of(meshes, tmp_path, settings)
     size = trainer.latents.detach().square().mean().sqrt().item()
     assert size == pytest.approx(0.5 if start == "random" else 0.5 / 8, rel=0.1)
 
@@ -517,8 +592,7 @@ def test_a_sphere_that_was_turned_inside_out_is_mirrored(ellipsoid_prior: ShapeP
     turned.load_state_dict(decoder.state_dict())
     settings = TrainingSettings(decoder=decoder.settings)
     for made, mirrored in ((decoder, False), (turned, True)):
-        report = TrainingReport(made, latents, TrainingProgress(learning_rate=1e-3), True)
-        prior = _prior(Path("ellipsoid.safetensors"), shapes, settings, report, torch.device("cpu"), {})
+        prior = assembled_prior("ellipsoid", shapes, made, latents, template_radius=settings.template_radius)
         assert prior.mirrored is mirrored
         assert prior.digest == prior_digest(prior)
 
@@ -534,7 +608,9 @@ def test_the_command_writes_a_prior_with_its_card(
     printed = capsys.readouterr()
     assert "finished after 2 epochs" in printed.out
     assert "Training on 3 shapes" in printed.err
-    assert "loss" in printed.err
+    assert printed.err.startswith(f"Reading {dataset}...\nSetting up:")
+    assert "Starting from step 0 of 6." in printed.err
+    assert re.search(r"step 6, loss \d.*, 0 s left", printed.err)
     prior = load_prior(out)
     assert prior.name == "egg"
     assert prior.digest[:12] in printed.out
@@ -546,6 +622,54 @@ def test_the_command_writes_a_prior_with_its_card(
     assert "intended_use" in prior.card
     torch.testing.assert_close(prior.scales_mm, torch.full((3,), 100.0))
     assert len(rows_of(tmp_path / "egg.training")) == 2
+    # Six steps once made a useless prior without a word.
+    assert "dals: warning: The prior is of no use yet: it misses its own training shapes by" in printed.err
+    assert prior.card["validation"]["useful"] is False
+
+    assert main(["train", str(dataset), str(out), *options, "--epochs", "3", "--licence", "CC BY 4.0"]) == 0
+    printed = capsys.readouterr()
+    assert "Resuming from step 6 of 9." in printed.err
+    assert "states no licence" not in printed.out
+    assert load_prior(out).card["licence"] == "CC BY 4.0"  # an option counts more than the file
+
+
+def refusing(*_: Any, **__: Any) -> Any:
+    raise DatasetError("It does not fit.")
+
+
+def test_the_card_is_filled_in_by_itself(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dals.demo.rendering.can_render", lambda: False)
+    monkeypatch.setattr("dals.training.validation.fit", refusing)  # which takes seconds
+    out = tmp_path / "egg.safetensors"
+    options = [*SMALL, "--epochs", "1", "--validation", "1", "--side", "left"]
+    assert main(["train", str(dataset), str(out), *options]) == 0
+    printed = capsys.readouterr()
+    assert "cannot be rendered" in printed.out  # and the prior is there all the same
+    assert "states no licence" in printed.out
+    assert "Off by" in printed.out
+    card = load_prior(out).card
+    assert card["shapes"] == 3  # and one set aside
+    assert card["data"] == [f"3 shapes of the data set {dataset.name}, 100 to 100 mm in radius"]
+    assert (card["side"], card["licence"]) == ("left", "not stated")
+    assert card["validation"]["cases"] == 1
+    assert card["validation"]["planes_mm"] == card["validation"]["typical_mm"]  # as much as a failed fit is worth
+    assert card["training"]["date"]
+    assert not any(f"case{k}" in json.dumps(card) for k in range(4))  # names of cases may tell who a patient is
+
+
+@pytest.mark.skipif(not can_render(), reason="this machine has no off-screen OpenGL")
+def test_the_picture_shows_mean_and_modes(ellipsoid_prior: ShapePrior, tmp_path: Path) -> None:
+    draw_prior(tmp_path / "egg.png", ellipsoid_prior)
+    reader = vtkPNGReader()
+    reader.SetFileName(str(tmp_path / "egg.png"))
+    reader.Update()
+    width, height, _ = reader.GetOutput().GetDimensions()
+    assert (width, height) == (300 * (1 + 2 * min(3, ellipsoid_prior.latent_basis.shape[1])), 300)
+    pixels = vtk_to_numpy(reader.GetOutput().GetPointData().GetScalars()).reshape(height, width, -1)
+    tiles = [pixels[:250, k : k + 300].std() for k in range(0, width, 300)]
+    assert min(tiles) > 10  # something is drawn in each
 
 
 @pytest.mark.parametrize(
@@ -588,7 +712,7 @@ def test_a_process_killed_at_any_moment_loses_at_most_an_epoch(dataset: Path, tm
     log = out.with_suffix(".training") / "log.csv"
     with subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while not (log.exists() and len(log.read_text(encoding="utf-8").splitlines()) > 3):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
