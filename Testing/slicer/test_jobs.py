@@ -21,12 +21,14 @@ from dals.model.pose import Pose
 from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
 from DALSRefineLib.process.fit_progress import RemainingTime, StepTeller
 from DALSRefineLib.process.jobs import (
+    Choice,
     Event,
     FitCancelled,
     FitFailed,
     FitFinished,
     FitProgress,
     FitStarted,
+    OrganTask,
     Request,
 )
 from DALSRefineLib.process.messages import event_message, event_of, job_message, job_of
@@ -120,8 +122,42 @@ def test_an_image_survives_the_way(tmp_path: Path) -> None:
     assert same(job_of(travelled(job_message(request, 0), tmp_path)), request)
 
 
+def test_further_organs_survive_the_way(tmp_path: Path) -> None:
+    other = OrganTask(
+        name="left kidney",
+        observation=OBSERVATIONS["probabilities"],
+        prior=Path("kidney.safetensors"),
+        changes={"edits": "all"},
+        side="left",
+    )
+    request = Request(
+        observation=OBSERVATIONS["segmentation"], prior=Path("liver.safetensors"), name="Liver", others=(other, other)
+    )
+    assert same(job_of(travelled(job_message(request, 0), tmp_path)), request)
+
+
+def test_a_choice_of_edits_survives_the_way(tmp_path: Path) -> None:
+    choice = Choice("abc", ((0, 2), ()))
+    message = travelled(job_message(choice, 5), tmp_path)
+    assert message.fields["number"] == 5
+    assert same(job_of(message), choice)
+    with pytest.raises(WireError):
+        job_of(Message("Choice", {"key": "abc", "chosen": 3}))
+
+
 EVENTS: dict[str, Event] = {
     "started": FitStarted("cuda:0"),
+    "several": FitFinished(
+        MESH,
+        {"volume_ml": 1.0},
+        STATE,
+        key="abc",
+        label_map=label_map(),
+        others=(
+            FitFinished(MESH, {}, STATE, ("a",), np.arange(4.0), label_map=label_map()),
+            FitFinished(MESH, {}, STATE),
+        ),
+    ),
     "progress": FitProgress("shared", 3, 150, 4.5, None),
     "progress with preview": FitProgress("local", 149, 150, math.nan, math.inf, MESH),
     "empty preview": FitProgress("local", 1, 2, 0.0, 0.5, TriangleMesh(np.empty((0, 3)), np.empty((0, 3), dtype=int))),

@@ -233,7 +233,7 @@ def with_neighbour(with_segmentation, sample):
     liver = segment_label_map(node, panel.parameters.segment)
     _low, high = liver.marked_bounds
     centre = 0.5 * sum(liver.marked_bounds)
-    centre[0] = high[0] + 5.0
+    centre[0] = high[0] + 30.0
     spleen = mesh_to_label_map(sphere(radius=38.0, centre=centre), liver.empty_like())
     add_segment(node, spleen, name="Spleen, guessed")
     panel.update()

@@ -51,6 +51,7 @@ class Fitter:
     def __init__(self) -> None:
         self._priors: dict[tuple[Path, torch.device], tuple[int, ShapePrior]] = {}
         self._kept: dict[str, _Kept] = {}
+        self._wanted: Callable[[], bool] = lambda: True
 
     def run(self, job: Job, *, tell: Callable[[Event], None], wanted: Callable[[], bool]) -> FitFinished:
         """Run one fit, or carry out another choice of edits.
@@ -70,10 +71,14 @@ class Fitter:
         DalsError
             For errors that a user can cause.
         """
+        self._wanted = wanted
         found = self._choose(job, tell) if isinstance(job, Choice) else self._fit(job, tell, wanted)
-        if not wanted():
-            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+        self._stop_if_unwanted()
         return found
+
+    def _stop_if_unwanted(self) -> None:
+        if not self._wanted():
+            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
 
     def _fit(self, request: Request, tell: Callable[[Event], None], wanted: Callable[[], bool]) -> FitFinished:
         began = time.monotonic()
@@ -152,6 +157,9 @@ class Fitter:
         known = self._priors.get((path, device))
         if known is None or known[0] != changed:
             known = changed, load_prior(path).to(device)
+            # The report of a fit decodes shapes, too, and has no steps: a contour that is dragged on must not wait for
+            # it. Copies of the decoder share the function.
+            known[1].decoder.register_forward_pre_hook(lambda *_: self._stop_if_unwanted())
             self._priors[path, device] = known
         return known[1]
 
