@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from dals.errors import OutputError, PriorError
 from dals.io.atomic import atomic_path
@@ -14,6 +15,8 @@ from dals.model.prior_files import SUFFIX, PriorHeader, available_priors, read_h
 from DALSRefineLib.i18n import tr as _
 
 Colour = tuple[float, float, float]
+Side: TypeAlias = Literal["auto", "left", "right"]
+_SIDES: tuple[Side, ...] = ("left", "right")
 _CATEGORY = "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}"
 _REST = "~^^~Anatomic codes - DICOM master list~^^~^^"
 
@@ -61,6 +64,19 @@ def organ_of(name: str) -> Organ:
     code, meaning, (red, green, blue) = _ORGANS.get(name.lower(), _UNKNOWN)
     colour = (red / 255, green / 255, blue / 255)
     return Organ(name.capitalize(), colour, _CATEGORY.format(code=code, meaning=meaning) + _REST)
+
+
+def guessed_prior(segment: str, names: Iterable[str]) -> str:
+    """The prior whose name is in a segment's name ("right kidney"); the longest of several; empty if none is."""
+    found = [name for name in names if name.lower() in segment.lower()]
+    return max(found, key=len, default="")
+
+
+def guessed_side(segment: str) -> Side:
+    """The side of the body that a segment's name tells ("Left kidney", "kidney_right"), else "auto"."""
+    words = re.findall(r"[a-z]+", segment.lower())
+    sides: list[Side] = [side for side in _SIDES if side in words]
+    return sides[0] if len(sides) == 1 else "auto"
 
 
 def offered_priors(user_folder: Path | None = None) -> dict[str, PriorHeader]:

@@ -20,8 +20,8 @@ from DALSRefineLib.nodes.inputs import (
 from DALSRefineLib.nodes.outputs import export_model
 from DALSRefineLib.nodes.volume_nodes import image_around
 from DALSRefineLib.priors import Organ, organ_of
-from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, Request
-from DALSRefineLib.session import RefineSession
+from DALSRefineLib.process.jobs import FitFailed, FitFinished, FitProgress, Request
+from DALSRefineLib.session import RefineSession, SessionEvent
 
 _WAIT_S = 0.02
 
@@ -135,7 +135,7 @@ class Refiner:
         self, request: Request, organ: Organ, model: Any, on_progress: Callable[[FitProgress], None] | None
     ) -> None:
         """Start a refinement and wait for its end; `breathe` keeps a window responsive."""
-        heard: list[Event] = []  # handled below: Qt swallows exceptions raised in a slot
+        heard: list[SessionEvent] = []  # handled below: Qt swallows exceptions raised in a slot
         self.session.listeners.append(heard.append)
         try:
             self.session.start(request, organ=organ, model=model)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
+from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.nodes.appearance import smoothed
-from DALSRefineLib.nodes.curve_points import CurveState, bring_back, states_of
-from DALSRefineLib.nodes.outputs import new_model, show_mesh
+from DALSRefineLib.nodes.curve_points import CurveState, states_of
 from DALSRefineLib.nodes.preview import Preview
-from DALSRefineLib.nodes.uncertainty import set_deviation
 from DALSRefineLib.nodes.view_focus import bring_into_view
 from DALSRefineLib.priors import Organ
-from DALSRefineLib.process.jobs import Event, FitFinished, FitProgress, Outcome, Request
+from DALSRefineLib.process.jobs import Choice, Event, FitFinished, FitProgress, Outcome, Request
 from DALSRefineLib.process.runner import ProcessRunner
-from DALSRefineLib.results import REPORT_ATTRIBUTE, WARNINGS, Result, report_of, report_text
+from DALSRefineLib.results import REPORT_ATTRIBUTE, WARNINGS, History, Result, ResultModels, is_in, report_of, result_of
 
-__all__ = ["REPORT_ATTRIBUTE", "WARNINGS", "RefineSession", "Result", "report_of"]
-
-_MOST_UNDOS = 20
+__all__ = ["REPORT_ATTRIBUTE", "WARNINGS", "EditsChosen", "RefineSession", "Result", "SessionEvent", "report_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +29,15 @@ class _Target:
     warnings: tuple[str, ...]
     curves: tuple[CurveState, ...] = ()
     gesture: int | None = None
+    others: tuple[Organ, ...] = ()
+
+
+@dataclass(frozen=True)
+class EditsChosen:
+    """The result shows another choice of its edits."""
+
+
+SessionEvent: TypeAlias = Event | EditsChosen
 
 
 class RefineSession:
@@ -50,17 +55,18 @@ class RefineSession:
     ----------
     listeners : list of callable
         Called with each event after the scene has been updated.
+    models : ResultModels
+        Nodes of the last result.
     """
 
     def __init__(self, scene: Any, runner: ProcessRunner) -> None:
         self.scene, self._runner = scene, runner
-        self.listeners: list[Callable[[Event], object]] = []
+        self.listeners: list[Callable[[SessionEvent], object]] = []
         self._request: Request | None = None
         self._target: _Target | None = None
         self._preview = Preview(scene)
-        self._model: Any = None
-        self._results: list[Result] = []
-        self._undone: list[Result] = []
+        self._choice: Choice | None = None
+        self.models, self._history = ResultModels(scene), History(scene)
         self._smoothing = 0.0
         self._in_view = False
         self._outcome: Outcome | None = None
@@ -83,18 +89,25 @@ class RefineSession:
 
     @property
     def model(self) -> Any:
-        """Node of the last result if it is still in the scene, else None."""
-        return self._model if _is_in(self.scene, self._model) else None
+        """Node of the last result, of its first organ, if it is still in the scene, else None."""
+        return self.models.first
 
     @property
     def result(self) -> Result | None:
         """The result that the model shows, else None."""
-        return self._results[-1] if self._results else None
+        return self._history.last
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings about the last result."""
-        return self._results[-1].warnings if self._results else ()
+        """Warnings about the last result; those of further organs begin with their names."""
+        result, organs = self.result, self.models.organs
+        if result is None:
+            return ()
+        others = zip(organs[1:], result.others, strict=True)
+        return (
+            *result.all_warnings,
+            *(f"{organ.name}: {each}" for organ, part in others for each in part.all_warnings),
+        )
 
     def warm_up(self) -> None:
         """Make the worker load torch while the user draws; returns immediately."""
@@ -110,6 +123,7 @@ class RefineSession:
         warnings: tuple[str, ...] = (),
         curves: Iterable[Any] = (),
         gesture: int | None = None,
+        others: Iterable[Organ] = (),
     ) -> None:
         """Start a refinement; a running one is abandoned.
 
@@ -128,8 +142,11 @@ class RefineSession:
             What the request was made from; undo brings them back with the surface.
         gesture : int, optional
             Number of a movement of the hand: results of one movement are undone together.
+        others : iterable of Organ
+            One for each of `request.others`; each gets a model of its own.
         """
         self._outcome = None
+        self._end_choice()
         if self._target is not None and self._target.organ != organ:
             self._end()  # otherwise its preview would show the new fit
         last = self.result
@@ -138,7 +155,7 @@ class RefineSession:
         else:
             warm = False
         self._request = request
-        self._target = _Target(organ, model, warnings, states_of(curves), gesture)
+        self._target = _Target(organ, model, warnings, states_of(curves), gesture, tuple(others))
         if warm:
             self._preview.stand_in_for(self.model)
         self._runner.start(request)
@@ -154,25 +171,55 @@ class RefineSession:
     @property
     def can_undo(self) -> bool:
         """Whether there is an earlier result to return to."""
-        return len(self._results) > 1 and self.model is not None and not self.running
+        return self._history.can_go_back and self.model is not None and not self.running
 
     def undo(self) -> None:
         """Return to the previous result, and to the curves that it was made from."""
         if self.can_undo:
-            self._undone.append(self._with_present_curves(self._results.pop()))
-            self._go_back_to(self._results[-1])
+            self._give_up_choice()
+            self._show_result(self._history.go_back())
 
     @property
     def can_redo(self) -> bool:
         """Whether a result was undone that can be shown again."""
-        return bool(self._undone) and self.model is not None and not self.running
+        return self._history.can_go_forward and self.model is not None and not self.running
 
     def redo(self) -> None:
         """Return to the result that was undone last, and to its curves."""
         if self.can_redo:
-            self._results[-1] = self._with_present_curves(self._results[-1])
-            self._results.append(self._undone.pop())
-            self._go_back_to(self._results[-1])
+            self._give_up_choice()
+            self._show_result(self._history.go_forward())
+
+    @property
+    def can_choose(self) -> bool:
+        """Whether edits of the last result can be chosen."""
+        return bool(self.result and self.result.key) and self.model is not None and not self.running
+
+    @property
+    def chosen(self) -> tuple[tuple[int, ...], ...]:
+        """For each organ, the edits that are carried out, or soon will be."""
+        if self._choice is not None:
+            return self._choice.chosen
+        return () if self.result is None else self.result.chosen
+
+    def choose(self, organ: int, edits: Iterable[int]) -> None:
+        """Carry out other edits of one organ, by their indices; listeners get `EditsChosen` when they are shown."""
+        result = self.result
+        if result is None or not self.can_choose:
+            return
+        chosen = list(self.chosen)
+        chosen[organ] = tuple(sorted(edits))
+        self._choice = Choice(result.key, tuple(chosen))
+        self._preview.stand_in_for(self.models.nodes[organ])
+        self._choosing_of = self.models.organs[organ]
+        self._runner.start(self._choice)
+
+    def label_map_of(self, model: Any) -> LabelMap | None:
+        """Exactly the voxels that a model shows, RAS mm; None where only its surface tells."""
+        index, result = self.models.index_of(model), self.result
+        if index is None or result is None or self._smoothing or model.GetParentTransformNode() is not None:
+            return None
+        return result.parts[index].label_map
 
     @property
     def smoothing(self) -> float:
@@ -183,15 +230,15 @@ class RefineSession:
     def smoothing(self, amount: float) -> None:
         if amount != self._smoothing:
             self._smoothing = amount
-            if self.model is not None and self._results:
-                self._show_result(self._results[-1])
+            if self.model is not None and self.result is not None:
+                self._show_result(self.result)
 
     def forget(self) -> None:
         """Cancel the refinement and drop all results, after the scene was closed."""
         self._runner.cancel()
-        self._results.clear()
-        self._undone.clear()
-        self._model, self._in_view = None, False
+        self._history.clear()
+        self.models.clear()
+        self._in_view = False
 
     def close(self) -> None:
         """Forget everything and end the worker."""
@@ -200,6 +247,9 @@ class RefineSession:
 
     def _take(self, event: Event) -> None:
         """Update the scene with an event of the runner."""
+        if self._choice is not None:
+            self._take_choice(event)
+            return
         target, request = self._target, self._request
         if target is None or request is None:
             return
@@ -212,49 +262,48 @@ class RefineSession:
             if isinstance(event, Outcome):
                 self._end()
                 self._outcome = event
+        self._tell(event)
+
+    def _tell(self, event: SessionEvent) -> None:
         for listener in list(self.listeners):
             listener(event)
 
+    def _take_choice(self, event: Event) -> None:
+        """Update the scene with an event of a choice of edits."""
+        told: SessionEvent = event
+        try:
+            if isinstance(event, FitProgress) and event.mesh is not None:
+                self._show_preview(event.mesh, self._choosing_of)
+            elif isinstance(event, FitFinished) and self.result is not None:
+                self._history.change(self.result.renewed(event))
+                self._show_result(self.result)
+                told = EditsChosen()
+        finally:
+            if isinstance(event, Outcome):
+                self._end_choice()
+        self._tell(told)
+
+    def _end_choice(self) -> None:
+        if self._choice is not None:
+            self._choice = None
+            self._preview.close()
+
+    def _give_up_choice(self) -> None:
+        """What was ticked a moment ago belongs to the result that is left."""
+        if self._choice is not None:
+            self._runner.cancel()
+
     def _finish(self, event: FitFinished, request: Request, target: _Target) -> None:
-        wanted = target.model if _is_in(self.scene, target.model) else None
-        if wanted is None:
-            wanted = new_model(self.scene, event.mesh, name=target.organ.name, colour=target.organ.colour)
-        if wanted is not self._model:
-            self._results.clear()  # undo works on one node only
-        self._undone.clear()
-        if target.gesture is not None and len(self._results) > 1 and self._results[-1].gesture == target.gesture:
-            self._results.pop()  # of the same movement of the hand
-        self._model = wanted
-        warnings = (*target.warnings, *event.warnings)
-        self._results.append(
-            Result(
-                event.mesh,
-                event.report,
-                event.state,
-                request.prior,
-                warnings,
-                target.curves,
-                target.gesture,
-                event.deviation_mm,
-            )
-        )
-        del self._results[:-_MOST_UNDOS]
-        self._show_result(self._results[-1])
-
-    def _show_result(self, result: Result) -> None:
-        show_mesh(self._model, smoothed(result.mesh, self._smoothing))
-        set_deviation(self._model, result.deviation)
-        self._model.SetAttribute(REPORT_ATTRIBUTE, report_text(result))
-        self._look_at(result.mesh)
-
-    def _go_back_to(self, result: Result) -> None:
-        bring_back(self.scene, result.curves)
+        result = result_of(event, request, told=target.warnings, curves=target.curves, gesture=target.gesture)
+        wanted = target.model if is_in(self.scene, target.model) else None
+        if not self.models.take(result, (target.organ, *target.others), wanted):
+            self._history.clear()  # undo works on the same nodes only
+        self._history.add(result)
         self._show_result(result)
 
-    def _with_present_curves(self, result: Result) -> Result:
-        """A result with its curves as they are now, for its return."""
-        nodes = (self.scene.GetNodeByID(curve.identifier) for curve in result.curves)
-        return replace(result, curves=states_of(node for node in nodes if node is not None))
+    def _show_result(self, result: Result) -> None:
+        self.models.show(result, smoothing=self._smoothing)
+        self._look_at(result.mesh)
 
     def _look_at(self, mesh: TriangleMesh) -> None:
         """Once in a scene, the 3D views turn to a surface that they do not show."""
@@ -270,7 +319,3 @@ class RefineSession:
     def _end(self) -> None:
         self._request = self._target = None
         self._preview.close()
-
-
-def _is_in(scene: Any, node: Any) -> bool:
-    return node is not None and node.GetScene() is scene

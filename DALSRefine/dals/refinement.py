@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,41 @@ class Refinement:
     edits: tuple[Edit, ...] = ()
     label_map: LabelMap | None = None
     edit_plan: EditPlan | None = None
+    _fitted: _Fitted | None = field(default=None, repr=False)
+    _notices: tuple[str, ...] = field(default=(), repr=False)
+
+    def with_edits(self, chosen: Iterable[int]) -> Refinement:
+        """The refinement of a segmentation with another choice of its edits, by their indices."""
+        return choose_edits([self], [chosen])[0]
+
+
+def choose_edits(
+    refinements: Sequence[Refinement], chosen: Sequence[Iterable[int]], *, names: Sequence[str] = ()
+) -> list[Refinement]:
+    """Carry out other choices of the edits of a segmentation, or of several that were refined together.
+
+    The segmentations are not fitted again: it takes well under a second for one organ.
+
+    Parameters
+    ----------
+    refinements : sequence of Refinement
+        All results of `refine_together`, or one of `refine`.
+    chosen : sequence of iterable of int
+        For each of them, the indices in `Refinement.edits` of the edits to be carried out; ignored for other kinds of
+        observation, which have none.
+    names : sequence of str, optional
+        As in `refine_together`.
+    """
+    fits = []
+    for refinement, indices in zip(refinements, chosen, strict=True):
+        fitted = refinement._fitted
+        assert fitted is not None  # `refine` and `refine_together` set it
+        fits.append(_with_edits(fitted, indices))
+    notices = [list(refinement._notices) for refinement in refinements]
+    results = [_with_warnings(_describe(fits[0], fits[0].mesh), notices[0])]
+    if len(fits) > 1:
+        results = _parted(fits, notices, names=list(names))
+    return [replace(each, report={**each.report, "edits_chosen": "by hand"}) for each in results]
 
 
 def refine(
@@ -164,6 +199,7 @@ def refine_together(
     *,
     names: Sequence[str],
     settings: Sequence[FitSettings | None] | None = None,
+    sides: Sequence[SideChoice] | None = None,
     remesh: bool = False,
     device: str = "auto",
     on_step: Callable[[int], OnStep | None] | None = None,
@@ -178,6 +214,8 @@ def refine_together(
         One per organ, for messages.
     settings : sequence of FitSettings or None, optional
         One per organ.
+    sides : sequence of "auto", "left" or "right", optional
+        One per organ, as in `refine`.
     remesh, device
         As in `refine`.
     on_step : callable, optional
@@ -194,11 +232,18 @@ def refine_together(
         with collected_warnings() as sentences:
             prior = _on_device(priors[index], device)
             callback = None if on_step is None else on_step(index)
-            fits.append(_fit(observation, prior, settings=chosen[index], remesh=remesh, on_step=callback))
+            side: SideChoice = "auto" if sides is None else sides[index]
+            fitted = _fit(observation, prior, settings=chosen[index], side=side, remesh=remesh, on_step=callback)
+            fits.append(fitted)
         notices.append(sentences)
+    return _parted(fits, notices, names=names)
+
+
+def _parted(fits: Sequence[_Fitted], notices: Sequence[list[str]], *, names: Sequence[str]) -> list[Refinement]:
+    """Fits of several organs, kept apart and described; `notices` are the warnings of each."""
     with collected_warnings() as sentences:
         meshes = separate([fitted.mesh for fitted in fits], names=list(names))
-    notices[0] += sentences
+    notices = [[*notices[0], *sentences], *notices[1:]]
     results = []
     for fitted, mesh, noticed in zip(fits, meshes, notices, strict=True):
         described = _describe(fitted, mesh)
@@ -220,6 +265,15 @@ class _Fitted:
     remesh_seconds: float
     image_use: ImageUse | None = None
     side_tried: bool = False
+
+
+def _with_edits(fitted: _Fitted, chosen: Iterable[int]) -> _Fitted:
+    """A fit with another choice of its edits; one without edits as it is."""
+    if not isinstance(fitted.result, EditedFit):
+        return fitted
+    result = fitted.result.with_edits(chosen)
+    remeshed = fitted.mesh is not fitted.result.mesh
+    return replace(fitted, result=result, mesh=even_out(result.mesh) if remeshed else result.mesh)
 
 
 def _fit(
@@ -318,6 +372,7 @@ def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
         confidence=confidence,
         uncertainty=uncertainty,
         state=result.state,
+        _fitted=fitted,
         **_edits_of(result),
     )
 
@@ -331,7 +386,8 @@ def _edits_of(result: FitResult) -> dict[str, Any]:
 def _with_warnings(refinement: Refinement, sentences: Sequence[str]) -> Refinement:
     """The refinement with these sentences before its own warnings, in its report, too."""
     told = (*sentences, *refinement.warnings)
-    return replace(refinement, warnings=told, report={**refinement.report, "warnings": list(told)})
+    report = {**refinement.report, "warnings": list(told)}
+    return replace(refinement, warnings=told, report=report, _notices=tuple(sentences))
 
 
 def _on_device(prior: ShapePrior | str | Path, device: str) -> ShapePrior:

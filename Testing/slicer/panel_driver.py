@@ -16,10 +16,10 @@ def wait_for(slicer, reached, *, patience_s=60.0):
         time.sleep(0.01)
 
 
-def refine(slicer, panel):
+def refine(slicer, panel, *, patience_s=180.0):
     panel.ui.refineButton.click()
     assert panel.session.running, panel.ui.statusLabel.text
-    wait_for(slicer, lambda: not panel.session.running)
+    wait_for(slicer, lambda: not panel.session.running, patience_s=patience_s)
     return panel.parameters.result
 
 

@@ -21,15 +21,17 @@ from dals.model.pose import Pose
 from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
 from DALSRefineLib.process.fit_progress import RemainingTime, StepTeller
 from DALSRefineLib.process.jobs import (
+    Choice,
     Event,
     FitCancelled,
     FitFailed,
     FitFinished,
     FitProgress,
     FitStarted,
+    OrganTask,
     Request,
 )
-from DALSRefineLib.process.messages import event_message, event_of, request_message, request_of
+from DALSRefineLib.process.messages import event_message, event_of, job_message, job_of
 from DALSRefineLib.process.wire import Message, WireError, pack, unpack
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
@@ -98,30 +100,64 @@ def test_a_request_survives_the_way(task: str, tmp_path: Path) -> None:
         remesh=True,
         preview_seconds=math.inf,
     )
-    message = travelled(request_message(request, 7), tmp_path)
+    message = travelled(job_message(request, 7), tmp_path)
     assert message.fields["number"] == 7
-    assert same(request_of(message), request)
+    assert same(job_of(message), request)
 
 
 def test_a_request_without_options_survives_the_way(tmp_path: Path) -> None:
     request = Request(observation=OBSERVATIONS["points"], prior=Path("liver.safetensors"))
-    assert same(request_of(travelled(request_message(request, 0), tmp_path)), request)
+    assert same(job_of(travelled(job_message(request, 0), tmp_path)), request)
 
 
 def test_a_start_without_latents_of_vertices_survives_the_way(tmp_path: Path) -> None:
     start = dataclasses.replace(STATE, local=None)
     request = Request(observation=OBSERVATIONS["points"], prior=Path("liver.safetensors"), start=start)
-    assert same(request_of(travelled(request_message(request, 0), tmp_path)).start, start)
+    assert same(job_of(travelled(job_message(request, 0), tmp_path)).start, start)
 
 
 def test_an_image_survives_the_way(tmp_path: Path) -> None:
     image = Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([1.0, -2.0, 3.0, 1.0]), "CT")
     request = Request(observation=OBSERVATIONS["contours"], prior=Path("liver.safetensors"), image=image)
-    assert same(request_of(travelled(request_message(request, 0), tmp_path)), request)
+    assert same(job_of(travelled(job_message(request, 0), tmp_path)), request)
+
+
+def test_further_organs_survive_the_way(tmp_path: Path) -> None:
+    other = OrganTask(
+        name="left kidney",
+        observation=OBSERVATIONS["probabilities"],
+        prior=Path("kidney.safetensors"),
+        changes={"edits": "all"},
+        side="left",
+    )
+    request = Request(
+        observation=OBSERVATIONS["segmentation"], prior=Path("liver.safetensors"), name="Liver", others=(other, other)
+    )
+    assert same(job_of(travelled(job_message(request, 0), tmp_path)), request)
+
+
+def test_a_choice_of_edits_survives_the_way(tmp_path: Path) -> None:
+    choice = Choice("abc", ((0, 2), ()))
+    message = travelled(job_message(choice, 5), tmp_path)
+    assert message.fields["number"] == 5
+    assert same(job_of(message), choice)
+    with pytest.raises(WireError):
+        job_of(Message("Choice", {"key": "abc", "chosen": 3}))
 
 
 EVENTS: dict[str, Event] = {
     "started": FitStarted("cuda:0"),
+    "several": FitFinished(
+        MESH,
+        {"volume_ml": 1.0},
+        STATE,
+        key="abc",
+        label_map=label_map(),
+        others=(
+            FitFinished(MESH, {}, STATE, ("a",), np.arange(4.0), label_map=label_map()),
+            FitFinished(MESH, {}, STATE),
+        ),
+    ),
     "progress": FitProgress("shared", 3, 150, 4.5, None),
     "progress with preview": FitProgress("local", 149, 150, math.nan, math.inf, MESH),
     "empty preview": FitProgress("local", 1, 2, 0.0, 0.5, TriangleMesh(np.empty((0, 3)), np.empty((0, 3), dtype=int))),
@@ -154,7 +190,7 @@ def test_what_is_no_event_is_refused_with_a_sentence(message: Message) -> None:
 
 def test_what_is_no_request_is_refused_with_a_sentence() -> None:
     with pytest.raises(WireError, match=r"^A message of kind .*\.$"):
-        request_of(Message("Request", {"number": 1, "prior": "liver"}))
+        job_of(Message("Request", {"number": 1, "prior": "liver"}))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("InputError", InputError), ("no such error", DalsError)])

@@ -18,7 +18,7 @@ from dals.io.markups import write_contours
 from dals.io.meshes import read_mesh
 from DALSRefineLib.process.fitting_job import Fitter
 from DALSRefineLib.process.jobs import FitFinished, Request
-from DALSRefineLib.process.messages import event_message, event_of, request_message, request_of
+from DALSRefineLib.process.messages import event_message, event_of, job_message, job_of
 
 RADII = (95.0, 75.0, 60.0)
 LEVEL = 2
@@ -52,7 +52,7 @@ def segmentation(folder: Path) -> tuple[list[str], dals.Observation]:
 def by_worker(observation: dals.Observation, prior: Path) -> FitFinished:
     """Through the messages of both ways, as between the two processes."""
     request = Request(observation=observation, prior=prior, changes={"level": LEVEL}, device="cpu")
-    received = request_of(request_message(request, 1))
+    received = job_of(job_message(request, 1))
     finished = Fitter().run(received, tell=lambda _: None, wanted=lambda: True)
     told = event_of(event_message(finished, 1))
     assert isinstance(told, FitFinished)

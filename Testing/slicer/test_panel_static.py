@@ -49,6 +49,7 @@ OTHER_SENDERS = {  # what connects a signal and is no widget by its name in the 
     "selector": "qMRMLSegmentSelectorWidget",
     "shortcut": "QShortcut",
     "table": "QTableWidget",
+    "box": "QComboBox",
     "_timer": "QTimer",
     "app": "qSlicerApplication",
 }

@@ -30,7 +30,7 @@ from dals.model.template import icosphere
 from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
 from dals.refinement import Refinement, refine
 from DALSRefineLib.process.jobs import FitCancelled, FitFailed, FitFinished, FitProgress, FitStarted, Request
-from DALSRefineLib.process.messages import request_message
+from DALSRefineLib.process.messages import job_message
 from DALSRefineLib.process.plain_process import PlainProcess
 from DALSRefineLib.process.runner import ProcessRunner
 from DALSRefineLib.process.wire import pack, unpack
@@ -485,7 +485,7 @@ def test_the_end_of_its_input_ends_the_process(fitting: bool, endless: Request, 
     assert child.stdin is not None
     assert child.stdout is not None
     if fitting:
-        child.stdin.write(pack(request_message(endless, 1), folder))
+        child.stdin.write(pack(job_message(endless, 1), folder))
         child.stdin.flush()
         for kind in ("FitStarted", "FitProgress", "FitProgress"):
             assert unpack(child.stdout.readline(), folder).kind == kind

@@ -30,6 +30,9 @@ from DALSRefineLib.nodes.volume_nodes import grid_of_volume
 _BINARY = vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 _SURFACE = vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 
+_OFF_VOXELS = 0.1
+"""By so much may the voxels of two grids be apart that count as the same."""
+
 
 def new_segmentation(scene: Any, volume_or_grid: Any, *, name: str) -> Any:
     """Add an empty segmentation to the scene, with the grid of a volume.
@@ -68,6 +71,7 @@ def write_segment(
     segmentation_node: Any,
     *,
     grid: LabelMap | None = None,
+    label_map: LabelMap | None = None,
     name: str,
     colour: tuple[float, float, float],
     terminology: str | None = None,
@@ -86,6 +90,8 @@ def write_segment(
         Under any transform.
     grid : LabelMap or None
         In world coordinates; for a segmentation without reference geometry.
+    label_map : LabelMap or None
+        In world coordinates: exactly the voxels inside the surface, used where they are voxels of that grid.
     name : str
         Of the segment; a number is added if there is one of that name.
     colour : tuple of 3 float
@@ -119,7 +125,9 @@ def write_segment(
     if source == _SURFACE:
         segment.AddRepresentation(_SURFACE, polydata_of(local))
     elif source == _BINARY:
-        segment.AddRepresentation(_BINARY, _voxels_of(local, _local_grid(segmentation_node, grid)))
+        space = _local_grid(segmentation_node, grid)
+        exact = None if label_map is None else _same_voxels(label_map, segmentation_node, space)
+        segment.AddRepresentation(_BINARY, _voxels_of(local, space) if exact is None else exact)
     else:
         raise OutputError(
             f"The segmentation '{segmentation_node.GetName()}' consists of '{source}'; please convert it to a binary "
@@ -144,6 +152,22 @@ def _local_grid(node: Any, grid: LabelMap | None) -> LabelMap:
             "harden the transform."
         )
     return LabelMap(grid.array, np.linalg.inv(matrix) @ grid.ijk_to_ras, grid.name)
+
+
+def _same_voxels(label_map: LabelMap, node: Any, grid: LabelMap) -> Any:
+    """A label map in world coordinates as an oriented image; None if its voxels are not those of the local grid."""
+    to_world = matrix_to_world(node)
+    if to_world is None:
+        return None
+    steps = grid.ras_to_ijk @ np.linalg.inv(to_world) @ label_map.ijk_to_ras
+    first = np.rint(steps[:3, 3]).astype(np.int64)
+    last = first + np.array(label_map.array.shape[::-1]) - 1
+    whole = np.eye(4)
+    whole[:3, 3] = first
+    off = np.abs(steps - whole)[:3] @ [*(last - first), 1.0]
+    if off.max() > _OFF_VOXELS:
+        return None
+    return image_of(label_map.array, np.stack([first, last], axis=1), grid.ijk_to_ras)
 
 
 def _voxels_of(mesh: TriangleMesh, grid: LabelMap) -> Any:

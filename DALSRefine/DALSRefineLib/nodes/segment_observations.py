@@ -76,6 +76,14 @@ def component_options_of(segmentation_node: Any, segment_id: str) -> tuple[Compo
         return ()
 
 
+def segments_of(segmentation_node: Any) -> list[tuple[str, str]]:
+    """IDs and names of a segmentation's segments; none where there is no segmentation."""
+    if segmentation_node is None:
+        return []
+    segmentation = segmentation_node.GetSegmentation()
+    return [(each, segmentation.GetSegment(each).GetName()) for each in segmentation.GetSegmentIDs()]
+
+
 def state_of_segment(segmentation_node: Any, segment_id: str) -> Hashable:
     """What differs once a segment, or its place in the world, has changed; None where there is no segment."""
     if segmentation_node is None or not segment_id:

@@ -32,6 +32,7 @@ class Parameters:
     segmentation: vtkMRMLSegmentationNode
     segment: str
     component: str  # text of a `ComponentChoice`; empty where the user has not chosen
+    otherOrgans: str  # JSON: names of priors by the IDs of segments that are refined together with `segment`
     edits: Annotated[str, Choice(list(EDITS))] = EDITS[0]
     complete: bool = False
     probabilities: vtkMRMLScalarVolumeNode

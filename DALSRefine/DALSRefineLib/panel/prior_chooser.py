@@ -31,13 +31,18 @@ class PriorChooser:
         Called with the name of the prior that the user chooses.
     guarded : callable
         Runs a function and shows its errors.
+
+    Attributes
+    ----------
+    headers : dict
+        The available priors by name.
     """
 
     def __init__(
         self, ui: Any, on_chosen: Callable[[str], None], guarded: Callable[[Callable[[], None]], None]
     ) -> None:
         self._ui, self._on_chosen, self._guarded = ui, on_chosen, guarded
-        self._priors: dict[str, PriorHeader] = {}
+        self.headers: dict[str, PriorHeader] = {}
         self._filling = self._folded = False
         self.refresh()
         ui.priorComboBox.connect("currentIndexChanged(int)", self._on_index)
@@ -47,28 +52,35 @@ class PriorChooser:
     @property
     def header(self) -> PriorHeader | None:
         """The chosen prior, or None."""
-        return self._priors.get(self.name)
+        return self.headers.get(self.name)
 
     @property
     def name(self) -> str:
         """The name of the chosen prior, or an empty text."""
         index = self._ui.priorComboBox.currentIndex
-        return list(self._priors)[index] if 0 <= index < len(self._priors) else ""
+        return list(self.headers)[index] if 0 <= index < len(self.headers) else ""
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What each available prior is called, by its name."""
+        organs = {name: organ_of(header.name).name for name, header in self.headers.items()}
+        return {
+            name: organ if name == self.headers[name].name else f"{organ} ({name})" for name, organ in organs.items()
+        }
 
     def refresh(self) -> None:
         """List the available priors again."""
-        self._priors = offered_priors(user_folder())
+        self.headers = offered_priors(user_folder())
         self._filling = True
         self._ui.priorComboBox.clear()
-        for name, header in self._priors.items():
-            shown = organ_of(header.name).name
-            self._ui.priorComboBox.addItem(shown if name == header.name else f"{shown} ({name})")
+        for title in self.titles.values():
+            self._ui.priorComboBox.addItem(title)
         self._filling = False
         self._show_tooltip()
 
     def choose(self, name: str) -> bool:
         """Select a prior by name; returns False and selects none if there is none of that name."""
-        names = list(self._priors)
+        names = list(self.headers)
         self._filling = True
         self._ui.priorComboBox.currentIndex = names.index(name) if name in names else -1
         self._filling = False
@@ -87,9 +99,9 @@ class PriorChooser:
         self._folded = self._ui.priorCollapsibleButton.collapsed = False
 
     def _on_index(self, index: int) -> None:
-        if not self._filling and 0 <= index < len(self._priors):
+        if not self._filling and 0 <= index < len(self.headers):
             self._show_tooltip()
-            self._on_chosen(list(self._priors)[index])
+            self._on_chosen(list(self.headers)[index])
 
     def _add(self) -> None:
         title, kinds = _("Add a prior"), _("Priors") + f" (*{SUFFIX})"

@@ -10,24 +10,21 @@ from typing import Any
 import qt
 import slicer
 
-from dals.errors import DalsError, InputError, collected_warnings
+from dals.errors import DalsError, InputError
 from dals.geometry.voxelisation import label_map_to_mesh
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.nodes.destination import segmentation_of, shown_volume
-from DALSRefineLib.nodes.inputs import grid_of_volume, segment_label_map
+from DALSRefineLib.nodes.inputs import segment_label_map
 from DALSRefineLib.nodes.marks import jump_to_place, remove_mark, show_mark
 from DALSRefineLib.nodes.outputs import (
     colour_by_distance,
     colour_plainly,
     export_model,
-    mesh_of_model,
-    new_segmentation,
-    write_segment,
 )
-from DALSRefineLib.panel.fit_options import CONTOURS, SEGMENTATION
+from DALSRefineLib.panel.edits_section import EditsSection
 from DALSRefineLib.panel.look_section import LookSection
 from DALSRefineLib.panel.report_places import MARKED_MM, ReportPlace, places_of
 from DALSRefineLib.panel.report_rows import report_rows, summary_of
+from DALSRefineLib.panel.segment_export import SegmentExport
 from DALSRefineLib.panel.uncertainty_section import UncertaintySection
 from DALSRefineLib.priors import Organ
 from DALSRefineLib.session import RefineSession, report_of
@@ -57,13 +54,15 @@ class ResultSection:
         on_history: Callable[[], None],
     ) -> None:
         self._ui, self._session, self._on_history = ui, session, on_history
-        self.parameters: Any = None
+        self._segments, self._filling = SegmentExport(), False
         self.organ: Organ | None = None
         self._items: list[Any] = []
         self._rows: list[tuple[str, str]] = []
         self._places: list[ReportPlace] = []
         self._look = LookSection(ui, session, guarded)
         self.uncertainty = UncertaintySection(ui, guarded)
+        self.edits = EditsSection(ui, session, guarded)
+        ui.organComboBox.connect("currentIndexChanged(int)", lambda index: guarded(lambda: self._on_organ(index)))
         ui.resultTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
         ui.resultTable.horizontalHeader().setStretchLastSection(True)
         ui.resultTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)  # sentences wrap
@@ -88,21 +87,32 @@ class ResultSection:
         ui.summaryLabel.visible = bool(ui.summaryLabel.text)
         self._look.show(model)
         self.uncertainty.update(model)
+        self.edits.update(model)
+        self._show_organs(model)
         nothing = "" if model is not None and model.GetPolyData() is not None else _("There is no result yet.")
         _enable(ui.exportButton, nothing, _("Write the surface as STL, PLY, OBJ or VTP, in LPS coordinates."))
         # Undo changes the session's model, which need not be the shown one.
-        ours = model is self._session.model
+        ours = self._session.models.index_of(model) is not None
         no_undo = "" if self._session.can_undo and ours else _("There is no previous result.")
         _enable(ui.undoButton, no_undo, _("Show the previous result again, with its curves."))
         no_redo = "" if self._session.can_redo and ours else _("Nothing was undone.")
         _enable(ui.redoButton, no_redo, _("Show the result again that was undone last, with its curves."))
         tip = _("Add the surface as a new segment to {name}; other segments never change.")
-        _enable(ui.segmentButton, nothing or self._no_grid(), tip.format(name=self._destination_name()))
+        _enable(ui.segmentButton, nothing or self._segments.obstacle, tip.format(name=self._segments.destination_name))
         source = "" if self._has_source() else _("Choose a segmentation as the source first.")
         _enable(
             ui.colourButton, nothing or source, _("Colour the surface by its distance from the source segmentation.")
         )
         self._show_worst()
+
+    @property
+    def parameters(self) -> Any:
+        """The parameter node that is shown, or None."""
+        return self._segments.parameters
+
+    @parameters.setter
+    def parameters(self, parameters: Any) -> None:
+        self._segments.parameters = parameters
 
     @property
     def model(self) -> Any:
@@ -114,26 +124,16 @@ class ResultSection:
         export_model(self.model, path)
 
     def add_segment(self) -> None:
-        """Add the result as a segment to the chosen segmentation, or to a new one."""
-        organ = self.organ
-        if self.model is None or organ is None:
+        """Add the result as a segment to the chosen segmentation, or to a new one; of several organs all."""
+        session = self._session
+        if session.models.index_of(self.model) is not None:
+            pairs = zip(session.models.nodes, session.models.organs, strict=True)
+            present = [(node, organ) for node, organ in pairs if node.GetScene() is slicer.mrmlScene]
+            self._segments.add([(node, organ, session.label_map_of(node)) for node, organ in present])
+        elif self.model is not None and self.organ is not None:
+            self._segments.add([(self.model, self.organ, None)])
+        else:
             raise InputError(_("There is no result yet."))
-        grid, segmentation = self._grid(), self._destination()
-        if segmentation is None:
-            volume = self.volume
-            segmentation = new_segmentation(slicer.mrmlScene, volume or grid, name=_("DALSRefine segmentation"))
-        self.parameters.resultSegmentation = segmentation
-        with collected_warnings() as told:
-            write_segment(
-                mesh_of_model(self.model),
-                segmentation,
-                grid=grid,
-                name=organ.name,
-                colour=organ.colour,
-                terminology=organ.terminology,
-            )
-        if told:
-            slicer.util.warningDisplay(" ".join(told), windowTitle="DALSRefine")
 
     def go_to_place(self, index: int) -> None:
         """Mark one of the places of the report and show the slices through it."""
@@ -175,36 +175,33 @@ class ResultSection:
     @property
     def volume(self) -> Any:
         """The chosen volume, or the one that is shown; None where there is none."""
-        return self.parameters.referenceVolume or shown_volume(slicer.mrmlScene)
+        return self._segments.volume
 
-    def _destination(self) -> Any:
-        """The segmentation that receives a new segment; None for a new one."""
-        p = self.parameters
-        if p.resultSegmentation is not None:
-            return p.resultSegmentation
-        if p.source == SEGMENTATION and p.segmentation is not None:
-            return p.segmentation
-        if p.source == CONTOURS and p.usePainted and p.paintedSegmentation is not None:
-            return p.paintedSegmentation
-        return segmentation_of(slicer.mrmlScene, self.volume)
+    def edits_chosen(self) -> None:
+        """The result shows another choice of its edits."""
+        self._ui.statusLabel.text = self.edits.said()
+        self._renew()
 
-    def _destination_name(self) -> str:
-        node = None if self.parameters is None else self._destination()
-        return _("a new segmentation") if node is None else f"'{node.GetName()}'"
+    def _show_organs(self, model: Any) -> None:
+        """The choice between several results of one refinement."""
+        box, models = self._ui.organComboBox, self._session.models
+        index = models.index_of(model)
+        several = index is not None and len(models.nodes) > 1
+        box.visible = several
+        self._filling = True
+        try:
+            box.clear()
+            for organ in models.organs if several else ():
+                box.addItem(organ.name)
+            if several:
+                box.currentIndex = index
+        finally:
+            self._filling = False
 
-    def _grid(self) -> Any:
-        volume, segmentation = self.volume, self.parameters.segmentation
-        if volume is not None:
-            return grid_of_volume(volume)
-        if segmentation is not None and self.parameters.segment:
-            return segment_label_map(segmentation, self.parameters.segment).empty_like()
-        raise InputError(_("Choose a volume: the new segment takes its grid."))
-
-    def _no_grid(self) -> str:
-        known = self.parameters is not None and (
-            self.volume is not None or (self.parameters.segmentation is not None and self.parameters.segment)
-        )
-        return "" if known else _("Choose a volume: the new segment takes its grid.")
+    def _on_organ(self, index: int) -> None:
+        nodes = self._session.models.nodes
+        if not self._filling and 0 <= index < len(nodes) and nodes[index].GetScene() is slicer.mrmlScene:
+            self.parameters.result = nodes[index]
 
     def _has_source(self) -> bool:
         return bool(self.parameters is not None and self.parameters.segmentation and self.parameters.segment)
@@ -234,10 +231,14 @@ class ResultSection:
 
     def _say_back(self, sentence: str) -> None:
         self._ui.statusLabel.text = " ".join((sentence, *self._session.warnings))
-        self._ui.colourButton.checked = False
         self.mark_worst()
-        self.uncertainty.renew()
         self._on_history()
+        self._renew()
+
+    def _renew(self) -> None:
+        """The model has another surface."""
+        self._ui.colourButton.checked = False
+        self.uncertainty.renew()
         self.update()
 
     def _export(self) -> None:

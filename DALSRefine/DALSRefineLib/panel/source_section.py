@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import slicer
@@ -16,12 +16,14 @@ from DALSRefineLib.nodes.inputs import (
     points_from_node,
     segmentation_from_node,
 )
+from DALSRefineLib.nodes.segment_observations import segments_of
 from DALSRefineLib.nodes.surface_contours import accept, is_proposed
 from DALSRefineLib.nodes.watching import ChangeWatcher
 from DALSRefineLib.panel.component_chooser import ComponentChooser
 from DALSRefineLib.panel.contour_table import ContourTable
 from DALSRefineLib.panel.drawing_section import DrawingSection
 from DALSRefineLib.panel.fit_options import CONTOURS, EDITS, POINTS, SEGMENTATION, SOURCES
+from DALSRefineLib.panel.organ_table import OrganTable, read_choice, written_choice
 
 _SELECTORS = {  # widget: parameters for the node and for the segment
     "segmentSelector": ("segmentation", "segment"),
@@ -40,7 +42,14 @@ class SourceSection:
         Called with the source before and after when the user changes the tab.
     guarded : callable
         Runs a function and shows its errors.
+
+    Attributes
+    ----------
+    priors : mapping
+        What each available prior is called, by its name.
     """
+
+    priors: Mapping[str, str]
 
     def __init__(
         self, ui: Any, on_source: Callable[[str, str], None], guarded: Callable[[Callable[[], None]], None]
@@ -53,6 +62,7 @@ class SourceSection:
         self._table = ContourTable(ui.contourTable, self.watcher.touch)
         self.drawing = DrawingSection(ui, lambda: self._table.selected, self._on_added, guarded)
         self._components = ComponentChooser(ui, self._on_component)
+        self._organs, self.priors = OrganTable(ui, self._on_organs), {}
         self._connect()
 
     def set_parameters(self, parameters: Any) -> None:
@@ -96,6 +106,7 @@ class SourceSection:
                     selector.setCurrentSegmentID(getattr(parameters, segment_name))
             if parameters.source == SEGMENTATION:
                 self._show_components()
+                self._organs.show(parameters.segmentation, parameters.segment, self.priors, self._chosen_organs())
             curves = self.curves
             self._keeper.keep(curves)
             self.watcher.watch(curves)
@@ -113,8 +124,10 @@ class SourceSection:
         """Why nothing can be refined yet, or an empty text."""
         parameters = self._parameters
         if parameters.source == SEGMENTATION:
-            chosen = parameters.segmentation is not None and parameters.segment
-            return "" if chosen else _("Choose a segmentation and a segment.")
+            if parameters.segmentation is None or not parameters.segment:
+                return _("Choose a segmentation and a segment.")
+            lacking = [name for name, prior, _identifier in self.other_organs if prior not in self.priors]
+            return _("Choose a prior for {names}.").format(names=", ".join(lacking)) if lacking else ""
         if parameters.source == POINTS:
             return "" if parameters.points is not None else _("Choose a point list or a model.")
         if parameters.usePainted:
@@ -144,6 +157,24 @@ class SourceSection:
         if p.usePainted:
             return contours_from_painted_segment(p.paintedSegmentation, p.paintedSegment)
         return contours_from_curves(self.accepted)
+
+    @property
+    def other_organs(self) -> list[tuple[str, str, str]]:
+        """Name, prior and ID of each segment that is to be refined together with the chosen one."""
+        p = self._parameters
+        if p is None or p.source != SEGMENTATION:
+            return []
+        chosen = self._chosen_organs()
+        return [(name, chosen[each], each) for each, name in segments_of(p.segmentation) if each in chosen]
+
+    def observation_of(self, segment_id: str) -> Any:
+        """The observation of another segment of the chosen segmentation."""
+        return segmentation_from_node(self._parameters.segmentation, segment_id)
+
+    def _chosen_organs(self) -> dict[str, str]:
+        """Priors by segment IDs, of other segments than the chosen one."""
+        chosen = read_choice(self._parameters.otherOrgans)
+        return {each: prior for each, prior in chosen.items() if each != self._parameters.segment}
 
     def changed(self) -> bool:
         """Whether the user has changed contours and then paused; true once for each change."""
@@ -219,6 +250,12 @@ class SourceSection:
             setattr(parameters, segment_name, selector.currentSegmentID() or "")
             if (parameters.segmentation, parameters.segment) != before:
                 parameters.component = ""  # which was another segment's
+            if parameters.segmentation is not before[0]:
+                parameters.otherOrgans = ""
+
+    def _on_organs(self, chosen: dict[str, str]) -> None:
+        if self._parameters is not None and not self._updating:
+            self._parameters.otherOrgans = written_choice(chosen)
 
     def _on_component(self, choice: str) -> None:
         if self._parameters is not None and not self._updating:

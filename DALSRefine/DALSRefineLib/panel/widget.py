@@ -17,6 +17,7 @@ from DALSRefineLib.panel.advanced_section import AdvancedSection
 from DALSRefineLib.panel.binding import Binding
 from DALSRefineLib.panel.fit_options import CONTOURS, changed_settings
 from DALSRefineLib.panel.live_refit import LiveRefit
+from DALSRefineLib.panel.organ_tasks import organ_tasks
 from DALSRefineLib.panel.package_section import PackageSection
 from DALSRefineLib.panel.parameters import bound_widgets
 from DALSRefineLib.panel.prior_chooser import PriorChooser
@@ -25,8 +26,8 @@ from DALSRefineLib.panel.result_section import ResultSection
 from DALSRefineLib.panel.shortcuts import Shortcuts
 from DALSRefineLib.panel.source_section import SourceSection
 from DALSRefineLib.priors import organ_of, side_note
-from DALSRefineLib.process.jobs import Event, FitFailed, FitFinished, FitProgress, FitStarted, Request
-from DALSRefineLib.session import RefineSession, report_of
+from DALSRefineLib.process.jobs import FitFailed, FitFinished, FitProgress, FitStarted, Request
+from DALSRefineLib.session import EditsChosen, RefineSession, SessionEvent, report_of
 
 _TICK_MS = 50
 
@@ -113,6 +114,7 @@ class RefinePanel:
         self._updating = True
         try:
             self._show_prior()
+            self.source.priors = self.priors.titles
             self.source.update()
             self.advanced.update()
             self._show_buttons()
@@ -151,6 +153,8 @@ class RefinePanel:
             raise DalsError(self.obstacle())
         with collected_warnings() as told:
             observation = self.source.observation()
+            changes = changed_settings(self.advanced.options, parameters.source) | self.source.choices
+            tasks, organs = organ_tasks(self.source, self.priors.headers, changes)
         image = None
         if parameters.useImage and parameters.source == CONTOURS and not self.source.watcher.dragging:
             image = image_of_volume(self.result.volume, *observation.bounds)
@@ -162,18 +166,21 @@ class RefinePanel:
             Request(
                 observation=observation,
                 prior=header.path,
-                changes=changed_settings(self.advanced.options, parameters.source) | self.source.choices,
+                changes=changes,
                 device=parameters.device,
                 remesh=parameters.remesh,
                 image=image,
                 side=parameters.side if header.side else "auto",
+                name=organ_of(header.name).name,
+                others=tasks,
             ),
             organ=organ_of(header.name),
-            model=parameters.result,
+            model=self.session.models.receiver(parameters.result),
             warm=warm,
             warnings=tuple(told),
             curves=self.source.accepted if self.source.uses_curves else (),
             gesture=gesture,
+            others=organs,
         )
         self.live.started()
         self._asked = not warm
@@ -228,7 +235,7 @@ class RefinePanel:
         """Called by the timer."""
         self._quietly(self._look_around)
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: SessionEvent) -> None:
         """Called by the session, and that by Qt."""
         self._quietly(lambda: self._show_event(event))
 
@@ -258,7 +265,7 @@ class RefinePanel:
         refined_before = report_of(self.parameters.result) is not None
         return bool(self.parameters.autoRefine and refined_before and not self.obstacle())
 
-    def _show_event(self, event: Event) -> None:
+    def _show_event(self, event: SessionEvent) -> None:
         if isinstance(event, FitStarted):
             self.ui.deviceUsedLabel.text = event.device
         elif isinstance(event, FitProgress):
@@ -266,6 +273,8 @@ class RefinePanel:
             if event.mesh is not None:
                 self.live.shown()
             return
+        elif isinstance(event, EditsChosen):
+            self.result.edits_chosen()
         elif isinstance(event, FitFinished):
             self.progress.finished(self.session.warnings)
             self.ui.colourButton.checked = False

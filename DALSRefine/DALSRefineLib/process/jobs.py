@@ -8,19 +8,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 import dals.errors
 from dals.errors import DalsError
+from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.volume import Volume
 from dals.model.fit_state import FitState
 from dals.observations import Observation
+from DALSRefineLib.priors import Side
 
-Side: TypeAlias = Literal["auto", "left", "right"]
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OrganTask:
+    """Another organ of the patient, refined with the first one and kept apart from it.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    observation, prior, changes, side
+        As in `Request`.
+    """
+
+    name: str
+    observation: Observation
+    prior: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    side: Side = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +66,10 @@ class Request:
         Whether to remesh the result.
     preview_seconds : float
         Minimum time between previews; infinity for no previews.
+    name : str
+        Of the organ, for messages; needed where there are others.
+    others : tuple of OrganTask
+        Refined together with it; `start` and `image` are of no use then.
     """
 
     observation: Observation
@@ -58,6 +81,27 @@ class Request:
     side: Side = "auto"
     remesh: bool = False
     preview_seconds: float = 0.2
+    name: str = ""
+    others: tuple[OrganTask, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A request for another choice of the edits of a finished refinement.
+
+    Attributes
+    ----------
+    key : str
+        `FitFinished.key` of that refinement.
+    chosen : tuple of tuple of int
+        For each of its organs, the indices of the edits to be carried out.
+    """
+
+    key: str
+    chosen: tuple[tuple[int, ...], ...]
+
+
+Job: TypeAlias = Request | Choice
 
 
 @dataclass(frozen=True)
@@ -109,6 +153,12 @@ class FitFinished:
         Points for the clinician to check.
     deviation_mm : (V,) float64 or None
         Standard deviation of each vertex along its normal, where it is known.
+    key : str
+        By which a `Choice` names this refinement; empty where there is nothing to choose.
+    label_map : LabelMap or None
+        The result of a segmentation on its own grid, cropped; RAS mm.
+    others : tuple of FitFinished
+        Results of `Request.others`.
     """
 
     mesh: TriangleMesh
@@ -116,6 +166,9 @@ class FitFinished:
     state: FitState
     warnings: tuple[str, ...] = ()
     deviation_mm: NDArray[np.float64] | None = None
+    key: str = ""
+    label_map: LabelMap | None = None
+    others: tuple[FitFinished, ...] = ()
 
 
 @dataclass(frozen=True)

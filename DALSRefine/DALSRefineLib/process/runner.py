@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from DALSRefineLib.process.interpreter import worker_python
-from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed, FitProgress, Outcome, Request
-from DALSRefineLib.process.messages import event_of, request_message
+from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed, FitProgress, Job, Outcome
+from DALSRefineLib.process.messages import event_of, job_message
 from DALSRefineLib.process.wire import Message, WireError, pack, unpack
 
 _WORKER = Path(__file__).resolve().with_name("worker.py")
@@ -79,7 +79,7 @@ class ProcessRunner:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._partial = b""
         self._number = 0
-        self._request: Request | None = None  # of the running fit
+        self._request: Job | None = None  # of the running fit
         self._heard = False  # whether that fit has sent an event
         self._deaths = 0  # processes that died with that request before they sent anything
         self._closed = False
@@ -105,7 +105,7 @@ class ProcessRunner:
             arguments = ["-u", str(_WORKER), self._folder.name, *map(str, self._search_path)]
             self._process.start(self._python, arguments)
 
-    def start(self, request: Request) -> None:
+    def start(self, request: Job) -> None:
         """Start a fit. A running fit is abandoned without further events."""
         self._number += 1
         self._request, self._heard, self._deaths = request, False, 0
@@ -131,12 +131,12 @@ class ProcessRunner:
         self._closed, self._request = True, None
         self._discard()
 
-    def _send(self, request: Request) -> None:
+    def _send(self, request: Job) -> None:
         self.warm_up()
         if self._process is None or self._folder is None:
             return  # it could not be started; the failure has been reported
         try:
-            line = pack(request_message(request, self._number), Path(self._folder.name))
+            line = pack(job_message(request, self._number), Path(self._folder.name))
         except OSError as error:
             sentence = f"The fit's temporary files cannot be written ({error.strerror}); please make room for them."
             self._tell(FitFailed(sentence, repr(error)))

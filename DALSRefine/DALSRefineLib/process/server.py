@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from dals.errors import DalsError, DeviceError, FitCancelledError
 from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed
-from DALSRefineLib.process.messages import REQUEST, event_message, request_of
+from DALSRefineLib.process.messages import JOBS, event_message, job_of
 from DALSRefineLib.process.wire import Message, pack, unpack
 
 _ENGINE = "DALSRefineLib.process.fitting_job"
@@ -51,7 +51,7 @@ def serve(incoming: IO[bytes], outgoing: IO[bytes], folder: Path) -> int:
 
         try:
             fitter = fitter or _engine().Fitter()
-            tell(fitter.run(request_of(message), tell=tell, wanted=wanted))
+            tell(fitter.run(job_of(message), tell=tell, wanted=wanted))
         except Exception as error:
             tell(outcome_of(error))
 
@@ -71,8 +71,8 @@ class Inbox:
 
     def put(self, message: Message) -> None:
         """Add a request, which replaces all earlier ones, or cancel the current one."""
-        self.wanted = message.fields["number"] if message.kind == REQUEST else None
-        if message.kind == REQUEST:
+        self.wanted = message.fields["number"] if message.kind in JOBS else None
+        if message.kind in JOBS:
             self._requests.put(message)
 
     def next_request(self) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 EditKind = Literal["island removed", "hole filled", "leak cut", "missing part restored", "slice steps smoothed"]
@@ -46,6 +46,11 @@ class Edit:
     def removes(self) -> bool:
         """Whether it takes something off the segmentation."""
         return self.kind in ("island removed", "leak cut")
+
+    def with_state(self, *, applied: bool) -> Edit:
+        """The same edit, carried out or only proposed."""
+        after = 0.0 if applied and self.input_deviations is not None else self.input_deviations
+        return replace(self, applied=applied, result_deviations=after)
 
     def as_fields(self) -> dict[str, Any]:
         """JSON-compatible values."""

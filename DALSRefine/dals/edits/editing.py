@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class EditedFit(FitResult):
         The prior's own surface, RAS mm.
     residual_mm : dict
         Mean and maximum distance of the segmentation's boundary from the result, millimetres.
+    boundary : (N, 3)
+        Points of that boundary, RAS mm, without the image's border.
     """
 
     plan: EditPlan
@@ -66,6 +68,7 @@ class EditedFit(FitResult):
     likeness: float
     prior_surface: TriangleMesh
     residual_mm: dict[str, float]
+    boundary: FloatArray
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -85,6 +88,15 @@ class EditedFit(FitResult):
     def as_fields(self) -> dict[str, Any]:
         """Entries for a report."""
         return {"edits": [edit.as_fields() for edit in self.edits], "cut_by_image_border": self.is_cut}
+
+    def with_edits(self, chosen: Iterable[int]) -> EditedFit:
+        """The same fit with another choice of the edits, by their indices."""
+        kept = set(chosen)
+        edits = tuple(edit.with_state(applied=index in kept) for index, edit in enumerate(self.edits))
+        plan = replace(self.plan, edits=edits)
+        result = plan.carried_out()
+        residual_mm = _residual_mm(plan.lattice, result.field, self.boundary)
+        return replace(self, mesh=result.mesh, plan=plan, composition=result, residual_mm=residual_mm)
 
 
 def edited_fit(
@@ -150,7 +162,7 @@ def edited_fit(
     plan = EditPlan(segmentation.label_map, solid, lattice, field, unit, edits, places, completing=settings.complete)
     result = plan.carried_out()
     distance = lattice.at(lattice.values, surface.vertices)
-    residuals = np.abs(lattice.at(result.field, boundary.points[boundary.weights > 0]))
+    observed = boundary.points[boundary.weights > 0]
     return EditedFit(
         result.mesh,
         FitState(fit.pose, space.latent(fit.coefficients), None, _LEVEL, prior.side),
@@ -164,7 +176,8 @@ def edited_fit(
         improbability=1.0 - likeness,
         likeness=likeness,
         prior_surface=surface,
-        residual_mm={"mean": float(residuals.mean()), "maximum": float(residuals.max())},
+        residual_mm=_residual_mm(lattice, result.field, observed),
+        boundary=observed,
     )
 
 
@@ -198,6 +211,12 @@ def _boundary(segmentation: Segmentation, lattice: SignedLattice, *, seed: int) 
     if segmentation.probabilities is not None:
         weights *= boundary_confidence(segmentation.probabilities, segmentation.label_map, points)
     return Boundary(points, weights)
+
+
+def _residual_mm(lattice: SignedLattice, field: Field, points: FloatArray) -> dict[str, float]:
+    """Mean and maximum distance of points from a field's surface, mm."""
+    distances = np.abs(lattice.at(field, points))
+    return {"mean": float(distances.mean()), "maximum": float(distances.max())}
 
 
 def _without(boundary: Boundary, found: Sequence[Candidate], lattice: SignedLattice, unit: float) -> Boundary:

@@ -59,9 +59,14 @@ def with_habits(base: type, name: str = "") -> type:
     """A subclass whose Qt properties are attributes."""
     meta = base.staticMetaObject
     names = [meta.property(index).name() for index in range(meta.propertyCount())]
+    names = [each for each in names if each not in _VIRTUAL]
     members: dict[str, Any] = {each: _attribute(each) for each in names}
     members["name"] = _attribute("objectName")
     return type(name or base.__name__, (Habits, base), members)
+
+
+_VIRTUAL = ("sizeHint", "minimumSizeHint")
+"""Properties that Qt reads with a method of the same name, for which PySide would take the attribute."""
 
 
 def _attribute(name: str) -> property:
