@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dals.evaluation.confidence import Confidence, Level, confidence_in
-from dals.evaluation.contour_residuals import Deviation, missed_contours, straying_sections, straying_share
+from dals.evaluation.contour_residuals import MISSED_MM, Deviation, missed_contours, straying_sections, straying_share
 from dals.evaluation.undrawn_sections import expected_sections
 from dals.fitting import FitResult
 from dals.geometry.mesh import TriangleMesh
@@ -13,8 +13,9 @@ from dals.geometry.places import place_text
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
 
-MISSED_MM = 4.0
-"""A hand draws no closer than this."""
+_MISSED_SHARE, _MISSED_FAR_MM = 0.05, 10.0
+"""Share of what was drawn on a plane, or distance, from which a missed contour lowers the level. Less is the tip of a
+lobe, and does not go with a worse surface (`docs/decisions/021-departures.md`)."""
 STRAYING_MM = 10.0
 """Sections this far from all contours of their plane are not a matter of drawing."""
 _STRAYING_SHARE = 0.1
@@ -33,20 +34,17 @@ def contour_confidence(
 
     Parameters are those of `confidence_in`.
     """
-    reasons = [
-        f"The surface misses the contour '{found.name}' by up to {found.millimetres:.0f} mm, at "
-        f"{place_text(found.place)}."
-        for found in missed_contours(observation, mesh)
-        if found.millimetres > MISSED_MM
-    ]
+    missed = [found for found in missed_contours(observation, mesh) if found.millimetres > MISSED_MM]
+    grave = [found for found in missed if found.share > _MISSED_SHARE or found.millimetres > _MISSED_FAR_MM]
+    reasons, notes = [_missed(found) for found in grave], [_missed(found) for found in missed if found not in grave]
     straying = [found for found in straying_sections(observation, mesh) if found.millimetres > STRAYING_MM]
     sentences = [_straying(found) for found in straying]
     share = straying_share(observation, mesh, beyond_mm=_STRAYING_FROM_MM)
-    notes, reasons = ([], reasons + sentences) if share > _STRAYING_SHARE else (sentences, reasons)
+    (reasons if share > _STRAYING_SHARE else notes).extend(sentences)
     if result.plain is not None:
         told = {found.name for found in straying}
         expected = expected_sections(observation, result.plain)
-        notes = notes + [_expected(found) for found in expected if found.name not in told]
+        notes += [_expected(found) for found in expected if found.name not in told]
     unusual = latent_deviation(result, prior)
     if unusual > UNUSUAL_DEVIATIONS:
         reasons.append(
@@ -55,6 +53,13 @@ def contour_confidence(
         )
     level: Level = "medium" if reasons else "high"
     return Confidence(level=level, reasons=tuple(reasons), notes=tuple(notes))
+
+
+def _missed(found: Deviation) -> str:
+    return (
+        f"The surface misses the contour '{found.name}' by up to {found.millimetres:.0f} mm, at "
+        f"{place_text(found.place)}."
+    )
 
 
 def _straying(found: Deviation) -> str:

@@ -13,6 +13,9 @@ from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.observations import PlanarContours
 
+MISSED_MM = 4.0
+"""A hand draws no closer than this."""
+
 
 @dataclass(frozen=True, eq=False)
 class Deviation:
@@ -25,20 +28,25 @@ class Deviation:
     millimetres : float
     place : (3,) float64
         Where, RAS mm.
+    share : float
+        For a contour: how much of all that was drawn on its plane is its part beyond `MISSED_MM`, 0 to 1.
     """
 
     name: str
     millimetres: float
     place: FloatArray
+    share: float = 0.0
 
 
 def missed_contours(contours: PlanarContours, mesh: TriangleMesh) -> list[Deviation]:
     """For each contour its point furthest from the surface."""
+    drawn = {contour.name: sum(len(one.points) for one in group) for group in contours.by_plane for contour in group}
     found = []
     for contour in contours.contours:
         distances = surface_distances(contour.points, mesh)
         worst = int(distances.argmax())
-        found.append(Deviation(contour.name, float(distances[worst]), contour.points[worst]))
+        share = np.count_nonzero(distances > MISSED_MM) / drawn[contour.name]
+        found.append(Deviation(contour.name, float(distances[worst]), contour.points[worst], share))
     return found
 
 

@@ -41,8 +41,8 @@ _DEPARTURE, _DEPARTURE_POWER = 0.035, 0.5
 """Departure from a shape of one latent, canonical, of a usual organ, and the power with which the expectation grows."""
 _DEPARTURES = (0.015, 0.15)
 """Smaller and larger ones were not measured; they count as these."""
-_DOUBTFUL = 0.026
-"""Canonical expected distance above which the confidence says so; in a liver 3.7 mm."""
+_DOUBTFUL = 0.028
+"""Expected distance above which the confidence says so, in radii of the usual organ; in a liver 3.8 mm."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
 
 
@@ -128,7 +128,7 @@ def uncertainty_of(
     return Uncertainty(
         deviation_mm=deviations,
         expected_distance_mm=expected * pose.scale,
-        doubtful=expected > _DOUBTFUL,
+        doubtful=expected * pose.scale > _DOUBTFUL * math.exp(prior.log_scale[0]),
         volume_ml=(max(mesh.volume - BAND * spread, 0.0) / 1e3, (mesh.volume + BAND * spread) / 1e3),
         rough_share=float(share[BAND * deviations > _ROUGH * pose.scale].sum()),
         worst_place=mesh.vertices[worst],

@@ -62,11 +62,30 @@ def test_a_missed_contour_is_named_with_its_place(
     missed = {found.name: found for found in missed_contours(contours, TriangleMesh(dented, mesh.faces))}
     assert missed["axial"].millimetres == pytest.approx(9, abs=1)
     np.testing.assert_allclose(missed["axial"].place, CENTRE + np.array([60.0, 0, 0]), atol=3)
+    assert missed["axial"].share > 0.05
     found = judged(contours, TriangleMesh(dented, mesh.faces), ellipsoid_prior)
     assert found.level == "medium"
     (sentence,) = (text for text in found.reasons if "'axial'" in text)
     assert sentence.startswith("The surface misses the contour 'axial' by up to 9 mm, at R ")
     assert not any("'sagittal'" in text for text in found.reasons)
+
+
+@pytest.mark.parametrize(("length", "level"), [(6.0, "high"), (14.0, "medium")])
+def test_a_missed_tip_is_a_note_unless_it_is_far_off(
+    length: float, level: str, mesh: TriangleMesh, contours: PlanarContours, ellipsoid_prior: ShapePrior
+) -> None:
+    (axial,) = (contour for contour in contours.contours if contour.name == "axial")
+    points = axial.points.copy()
+    points[int(points[:, 0].argmax()), 0] += length
+    others = [contour for contour in contours.contours if contour is not axial]
+    spiked = PlanarContours((*others, Contour(points, None, "axial")))
+    missed = {found.name: found for found in missed_contours(spiked, mesh)}
+    assert missed["axial"].millimetres == pytest.approx(length, abs=0.5)
+    assert 0 < missed["axial"].share < 0.05
+    found = judged(spiked, mesh, ellipsoid_prior)
+    assert found.level == level
+    said = found.notes if level == "high" else found.reasons
+    assert any(text.startswith(f"The surface misses the contour 'axial' by up to {length:.0f} mm") for text in said)
 
 
 def test_a_section_where_nothing_was_outlined(
