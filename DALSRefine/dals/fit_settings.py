@@ -66,7 +66,8 @@ class FitSettings:
         Whether Adam works on whitened latents (standard deviations along the principal directions). Otherwise it works
         on the latents themselves, as in the paper.
     shared_level, level : int
-        Subdivision level of the template in the shared stage and in the end. The surface of contours is a level finer.
+        Subdivision level of the template in the shared stage and in the end. The surface of contours and points is a
+        level finer.
     level_shares : tuple of float
         Shares of the local steps on templates from coarse to fine; the last template is that of the result. Each
         template has a quarter of the vertices of the next, so its steps are faster and move the surface further.

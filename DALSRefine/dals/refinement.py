@@ -174,7 +174,7 @@ def refine(
     >>> quick = cloud.defaults.changed(shared_steps=1, local_steps=1, level=2)
     >>> result = dals.refine(cloud, "liver", settings=quick, device="cpu")
     >>> result.mesh.vertices.shape, result.report["task"]
-    ((162, 3), 'points')
+    ((642, 3), 'points')
     """
     with collected_warnings() as sentences:
         prior = _on_device(prior, device)

@@ -338,7 +338,7 @@ def test_a_fit_that_fails_for_real_is_raised(refiner, scene, truth, ellipsoid_pr
     with pytest.raises(DalsError, match="no such device"):
         refiner.refinePoints(points, prior=ellipsoid_prior_file, device="no such device", settings=SHORT)
     model = refiner.refinePoints(points, prior=ellipsoid_prior_file, device="cpu", settings=SHORT)
-    assert len(surface(model).vertices) == 162
+    assert len(surface(model).vertices) == 642
 
 
 def test_input_that_is_wrong_starts_nothing(scripted, scene):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dals.fitting.displacement_kernel import likeness
 from dals.fitting.residuals import ResidualTerm
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.model.pose import Pose
@@ -53,21 +54,12 @@ def corrected(
         places = residuals.at_places(vertices, faces)[near]
         facing = residuals.at_places(residuals.vertex_normals, faces)[near]
         weights = (residuals.weights * (1 - (residuals.values / reach) ** 2) ** 2)[near]
-        covariance = _likeness(places, places) * product(facing, facing.T)
+        covariance = likeness(places, places, spread=_SPREAD, length=_LENGTH) * product(facing, facing.T)
         # Weights of 1 on average: each place then has the noise of one observation.
         relative = np.maximum(weights / max(weights.mean(), 1e-12), 1e-4)
         covariance[np.diag_indices(len(covariance))] += _NOISE**2 / relative
         factors = solve_positive(covariance, residuals.values[near])
-        vertices = vertices + product(_likeness(vertices, places), factors[:, None] * facing)
+        vertices = vertices + product(
+            likeness(vertices, places, spread=_SPREAD, length=_LENGTH), factors[:, None] * facing
+        )
     return vertices
-
-
-def _likeness(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Covariance (N, M) of each component of the displacement at points (N, 3) and (M, 3)."""
-    values = product(a, -2 * b.T)  # then in place: the arrays are large
-    values += (a**2).sum(axis=1)[:, None]
-    values += (b**2).sum(axis=1)
-    values *= -1 / (2 * _LENGTH**2)
-    np.exp(np.minimum(values, 0.0, out=values), out=values)
-    values *= _SPREAD**2
-    return values

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from scipy.spatial import cKDTree
 
 from dals.fitting.curve_correction import FAR, FINE_FAR, corrected
@@ -21,7 +20,7 @@ from dals.fitting.surface_places import Surface, normalised
 from dals.geometry.closest_points import closest_on_triangles
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.model.pose import Pose
-from dals.model.template import MAX_LEVEL, icosphere
+from dals.model.template import finer, icosphere
 
 _NORMAL_WEIGHT = 0.1
 """Canonical distance that a difference of 1 between two unit normals counts for when partners are chosen."""
@@ -76,10 +75,8 @@ class PlaneResiduals(ResidualTerm):
     def finished(self, vertices: FloatArray, level: int, pose: Pose) -> TriangleMesh:
         """The canonical surface moved onto the contours, on the next finer template: tips of lobes are thin."""
         vertices = corrected(vertices, icosphere(level).faces, self, pose, far=FAR)
-        finer = icosphere(min(level + 1, MAX_LEVEL))
-        if finer.level > level:
-            vertices = np.asarray(finer.prolong(torch.from_numpy(vertices)))
-        return TriangleMesh(corrected(vertices, finer.faces, self, pose, far=FINE_FAR), finer.faces)
+        vertices, faces = finer(vertices, level)
+        return TriangleMesh(corrected(vertices, faces, self, pose, far=FINE_FAR), faces)
 
     def _from_sections(self, surface: Surface, region: PlaneRegion, pose: Pose) -> _Part:
         """From the segments in which faces meet the plane to the contours, along the surface's normals.

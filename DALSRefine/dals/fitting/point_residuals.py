@@ -15,7 +15,6 @@ from dals.fitting.residuals import Residuals, ResidualTerm
 from dals.fitting.surface_places import Surface
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.model.pose import Pose
-from dals.model.template import icosphere
 
 _MOST_POINTS, _MOST_FACES = 800, 700
 """What a step uses: it solves a dense system as large as the number of residuals."""
@@ -59,8 +58,7 @@ class PointResiduals(ResidualTerm):
 
     def finished(self, vertices: FloatArray, level: int, pose: Pose) -> TriangleMesh:
         """The canonical surface moved onto the points, as far as they are no noise."""
-        faces = icosphere(level).faces
-        return TriangleMesh(onto_points(vertices, faces, pose.to_canonical(self.points)), faces)
+        return onto_points(vertices, level, pose.to_canonical(self.points))
 
     def _from_faces(
         self, surface: Surface, points: FloatArray

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dals.geometry.mesh import FloatArray, IntArray
+
 MAX_LEVEL = 7
 _GOLDEN = (1.0 + 5.0**0.5) / 2.0
 
@@ -43,6 +45,17 @@ class Template:
         """Interpolate a per-vertex field (V_coarse, C) from level - 1 to this level, the mean of the parents."""
         parents = torch.as_tensor(self.parents, device=coarse.device)
         return 0.5 * (coarse[parents[:, 0]] + coarse[parents[:, 1]])
+
+
+def finer(vertices: FloatArray, level: int) -> tuple[FloatArray, IntArray]:
+    """A surface on the template of the next level: vertices (V', 3), new ones in the middle of edges, and its faces.
+
+    Above the finest template it stays as it is.
+    """
+    template = icosphere(min(level + 1, MAX_LEVEL))
+    if template.level > level:
+        vertices = np.asarray(template.prolong(torch.from_numpy(vertices)))
+    return vertices, template.faces
 
 
 @cache

@@ -75,14 +75,15 @@ def test_many_points_are_thinned_out_reproducibly_and_evenly() -> None:
 
 
 def test_a_surface_ends_on_exact_points() -> None:
-    moved = onto_points(BALL.vertices, BALL.faces, ellipsoid(directions(2_000)))
+    moved = onto_points(BALL.vertices, BALL.level, ellipsoid(directions(2_000))).vertices
+    assert len(moved) == 4 * len(BALL.vertices) - 6
     assert np.abs(off_the_ellipsoid(BALL.vertices)).mean() > 0.02
     assert np.abs(off_the_ellipsoid(moved)).mean() < 1e-3
 
 
 def test_noise_is_not_followed() -> None:
     noisy = ellipsoid(directions(2_000)) + np.random.default_rng(5).normal(scale=0.03, size=(2_000, 3))
-    moved = onto_points(BALL.vertices, BALL.faces, noisy)
+    moved = onto_points(BALL.vertices, BALL.level, noisy).vertices
     left = np.sqrt((off_the_ellipsoid(moved) ** 2).mean())
     assert left < 0.01
     assert left < 0.5 * np.sqrt((off_the_ellipsoid(BALL.vertices) ** 2).mean())
@@ -90,7 +91,7 @@ def test_noise_is_not_followed() -> None:
 
 def test_points_far_away_are_left_alone() -> None:
     outlier = np.concatenate([directions(500), [[0.0, 0.0, 1.5]]])
-    moved = onto_points(BALL.vertices, BALL.faces, outlier)
+    moved = onto_points(BALL.vertices, BALL.level, outlier).vertices
     assert np.linalg.norm(moved, axis=1).max() < 1.01
 
 
