@@ -56,12 +56,13 @@ def run_batch(
     scheduler = getattr(options, "scheduler", None)
     if scheduler is None and getattr(options, "workers", None):
         raise InputError("--workers of a table needs --scheduler: local for this machine, or a cluster's address.")
-    if scheduler is not None:
-        options.batch = options.batch.absolute()  # workers have other working folders
+    resuming = getattr(options, "resume", False)
+    if scheduler is not None or resuming:
+        options.batch = options.batch.absolute()  # workers and later runs may have other working folders
     rows = _read_rows(options.batch)
     cases = [_case_or_error(row, number, options) for number, row in enumerate(rows, start=1)]
     _check_all([case for case in cases if isinstance(case, Case)])
-    records = BatchRecords(options.batch, options) if getattr(options, "resume", False) else None
+    records = BatchRecords(options.batch, options) if resuming else None
     table = [_Row(number, row, case) for number, (row, case) in enumerate(zip(rows, cases, strict=True), start=1)]
     if scheduler is None:
         failed = sum(not done for done in _here(table, options, refine, device, records))

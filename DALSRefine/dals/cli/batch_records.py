@@ -20,8 +20,8 @@ _KEPT = ("volume_ml", "seconds", "confidence")
 class BatchRecords:
     """One small file for each row that is done, in a folder beside the table: `cases.csv.done`.
 
-    A row counts as done as long as its own entries, the prior, the input files, the settings and the results stay as
-    they are.
+    A row counts as done as long as its own entries, the prior, the input files and the settings stay as they are, and
+    its results are there.
 
     Parameters
     ----------

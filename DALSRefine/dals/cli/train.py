@@ -205,12 +205,14 @@ class _Course:
 
 def _drawn(path: Path, prior: ShapePrior) -> str:
     """Draw the prior, and say where, or why not."""
-    from dals.demo.prior_picture import draw_prior
-
     try:
+        from dals.demo.prior_picture import draw_prior
+
         draw_prior(path, prior)
     except DalsError as error:
         return str(error)
+    except ImportError as error:  # a machine without OpenGL lacks what VTK is linked to
+        return f"There is no picture of mean shape and modes, since VTK cannot render here: {error}."
     return f"Mean shape and first modes: {path}"
 
 

@@ -400,7 +400,8 @@ def test_the_state_is_examined_for_a_small_share_of_the_time(meshes: list[Triang
 
 
 def test_the_cosine_schedule_ends_with_the_time(meshes: list[TriangleMesh], tmp_path: Path) -> None:
-    report = run(meshes, tmp_path, TINY.changed(epochs=100_000), time_limit=1.0)
+    ticks = itertools.count()
+    report = run(meshes, tmp_path, TINY.changed(epochs=100_000), time_limit=20.0, clock=lambda: next(ticks) / 20)
     rates = [float(row["learning_rate"]) for row in rows_of(tmp_path)]
     assert rates == sorted(rates, reverse=True)
     assert report.progress.learning_rate < 0.1 * TINY.learning_rate
