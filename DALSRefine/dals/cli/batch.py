@@ -8,15 +8,19 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dals.cli.batch_cluster import RowTask, refine_row
+from dals.cli.batch_records import BatchRecords
 from dals.cli.cases import KINDS, Case, prior_files
+from dals.cli.cluster import cluster_client, each_done
 from dals.cli.labels import plain_label
 from dals.cli.numbers import component_of, side_of
 from dals.cli.output_files import check_overwriting
-from dals.errors import DalsError, InputError
+from dals.errors import DalsError, DalsWarning, InputError
 from dals.evaluation.formatting import volume_text
 from dals.io.regular_files import check_regular
 
@@ -45,33 +49,116 @@ def run_batch(
     `image`, `prior`, `side`, `output_segmentation`, `disagreement`, `reference` and `report` are optional. The command
     line's label, component, prior and side apply where a row has none. Paths are relative to the table's folder.
     """
-    from dals.model.prior import load_prior
-
     for name in _OF_EACH_CASE:
         if getattr(options, name, None) is not None:
             raise InputError(f"A table names the {name.replace('_', ' ')} of each case in its column {name}.")
     plain_label(options.label)  # report an error once, not for every row
-    priors: dict[str, ShapePrior] = {}
-    failed = 0
+    scheduler = getattr(options, "scheduler", None)
+    if scheduler is None and getattr(options, "workers", None):
+        raise InputError("--workers of a table needs --scheduler: local for this machine, or a cluster's address.")
+    resuming = getattr(options, "resume", False)
+    if scheduler is not None or resuming:
+        options.batch = options.batch.absolute()  # workers and later runs may have other working folders
     rows = _read_rows(options.batch)
     cases = [_case_or_error(row, number, options) for number, row in enumerate(rows, start=1)]
     _check_all([case for case in cases if isinstance(case, Case)])
-    for number, (row, case) in enumerate(zip(rows, cases, strict=True), start=1):
-        title = f"case {number} ({row.get('output') or 'no output'})"
-        try:
-            with _warnings_of(title):
-                if isinstance(case, DalsError):
-                    raise case
-                name = _prior(row, options)
-                if name not in priors:
-                    priors[name] = load_prior(name).to(device)
-                report = refine(case, priors[name])
-            print(f"{case.output}: {_summary(report)}", flush=True)
-        except DalsError as error:
-            failed += 1
-            print(f"dals refine: {title}: {error}", file=sys.stderr)
+    records = BatchRecords(options.batch, options) if resuming else None
+    table = [_Row(number, row, case) for number, (row, case) in enumerate(zip(rows, cases, strict=True), start=1)]
+    if scheduler is None:
+        failed = sum(not done for done in _here(table, options, refine, device, records))
+    else:
+        failed = sum(not done for done in _on_cluster(table, options))
     print(f"{len(rows) - failed} of {len(rows)} cases refined, {failed} failed.")
     return 2 if failed else 0
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int
+    cells: dict[str, str]
+    case: Case | DalsError
+
+    @property
+    def title(self) -> str:
+        return f"case {self.number} ({self.cells.get('output') or 'no output'})"
+
+
+def _here(
+    rows: Sequence[_Row],
+    options: argparse.Namespace,
+    refine: Callable[[Case, ShapePrior], dict[str, Any]],
+    device: torch.device,
+    records: BatchRecords | None,
+) -> Iterator[bool]:
+    """Refine rows one after the other in this process; yield whether each is done."""
+    from dals.model.prior import load_prior
+
+    priors: dict[str, ShapePrior] = {}
+    for row in rows:
+        try:
+            with _warnings_of(row.title):
+                if isinstance(row.case, DalsError):
+                    raise row.case
+                report = None if records is None else records.find(row.case)
+                again = report is not None
+                if report is None:
+                    name = _prior(row.cells, options)
+                    if name not in priors:
+                        priors[name] = load_prior(name).to(device)
+                    report = refine(row.case, priors[name])
+                    if records is not None:
+                        records.add(row.case, report)
+            _say_done(row, report, again=again)
+            yield True
+        except DalsError as error:
+            yield _say_failed(row, str(error))
+
+
+def _on_cluster(rows: Sequence[_Row], options: argparse.Namespace) -> Iterator[bool]:
+    """Refine the rows that are not done yet on a cluster, in any order; yield whether each is done."""
+    from dals.model.prior_files import find_prior
+
+    records = BatchRecords(options.batch, options)
+    tasks: list[RowTask] = []
+    for row in rows:
+        try:
+            if isinstance(row.case, DalsError):
+                raise row.case
+            known = records.find(row.case)
+            if known is None:
+                prior = str(find_prior(_prior(row.cells, options)).absolute())
+                tasks.append(RowTask(row.number, row.case, prior, options))
+            else:
+                _say_done(row, known, again=True)
+                yield True
+        except DalsError as error:
+            yield _say_failed(row, str(error))
+    if not tasks:
+        return
+    with cluster_client(options.scheduler, workers=options.workers) as client:
+        for task, outcome in each_done(client, refine_row, tasks):
+            row = rows[task.number - 1]
+            if isinstance(outcome, DalsError):
+                yield _say_failed(row, str(outcome))
+                continue
+            with _warnings_of(row.title):
+                for sentence in outcome.warnings:
+                    warnings.warn(sentence, DalsWarning, stacklevel=2)
+            if outcome.report is None:
+                yield _say_failed(row, outcome.error)
+            else:
+                _say_done(row, outcome.report)
+                yield True
+
+
+def _say_done(row: _Row, report: dict[str, Any], *, again: bool = False) -> None:
+    assert isinstance(row.case, Case)
+    print(f"{row.case.output}: {_summary(report)}{', already there' if again else ''}", flush=True)
+
+
+def _say_failed(row: _Row, reason: str) -> bool:
+    print(f"dals refine: {row.title}: {reason}", file=sys.stderr)
+    return False
 
 
 def _check_all(cases: Sequence[Case]) -> None:

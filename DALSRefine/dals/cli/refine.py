@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dals.cli.batch import run_batch
 from dals.cli.cases import KINDS, Case, prior_files, run_case
+from dals.cli.cluster import add_cluster_options
 from dals.cli.devices import add_device_option
 from dals.cli.labels import organs_of, plain_label, run_labels
 from dals.cli.numbers import component_of, seed_of
@@ -100,6 +101,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paper", action="store_true", help="the paper's settings: slower and less accurate")
     parser.add_argument("--rotate", action="store_true", help="also estimate a rotation, for patients who lie askew")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out the rows of a table that an earlier run has done with --resume"
+    )
+    add_cluster_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -109,7 +114,10 @@ def run(options: argparse.Namespace) -> int:
 
     device = choose_device(options.device)
     if options.batch is not None:
-        return run_batch(options, partial(_refine, options), device)
+        return run_batch(options, partial(refine_case, options), device)
+    for name in ("scheduler", "workers", "resume"):
+        if getattr(options, name):
+            raise InputError(f"--{name} is for tables: give it with --batch.")
     if options.output is None:
         raise InputError("Name the mesh to write with -o OUT.stl.")
     organs = organs_of(options.label)
@@ -121,11 +129,12 @@ def run(options: argparse.Namespace) -> int:
             _print_summary(path, report)
         return 0
     prior = load_prior(options.prior).to(device)
-    _print_summary(case.output, _refine(options, case, prior))
+    _print_summary(case.output, refine_case(options, case, prior))
     return 0
 
 
-def _refine(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[str, Any]:
+def refine_case(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[str, Any]:
+    """Refine one case, write its files and return the report."""
     with _steps(options, f"Refining {prior.name} ({prior.latent_mean.device})") as on_step:
         return run_case(case, prior, settings=partial(_settings, options), on_step=on_step)
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dals.cli import prepare
 from dals.cli.devices import add_device_option
-from dals.cli.numbers import at_least, seed_of
+from dals.cli.numbers import at_least, label_value, seed_of
 from dals.cli.progress import ProgressBar
 from dals.cli.training_card import NO_LICENCE, add_card_options, card_of, read_card
 from dals.cli.training_display import TrainingDisplay
@@ -44,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "out", type=Path, metavar="OUT", help="file of the prior, NAME.safetensors; logs go to NAME.training"
     )
+    parser.add_argument(
+        "--from",
+        dest="inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="make DATASET first, as `dals prepare DATASET INPUT...` does; its time is not limited",
+    )
+    parser.add_argument("--label", type=label_value, nargs="+", metavar="N", help="as in `dals prepare`, with --from")
     parser.add_argument(
         "--names",
         type=Path,
@@ -75,6 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train or resume, measure, and write the prior, its card and its picture."""
+    from dals.model.prior_files import SUFFIX
+
+    if options.out.suffix != SUFFIX:
+        raise InputError(f"A prior's file name must end in {SUFFIX}, such as liver{SUFFIX}.")
+    stated = read_card(options)
+    _prepare(options)
     clock = time.process_time if options.processor_time else time.monotonic
     started = clock()
     first = os.environ.get("RANK", "0") == "0"  # of the processes under torchrun
@@ -82,13 +97,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"Reading {options.dataset}...", file=sys.stderr, flush=True)
 
     from dals.dataset.storage import load_dataset
-    from dals.model.prior_files import SUFFIX
     from dals.training import train
     from dals.training.validation import split
 
-    if options.out.suffix != SUFFIX:
-        raise InputError(f"A prior's file name must end in {SUFFIX}, such as liver{SUFFIX}.")
-    stated = read_card(options)
     shapes, aside = split(load_dataset(options.dataset, names=_read_names(options.names)), options.validation)
     settings = _settings(options)
     folder = _training_folder(options.out)
@@ -109,6 +120,19 @@ def run(options: argparse.Namespace) -> int:
         if first:
             course.finish(report, device, stated)
     return 0
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    """Make the data set first, if asked to."""
+    if options.inputs is None:
+        if options.label is not None:
+            raise InputError("--label goes with --from, which makes the data set.")
+        return
+    if "RANK" in os.environ:
+        raise InputError("Under torchrun, leave out --from: make the data set with dals prepare first.")
+    print(f"Making {options.dataset}...", file=sys.stderr, flush=True)
+    rest = {"ras": False, "mirror": False, "scheduler": None, "workers": None}
+    prepare.run(argparse.Namespace(out=options.dataset, inputs=options.inputs, label=options.label, **rest))
 
 
 class _Course:
@@ -181,12 +205,14 @@ class _Course:
 
 def _drawn(path: Path, prior: ShapePrior) -> str:
     """Draw the prior, and say where, or why not."""
-    from dals.demo.prior_picture import draw_prior
-
     try:
+        from dals.demo.prior_picture import draw_prior
+
         draw_prior(path, prior)
     except DalsError as error:
         return str(error)
+    except ImportError as error:  # a machine without OpenGL lacks what VTK is linked to
+        return f"There is no picture of mean shape and modes, since VTK cannot render here: {error}."
     return f"Mean shape and first modes: {path}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,10 @@ class ShapeCase:
             },
             sort_keys=True,
         )
+
+    def absolute(self) -> ShapeCase:
+        """The case with paths that hold in any working folder."""
+        return replace(self, source=self.source.absolute(), target=self.target.absolute())
 
 
 def make_shape(case: ShapeCase) -> str | None:

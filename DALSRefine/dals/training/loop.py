@@ -147,8 +147,8 @@ class _Trainer:
                 break
             self._finish_epoch(totals)
         if self.progress.step > first:  # otherwise, the checkpoint has it all
-            self._save()
             self._tell(last=True)
+            self._save()
         self.mean.apply()
         latents = self.latents.detach().cpu()
         finished = self.progress.epoch >= self.settings.epochs
@@ -230,16 +230,15 @@ class _Trainer:
 
     def _tell(self, *, last: bool = False) -> None:
         """Tell of the latest step, and let the state be examined, if it is time."""
-        now, step = self.timing.elapsed(), self.progress.step
+        now = self.progress.seconds = self.timing.elapsed()
         telling = last or now - self._told >= _TELLING_SECONDS
         if self.watcher.on_step is not None and self._recent is not None and telling:
             self._told = now
             loss, fit, *_ = self._recent.tolist()
             left, share = self._seconds_left(now), self._fraction(now)
-            self.watcher.on_step(StepStatus(step, self.steps, loss, fit, now, left, share))
+            self.watcher.on_step(StepStatus(self.progress.step, self.steps, loss, fit, now, left, share))
         if self.watcher.examine is not None and not last and self._examinations.is_due(now):
-            *weights, latents = self.mean.copies()
-            decoder = copy.deepcopy(self.decoder).cpu()
+            decoder, (*weights, latents) = copy.deepcopy(self.decoder).cpu(), self.mean.copies()
             for parameter, value in zip(decoder.parameters(), weights, strict=True):
                 parameter.data = value
             self.watcher.examine(decoder, latents[: self.bank.real], self.progress)

@@ -126,9 +126,8 @@ class Verdict:
         """The figures for the model card, mm."""
         learnt = {"learnt_mm": self.learnt_mm, "learnt_typical_mm": self.learnt_typical_mm}
         figures = {**({} if self.held_out is None else asdict(self.held_out)), **learnt}
-        return {name: float(f"{v:.3g}") if isinstance(v, float) else v for name, v in figures.items()} | {
-            "useful": self.warning is None
-        }
+        rounded = {name: _rounded(v) for name, v in figures.items()}
+        return {**rounded, "useful": self.warning is None}
 
     @property
     def warning(self) -> str | None:
@@ -209,6 +208,13 @@ class Validator:
         return meshes[int(np.argmin(distances))]
 
 
+def _rounded(value: float | int) -> float | int | None:
+    """As JSON can hold it."""
+    if isinstance(value, int):
+        return value
+    return float(f"{value:.3g}") if np.isfinite(value) else None
+
+
 def _few(count: int, most: int) -> list[int]:
     """At most `most` of the numbers below `count`, evenly."""
     return sorted({int(k) for k in np.linspace(0, count - 1, min(count, most))})
@@ -230,11 +236,14 @@ def _planes(shape: NormalisedShape) -> PlanarContours:
 def _fitted(prior: ShapePrior, observation: Observation, without: TriangleMesh) -> TriangleMesh:
     try:
         with collected_warnings():
-            return fit(prior, observation).mesh
-    except DalsError:
+            mesh = fit(prior, observation).mesh
+    except (DalsError, ArithmeticError, ValueError, RuntimeError):  # hours of training must not end with this
         return without
+    return mesh if np.isfinite(mesh.vertices).all() else without
 
 
 def _distance(mesh: TriangleMesh, shape: NormalisedShape) -> float:
-    """Mean of the mean distances in both directions, mm."""
+    """Mean of the mean distances in both directions, mm; infinite if there is no surface."""
+    if not np.isfinite(mesh.vertices).all() or not mesh.area > 0:
+        return float("inf")
     return compare(mesh, shape.patient_mesh, samples=_SAMPLES, self_intersections=False).mean_distance

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,98 @@ def test_a_failing_case_does_not_stop_the_others(
     assert printed.err == "dals refine: case 2 (b.stl): That cannot be used.\n"
 
 
+class Writer(Recorder):
+    """Stands in for the fit and leaves the files of a case."""
+
+    def __call__(self, case: Case, prior: ShapePrior) -> dict[str, Any]:
+        report = super().__call__(case, prior)
+        for output in case.outputs:
+            output.path.write_text("done", encoding="utf-8")
+        return report
+
+
+def test_a_run_goes_on_where_an_earlier_one_stopped(
+    tmp_path: Path, ellipsoid_prior_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.ply").write_text(name, encoding="utf-8")
+    rows = ("output,points,report", "a.stl,a.ply,a.json", "b.stl,b.ply,", "c.stl,c.ply,")
+    table = table_of(tmp_path, *rows)
+
+    def refined(**changed: Any) -> list[str]:
+        writer = Writer(failing=changed.pop("failing", ()))
+        run_batch(options_of(table, ellipsoid_prior_file, resume=True, **changed), writer, CPU)
+        return [case.output.name for case in writer.cases]
+
+    assert refined(failing=("b.stl",)) == ["a.stl", "b.stl", "c.stl"]
+    capsys.readouterr()
+    assert refined() == ["b.stl"]  # which failed
+    assert "a.stl: 1500 ml, 2.0 s, already there\n" in capsys.readouterr().out
+    assert refined() == []
+    (tmp_path / "c.ply").write_text("another", encoding="utf-8")
+    assert refined() == ["c.stl"]
+    (tmp_path / "a.json").unlink()
+    assert refined() == ["a.stl"]
+    table_of(tmp_path, *rows, "d.stl,a.ply,")  # other rows of the table do not matter
+    assert refined() == ["d.stl"]
+    assert refined(seed=1) == ["a.stl", "b.stl", "c.stl", "d.stl"]
+    assert refined(seed=1, side="left") == ["a.stl", "b.stl", "c.stl", "d.stl"]
+
+
+def test_a_table_is_done_anew_unless_told_otherwise(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
+    table = table_of(tmp_path, "output,points", "a.stl,a.ply")
+    for _ in range(2):
+        writer = Writer()
+        assert run_batch(options_of(table, ellipsoid_prior_file), writer, CPU) == 0
+        assert len(writer.cases) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.stl", "cases.csv"]
+
+
+def test_rows_on_a_cluster(
+    tmp_path: Path, ellipsoid_prior_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its processes: a row is refined by a worker, or has been by one that was lost."""
+
+    @contextmanager
+    def no_cluster(scheduler: str, *, workers: int | None) -> Iterator[None]:
+        assert (scheduler, workers) == ("tcp://host:1", None)
+        yield
+
+    def each_twice(_: None, function: Any, tasks: list[Any]) -> Iterator[Any]:
+        for task in reversed(tasks):  # in any order, and each is begun twice
+            function(task)
+            yield task, function(task)
+
+    writer = Writer(failing=("b.stl",))
+
+    def refine_doubtfully(options: argparse.Namespace, case: Case, prior: ShapePrior) -> dict[str, Any]:
+        assert options.quiet
+        warnings.warn("Perhaps another organ.", DalsWarning, stacklevel=2)
+        return writer(case, prior)
+
+    monkeypatch.setattr("dals.cli.batch.cluster_client", no_cluster)
+    monkeypatch.setattr("dals.cli.batch.each_done", each_twice)
+    monkeypatch.setattr(refine, "refine_case", refine_doubtfully)
+    monkeypatch.chdir(tmp_path)
+    table_of(tmp_path, "output,points,prior", "a.stl,a.ply,", "b.stl,b.ply,", "c.stl,c.ply,nothing", ",d.ply,")
+    command = ["refine", "--batch", "cases.csv", "--prior", str(ellipsoid_prior_file), "--device", "cpu"]
+    assert main([*command, "--scheduler", "tcp://host:1"]) == 2
+    printed = capsys.readouterr()
+    assert [case.output.name for case in writer.cases] == ["b.stl", "b.stl", "a.stl"]  # what is done stays done
+    assert all(case.output.is_absolute() for case in writer.cases)
+    assert "1 of 4 cases refined, 3 failed." in printed.out
+    assert "case 2 (b.stl): That cannot be used." in printed.err
+    assert "case 4 (no output): Row 4 must name" in printed.err
+    assert "case 2 (b.stl): Perhaps another organ." in printed.err
+    assert main([*command, "--scheduler", "tcp://host:1"]) == 2
+    assert "a.stl: 1500 ml, 2.0 s, already there" in capsys.readouterr().out
+
+
+def test_workers_need_a_scheduler(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs --scheduler"):
+        run_batch(options_of(table_of(tmp_path, "output,points", "a.stl,a.ply"), "x", workers=2), Recorder(), CPU)
+
+
 def test_each_case_has_its_own_warnings_and_confidence(
     tmp_path: Path, ellipsoid_prior_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +244,7 @@ def test_each_case_has_its_own_warnings_and_confidence(
         confident = {"confidence": {"level": "low", "reasons": []}} if case.kind == "segmentation" else {}
         return {"volume_ml": 1500.0, "seconds": 2.0, **confident}
 
-    monkeypatch.setattr(refine, "_refine", refine_doubtfully)
+    monkeypatch.setattr(refine, "refine_case", refine_doubtfully)
     table = table_of(tmp_path, "output,segmentation,points", "a.stl,a.nii,", "b.stl,,b.ply")
     assert main(["refine", "--batch", str(table), "--prior", str(ellipsoid_prior_file), "--device", "cpu"]) == 0
     printed = capsys.readouterr()

@@ -29,7 +29,9 @@ from dals.dataset.storage import shape_path, write_index, write_shape
 from dals.demo.offscreen import can_render
 from dals.demo.prior_picture import draw_prior
 from dals.errors import DatasetError
+from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.io.label_maps import write_label_map
 from dals.model.decoder import Decoder, DecoderSettings
 from dals.model.prior import ShapePrior, load_prior, prior_digest
 from dals.model.template import icosphere
@@ -398,7 +400,8 @@ def test_the_state_is_examined_for_a_small_share_of_the_time(meshes: list[Triang
 
 
 def test_the_cosine_schedule_ends_with_the_time(meshes: list[TriangleMesh], tmp_path: Path) -> None:
-    report = run(meshes, tmp_path, TINY.changed(epochs=100_000), time_limit=1.0)
+    ticks = itertools.count()
+    report = run(meshes, tmp_path, TINY.changed(epochs=100_000), time_limit=20.0, clock=lambda: next(ticks) / 20)
     rates = [float(row["learning_rate"]) for row in rows_of(tmp_path)]
     assert rates == sorted(rates, reverse=True)
     assert report.progress.learning_rate < 0.1 * TINY.learning_rate
@@ -672,9 +675,40 @@ def test_the_picture_shows_mean_and_modes(ellipsoid_prior: ShapePrior, tmp_path:
     assert min(tiles) > 10  # something is drawn in each
 
 
+def test_label_maps_become_a_prior_in_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = np.indices((24, 24, 24)) - 11.5
+    (tmp_path / "maps").mkdir()
+    for number in range(3):
+        ball = np.hypot(np.hypot(*grid[:2]), grid[2]) < 6 + number
+        write_label_map(tmp_path / "maps" / f"ball{number}.nii.gz", LabelMap(ball, np.eye(4)))
+    seen: list[int] = []
+
+    def stop(meshes: Any, **_: Any) -> TrainingReport:
+        seen.append(len(meshes))
+        raise DatasetError("Far enough.")
+
+    monkeypatch.setattr("dals.training.train", stop)
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "balls", "ball.safetensors", "--from", "maps", "--device", "cpu", "--label"]
+    assert main([*command, "1"]) == 2
+    assert seen == [3]
+    printed = capsys.readouterr()
+    assert "3 shapes in balls: 3 made now" in printed.out
+    assert printed.err.startswith("Making balls...\nPreparing shapes:")
+    assert main([*command, "7"]) == 2  # no such label: nothing to train on
+    assert seen == [3]
+    assert "No case could be used" in capsys.readouterr().err
+    monkeypatch.setenv("RANK", "1")
+    assert main([*command, "1"]) == 2
+    assert "Under torchrun, leave out --from" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (["{dataset}", "x.safetensors", "--label", "1"], "--label goes with --from"),
         (["nowhere", "x.safetensors"], "nowhere"),
         (["{dataset}", "x.pt"], "must end in .safetensors"),
         (["{dataset}", "x.safetensors", "--names", "{dataset}/none.txt"], "none.txt does not exist"),
@@ -683,7 +717,7 @@ def test_the_picture_shows_mean_and_modes(ellipsoid_prior: ShapePrior, tmp_path:
         (["{dataset}", "{dataset}/notes.txt/x.safetensors"], "notes.txt"),
         (["{dataset}", "{dataset}/folder.safetensors"], "is a folder"),
     ],
-    ids=["no data set", "extension", "no names", "no card", "side", "no folder", "folder"],
+    ids=["label", "no data set", "extension", "no names", "no card", "side", "no folder", "folder"],
 )
 def test_what_cannot_be_trained_is_said_before_the_training(
     options: list[str],

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dals.dataset.normalisation import NormalisedShape
+from dals.errors import InputError
 from dals.geometry.mesh import TriangleMesh
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
@@ -95,6 +96,29 @@ def test_a_prior_that_knows_nothing_is_of_none(ellipsoid_prior: ShapePrior, fami
     verdict = Validator(family, []).verdict(ignorant)
     assert verdict.warning is not None
     assert "it misses its own training shapes" in verdict.warning
+
+
+@pytest.mark.parametrize("failure", [np.linalg.LinAlgError("singular"), InputError("It does not fit.")])
+def test_a_fit_that_fails_does_not_end_the_training(
+    failure: Exception,
+    ellipsoid_prior: ShapePrior,
+    family: list[NormalisedShape],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("dals.training.validation.fit", failing)
+    error = Validator(family, family[:2]).held_out(ellipsoid_prior)
+    assert error is not None
+    assert error.points_mm == error.planes_mm == error.typical_mm > 0
+
+
+def test_a_prior_without_a_surface_is_of_no_use(ellipsoid_prior: ShapePrior, family: list[NormalisedShape]) -> None:
+    lost = replace(ellipsoid_prior, latents=torch.full_like(ellipsoid_prior.latents, torch.nan))
+    verdict = Validator(family, []).verdict(lost)
+    assert verdict.warning is not None
+    assert verdict.figures["learnt_mm"] is None
 
 
 @pytest.mark.parametrize(("planes", "warned"), [(2.9, False), (3.1, True), (float("nan"), True)])
