@@ -120,7 +120,25 @@ def test_the_status_is_that_of_the_tests_or_the_checks(
 def test_checks_can_be_left_out_and_options_reach_pytest(run: ModuleType, recorder: Recorder) -> None:
     run.main(["test", "--no-lint", "-k", "contour"])
     assert recorder.count("ruff") == recorder.count("mypy") == recorder.count("sphinx") == 0
-    assert recorder.commands[-1][-3:] == ["pytest", "-k", "contour"]
+    command = recorder.commands[-1]
+    assert command[command.index("pytest") :][-2:] == ["-k", "contour"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "options", "workers"), [(1, [], None), (2, [], "2"), (64, [], "8"), (2, ["--pdb"], None)]
+)
+def test_each_core_runs_tests_of_its_own(
+    run: ModuleType,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    options: list[str],
+    workers: str | None,
+) -> None:
+    monkeypatch.setattr(run, "available_cores", lambda: cores)
+    run.main(["test", "--no-lint", *options])
+    command = recorder.commands[-1]
+    assert (command[command.index("-n") + 1] if "-n" in command else None) == workers
 
 
 @pytest.mark.parametrize(("arguments", "status"), [([], 2), (["lint"], 2), (["--help"], 0)])
