@@ -106,7 +106,7 @@ def _text(prior: ShapePrior, held_out: dict[str, dict[str, float]], cases: int) 
         (
             f"Held-out figures, means (medians, worst) over {cases} {HELD_OUT_TITLES[prior.name]} that were "
             "neither trained on nor tuned to (`Testing/benchmarks/heldout.py`; canonical units unless stated, "
-            "2,562 vertices, before remeshing):"
+            "10,242 vertices, before remeshing):"
         ),
         "",
         "| task | " + " | ".join(FIGURES) + " | volume error (mean, mean absolute) % |",
