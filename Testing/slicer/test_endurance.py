@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from panel_driver import wait_for
 
 ROUNDS = 10
 SLOWER = 2.0
-"""Times the median of the first rounds; other programs run, too."""
+"""Times the median of the first rounds."""
 
 
 def observers(thing) -> int:
@@ -27,6 +28,15 @@ def wrappers() -> int:
     """How many parameter nodes' wrappers are alive."""
     gc.collect()
     return sum(type(each).__name__ == "Parameters" for each in gc.get_objects())
+
+
+def seconds_of(process: int) -> float:
+    """Processor time of the fitting process, which other programs do not change; where it is not told, the clock."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 class Census:
@@ -59,10 +69,12 @@ def test_observers_are_counted(slicer):
 def test_ten_rounds_leave_nothing_behind_and_take_as_long_each(widget, with_contours, slicer, tmp_path):
     panel, times, counts = with_contours, [], []
     for number in range(ROUNDS):
-        began = time.monotonic()
+        panel.session.warm_up()
+        process = panel.session._runner.process_id
+        began = seconds_of(process)
         panel.ui.refineButton.click()
-        wait_for(slicer, lambda: not panel.session.running)
-        times.append(time.monotonic() - began)
+        wait_for(slicer, lambda: not panel.session.running, session=panel.session)
+        times.append(seconds_of(process) - began)
         assert panel.session.result is not None, panel.ui.statusLabel.text
         panel.parameters.iterations = 2000
         panel.ui.refineButton.click()
@@ -83,7 +95,8 @@ def test_ten_rounds_leave_nothing_behind_and_take_as_long_each(widget, with_cont
         counts.append(vars(Census(panel, slicer)))
     for name in counts[0]:
         assert {str(count[name]) for count in counts[2:]} == {str(counts[1][name])}, name
-    assert median(times[-3:]) < SLOWER * median(times[:3]), times
+    # The first round loads torch and the prior.
+    assert median(times[-3:]) < SLOWER * median(times[1:4]), times
 
 
 def test_a_parameter_node_keeps_no_observer_of_a_panel_that_has_left_it(panel, slicer):

@@ -27,7 +27,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed")
 
 SELF_TESTS = (
-    *("contours", "segmentation", "points_cancel_and_undo", "choices_are_saved_with_the_scene"),
+    *("contours", "segmentation", "edits", "several_organs"),
+    *("points_cancel_and_undo", "choices_are_saved_with_the_scene"),
     *("a_traced_curve", "outlines_in_advance", "curves_at_once"),
     *("following_and_undo", "place_look_and_segment", "view_keys_and_ticks", "rounds"),
 )

@@ -42,7 +42,7 @@ def tick(panel, row, on):
 
 
 def settled(slicer, panel):
-    wait_for(slicer, lambda: panel.session._choice is None and not panel.session.running, patience_s=180.0)
+    wait_for(slicer, lambda: panel.session._choice is None and not panel.session.running)
 
 
 def volume_of(panel):
