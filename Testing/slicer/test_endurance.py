@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
-import time
 from pathlib import Path
 from statistics import median
 
 import pytest
-from panel_driver import wait_for
+from panel_driver import seconds_of, wait_for
 
 ROUNDS = 10
 SLOWER = 2.0
@@ -28,15 +26,6 @@ def wrappers() -> int:
     """How many parameter nodes' wrappers are alive."""
     gc.collect()
     return sum(type(each).__name__ == "Parameters" for each in gc.get_objects())
-
-
-def seconds_of(process: int) -> float:
-    """Processor time of the fitting process, which other programs do not change; where it is not told, the clock."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    except OSError:
-        return time.monotonic()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 class Census:
