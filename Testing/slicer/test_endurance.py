@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from pathlib import Path
 from statistics import median
 
 import pytest
-from panel_driver import seconds_of, wait_for
+from panel_driver import refine, seconds_of, wait_for
 
 ROUNDS = 10
 SLOWER = 2.0
 """Times the median of the first rounds."""
+FIRST_CHANGE_S, TICK_S = 0.5, 0.05
+"""On a processor of one's own, and how often the panel looks."""
 
 
 def observers(thing) -> int:
@@ -113,3 +116,28 @@ def test_slicer_s_own_disconnection_would_leave_some(panel, slicer):
     gc.collect()
     assert observers(node) > bare
     node.RemoveAllObservers()
+
+
+@pytest.mark.slow
+def test_the_surface_follows_a_dragged_point_soon(panel, sample, slicer):
+    """The first change is seen within half a second of both processes' time and one tick of the panel."""
+    for curve in sample[1:4]:
+        panel.source.add_curve(curve)
+    refine(slicer, panel)
+    process, curve, seen = panel.session._runner.process_id, sample[1], []
+    panel.session.listeners.append(lambda event: seen.append(getattr(event, "mesh", None)))
+    curve.InvokeEvent(curve.PointStartInteractionEvent)
+    for _move in range(4):
+        place = curve.GetNthControlPointPosition(3)
+        seen.clear()
+        fitting, here = seconds_of(process), 0.0
+        curve.SetNthControlPointPosition(3, place[0] + 2.0, *place[1:])
+        while not any(mesh is not None for mesh in seen):
+            began = time.process_time()
+            slicer.app.processEvents()
+            here += time.process_time() - began
+            time.sleep(0.005)
+        assert here + seconds_of(process) - fitting + TICK_S < FIRST_CHANGE_S
+    curve.InvokeEvent(curve.PointEndInteractionEvent)
+    panel.session.listeners.pop()
+    panel.session.cancel()
