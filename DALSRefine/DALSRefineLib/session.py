@@ -282,7 +282,8 @@ class RefineSession:
         finally:
             if isinstance(event, Outcome):
                 self._end_choice()
-        self._tell(told)
+        if isinstance(event, Outcome):  # a choice has no steps to tell of
+            self._tell(told)
 
     def _end_choice(self) -> None:
         if self._choice is not None:
