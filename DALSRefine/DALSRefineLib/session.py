@@ -66,6 +66,7 @@ class RefineSession:
         self._target: _Target | None = None
         self._preview = Preview(scene)
         self._choice: Choice | None = None
+        self._choosing: Organ | None = None
         self.models, self._history = ResultModels(scene), History(scene)
         self._smoothing = 0.0
         self._in_view = False
@@ -211,7 +212,7 @@ class RefineSession:
         chosen[organ] = tuple(sorted(edits))
         self._choice = Choice(result.key, tuple(chosen))
         self._preview.stand_in_for(self.models.nodes[organ])
-        self._choosing_of = self.models.organs[organ]
+        self._choosing = self.models.organs[organ]
         self._runner.start(self._choice)
 
     def label_map_of(self, model: Any) -> LabelMap | None:
@@ -272,8 +273,8 @@ class RefineSession:
         """Update the scene with an event of a choice of edits."""
         told: SessionEvent = event
         try:
-            if isinstance(event, FitProgress) and event.mesh is not None:
-                self._show_preview(event.mesh, self._choosing_of)
+            if isinstance(event, FitProgress) and event.mesh is not None and self._choosing is not None:
+                self._show_preview(event.mesh, self._choosing)
             elif isinstance(event, FitFinished) and self.result is not None:
                 self._history.change(self.result.renewed(event))
                 self._show_result(self.result)
@@ -281,7 +282,8 @@ class RefineSession:
         finally:
             if isinstance(event, Outcome):
                 self._end_choice()
-        self._tell(told)
+        if isinstance(event, Outcome):  # a choice has no steps to tell of
+            self._tell(told)
 
     def _end_choice(self) -> None:
         if self._choice is not None:

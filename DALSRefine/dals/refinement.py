@@ -108,9 +108,10 @@ def choose_edits(
         assert fitted is not None  # `refine` and `refine_together` set it
         fits.append(_with_edits(fitted, indices))
     notices = [list(refinement._notices) for refinement in refinements]
-    results = [_with_warnings(_describe(fits[0], fits[0].mesh), notices[0])]
     if len(fits) > 1:
-        results = _parted(fits, notices, names=list(names))
+        results = _parted(fits, notices, names=names)
+    else:
+        results = [_with_warnings(_describe(fits[0], fits[0].mesh), notices[0])]
     return [replace(each, report={**each.report, "edits_chosen": "by hand"}) for each in results]
 
 

@@ -35,12 +35,12 @@ BACKGROUND = ("#8f94c8", "#8f94c8")
 """One colour: a gradient takes most of a GIF."""
 COLOURS_IN_ALL = 128
 CLICKS_A_FRAME = 7
-STEPS_A_FRAME = 8
-"""Of the first fit; the later ones show their ends only."""
+STEPS_A_FRAME = 1
+"""Of the first fit, which has about 15; the later ones show their ends only."""
 THIRD = "sagittal"
 MOVES_MM = (-15.0, -30.0, -45.0, -60.0, -75.0)
 """Of the third plane along R."""
-LONG_MS, SHORT_MS, MOVE_MS = 1400, 110, 700
+LONG_MS, SHORT_MS, MOVE_MS = 1400, 140, 700
 
 
 class Film:

@@ -1,4 +1,4 @@
-"""Make the picture of the module's panel: `python Resources/Screenshots/make_panel.py`.
+"""Make the pictures of the module's panel: `python Resources/Screenshots/make_panel.py`.
 
 The form, its code, the nodes and the fit are real. The widgets are Qt's, with the stand-ins of `Testing/slicer` for
 those of Slicer: sections look a little different there. Needs `pip install '.[slicer]'`.
@@ -22,10 +22,10 @@ STYLE = "QGroupBox { font-weight: bold; } QGroupBox * { font-weight: normal; }"
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=HERE / "panel.png", metavar="FILE")
-    path = parser.parse_args().output
+    parser.add_argument("--output", type=Path, default=HERE, metavar="FOLDER")
+    folder = parser.parse_args().output
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     from trame_slicer.core import SlicerApp  # before `Testing` is on the path: it has a folder `slicer`
 
@@ -37,25 +37,43 @@ def main() -> None:
         application.install(core, Path(settings))
         import DALSRefine
 
-        widget = application.open_module(DALSRefine.DALSRefineWidget)
         try:
-            refine_the_sample(widget.panel)
-            picture = drawn(widget)
+            for name, choose in (("panel", choose_contours), ("panel-segmentation", choose_segmentation)):
+                core.scene.Clear()
+                widget = application.open_module(DALSRefine.DALSRefineWidget)
+                choose(widget.panel)
+                refine(widget.panel)
+                saved = drawn(widget).save(str(folder / f"{name}.png"))
+                widget.cleanup()
+                if not saved:
+                    raise SystemExit(f"{folder} cannot be written to.")
         finally:
-            widget.cleanup()
             application.remove()
-    if not picture.save(str(path)):
-        raise SystemExit(f"{path} cannot be written.")
 
 
-def refine_the_sample(panel: Any) -> None:
-    """Add the sample's three curves and press Refine."""
-    import slicer
-
+def choose_contours(panel: Any) -> None:
+    """The sample's three curves."""
     from DALSRefineLib import sample_data
 
     for curve in sample_data.load()[1:4]:
         panel.source.add_curve(curve)
+
+
+def choose_segmentation(panel: Any) -> None:
+    """The sample's network's segmentation."""
+    from DALSRefineLib import sample_data
+
+    segmentation, parameters = sample_data.load()[-1], panel.parameters
+    parameters.source, parameters.segmentation = "segmentation", segmentation
+    parameters.segment = segmentation.GetSegmentation().GetNthSegmentID(0)
+    panel.priors.fold(once=True)
+    panel.update()
+
+
+def refine(panel: Any) -> None:
+    """Press Refine and wait."""
+    import slicer
+
     panel.ui.refineButton.click()
     began = time.monotonic()
     while panel.session.running:
@@ -66,7 +84,7 @@ def refine_the_sample(panel: Any) -> None:
 
 
 def drawn(widget: Any) -> Any:
-    """The panel as Qt draws it, its last section beside the others; a QPixmap."""
+    """The panel as Qt draws it, its last sections beside the others; a QPixmap."""
     import slicer
     from PySide6.QtCore import QPoint
     from PySide6.QtGui import QPainter, QPixmap
@@ -74,6 +92,8 @@ def drawn(widget: Any) -> Any:
     from stand_ins.mrml_widgets import CtkCollapsibleButton
 
     root = widget.parent.widget
+    ui = widget.panel.ui
+    ui.resultCollapsibleButton.setProperty("collapsed", False)
     for section in root.findChildren(CtkCollapsibleButton):
         if section.property("collapsed"):
             for child in section.findChildren(QWidget):
@@ -84,8 +104,8 @@ def drawn(widget: Any) -> Any:
     QWidget.resize(root, WIDTH, QWidget.sizeHint(root).height())
     slicer.app.processEvents()
     whole = QWidget.grab(root)
-    result = widget.panel.ui.resultCollapsibleButton
-    cut = QWidget.mapTo(result, root, QPoint(0, 0)).y() - 4
+    right = ui.resultCollapsibleButton if ui.editsCollapsibleButton.isHidden() else ui.editsCollapsibleButton
+    cut = QWidget.mapTo(right, root, QPoint(0, 0)).y() - 4
     height = max(cut, whole.height() - cut)
     picture = QPixmap(2 * whole.width() + GAP, height)
     picture.fill("white")

@@ -239,7 +239,7 @@ def show_legend(model: Any) -> None:
 
     legend = vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(model)
     legend.SetTitleText("mm")
-    legend.SetLabelFormat("%.0f")
+    legend.SetLabelFormat("%.1f")
     legend.SetVisibility2D(False)
     legend.SetSize(0.10, 0.40)  # its text is as large as this allows
 

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 FEW = 12
 """Iterations where the surface's accuracy does not matter."""
 
 
-def wait_for(slicer, reached, *, patience_s=60.0):
-    began = time.monotonic()
-    while not reached():
-        assert time.monotonic() - began < patience_s, "nothing has happened"
-        slicer.app.processEvents()
-        time.sleep(0.01)
+PATIENCE_S = 120.0
+"""Without any sign of life: a fit's report gives none, and other programs run, too."""
 
 
-def refine(slicer, panel, *, patience_s=180.0):
+def wait_for(slicer, reached, *, session=None):
+    """Wait as long as a fit of the session gives signs of life."""
+    heard = [time.monotonic()]
+
+    def listen(_event):
+        heard[0] = time.monotonic()
+
+    if session is not None:
+        session.listeners.append(listen)
+    try:
+        while not reached():
+            assert time.monotonic() - heard[0] < PATIENCE_S, "nothing has happened"
+            slicer.app.processEvents()
+            time.sleep(0.01)
+    finally:
+        if session is not None:
+            session.listeners.remove(listen)
+
+
+def refine(slicer, panel):
     panel.ui.refineButton.click()
     assert panel.session.running, panel.ui.statusLabel.text
-    wait_for(slicer, lambda: not panel.session.running, patience_s=patience_s)
+    wait_for(slicer, lambda: not panel.session.running, session=panel.session)
     return panel.parameters.result
+
+
+def seconds_of(process: int) -> float:
+    """Processor time of the fitting process, which other programs do not change; where it is not told, the clock."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return time.monotonic()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def model_of(mesh, slicer):

@@ -106,10 +106,10 @@ def test_nobody_waits_for_the_report_of_a_fit_that_is_not_wanted(request_of) -> 
     (prior,) = (prior for _changed, prior in fitter._priors.values())
     prior.decoder.register_forward_pre_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
     fitter.run(request, tell=tell, wanted=lambda: True)
-    assert calls[0] > 3, "the report decodes shapes"
+    assert calls[0] > 0, "the report decodes shapes"
     over[0] = False
     with pytest.raises(FitCancelledError):
         fitter.run(request, tell=tell, wanted=lambda: not over[0])
-    assert calls[0] <= 1
+    assert calls[0] == 0
     over[0] = False
     assert fitter.run(request, tell=tell, wanted=lambda: True).report

@@ -160,7 +160,7 @@ def test_the_limit_of_the_colours(outputs, model):
     assert model.GetDisplayNode().GetScalarRange() == (-3.0, 3.0)
     outputs.colour_by_distance(model, sphere())  # nothing has moved
     low, high = model.GetDisplayNode().GetScalarRange()
-    assert high == -low == pytest.approx(0.1)
+    assert high == -low == pytest.approx(1.0)
 
 
 def test_the_table_of_colours_is_made_once(scene, outputs, model):

@@ -22,8 +22,9 @@ _SHIPPED_TABLE = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 _OWN_TABLE = "Displacement (blue to red)"
 _OWN_COLOURS = ((0.23, 0.30, 0.75), (0.87, 0.87, 0.87), (0.71, 0.02, 0.15))
 _PERCENTILE = 98.0
-_LEAST_LIMIT_MM = 0.1
-"""The colours span at least this much, so that a surface that has hardly moved looks grey."""
+_LEAST_LIMIT_MM = 1.0
+"""The colours span at least this much: the steps of voxels are no displacement, and a surface that has hardly moved
+looks grey."""
 
 
 def colour_by_distance(model_node: Any, reference: TriangleMesh, *, limit_mm: float | None = None) -> float:

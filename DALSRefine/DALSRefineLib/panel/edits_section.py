@@ -41,7 +41,7 @@ class EditsSection:
         for column in range(_PLACE, table.columnCount):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.connect("itemChanged(QTableWidgetItem*)", lambda item: guarded(lambda: self._on_item(item)))
-        table.connect("cellClicked(int,int)", lambda row, _column: guarded(lambda: self._go_to(row)))
+        table.connect("cellClicked(int,int)", lambda row, _column: guarded(lambda: self.go_to(row)))
         for button, choice in (
             (ui.suggestedEditsButton, self._suggested),
             (ui.allEditsButton, lambda: [row.number for row in self._rows]),
@@ -71,6 +71,13 @@ class EditsSection:
         """What the status line says of a choice that has been carried out."""
         number = 0 if self._organ is None else len(self._session.chosen[self._organ])
         return _("{number} of {all} edits are carried out.").format(number=number, all=len(self._rows))
+
+    def go_to(self, number: int) -> None:
+        """Mark the place of a row's edit and show the slices through it."""
+        if 0 <= number < len(self._rows):
+            row = self._rows[number]
+            show_mark(slicer.mrmlScene, row.place, row.cells[0], name=_("Edit"))
+            jump_to_place(slicer.mrmlScene, row.place)
 
     def _fill(self, ticked: set[int], *, editable: bool) -> None:
         table = self._ui.editsTable
@@ -114,9 +121,3 @@ class EditsSection:
     def _suggested(self) -> tuple[int, ...]:
         result = self._session.result
         return () if result is None or self._organ is None else result.parts[self._organ].suggested
-
-    def _go_to(self, number: int) -> None:
-        if 0 <= number < len(self._rows):
-            row = self._rows[number]
-            show_mark(slicer.mrmlScene, row.place, row.cells[0], name=_("Edit"))
-            jump_to_place(slicer.mrmlScene, row.place)

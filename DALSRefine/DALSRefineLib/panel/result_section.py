@@ -57,6 +57,7 @@ class ResultSection:
         self._segments, self._filling = SegmentExport(), False
         self.organ: Organ | None = None
         self._items: list[Any] = []
+        self._names: list[str] = []  # of organs, in the combo box
         self._rows: list[tuple[str, str]] = []
         self._places: list[ReportPlace] = []
         self._look = LookSection(ui, session, guarded)
@@ -187,12 +188,15 @@ class ResultSection:
         box, models = self._ui.organComboBox, self._session.models
         index = models.index_of(model)
         several = index is not None and len(models.nodes) > 1
+        names = [organ.name for organ in models.organs] if several else []
         box.visible = several
         self._filling = True
         try:
-            box.clear()
-            for organ in models.organs if several else ():
-                box.addItem(organ.name)
+            if names != self._names:  # not while the user chooses
+                self._names = names
+                box.clear()
+                for name in names:
+                    box.addItem(name)
             if several:
                 box.currentIndex = index
         finally:

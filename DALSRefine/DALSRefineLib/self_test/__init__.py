@@ -7,6 +7,8 @@ from DALSRefineLib.self_test import drawing, fits, sessions
 TESTS = (
     fits.test_contours,
     fits.test_segmentation,
+    fits.test_edits,
+    fits.test_several_organs,
     fits.test_points_cancel_and_undo,
     fits.test_choices_are_saved_with_the_scene,
     drawing.test_a_traced_curve,
