@@ -43,22 +43,21 @@ _LACK = _Logistic(-1.38, 3.47, 2.70)
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is added to the log-odds: linear in what the image says against the segmentation, but for a neutral range.
+    """What is added to the log-odds: linear in what the image says against the segmentation, beyond a neutral range."""
 
-    In most places, also where the prior's surface is wrong, the image says that the segmentation is right.
-    """
-
-    slope: float
-    low: float
+    up: float
     high: float
+    down: float
+    low: float
 
     def __call__(self, against: float) -> float:
-        return self.slope * (max(against - self.high, 0.0) + min(against - self.low, 0.0))
+        return self.up * max(against - self.high, 0.0) + self.down * min(against - self.low, 0.0)
 
 
-# Found on 5 livers in MR, each with 6 sets of errors.
-_SEEN_SURPLUS = _Seen(1.5, -1.0, 2.0)
-_SEEN_LACK = _Seen(2.0, 0.5, 2.5)
+# Found on 5 livers in MR, each with 6 sets of errors. What edits mend less what they spoil grew from 183 to 217 ml for
+# leaks, and from 135 to 154 ml for missing parts.
+_SEEN_SURPLUS = _Seen(0.5, 1.5, 1.5, -1.0)
+_SEEN_LACK = _Seen(0.5, 1.5, 1.0, 0.5)
 
 
 def probability_of_error(candidate: Candidate) -> float:
