@@ -70,10 +70,16 @@ def test_a_leak_into_a_dark_neighbour_is_cut_and_one_into_tissue_like_the_organ_
     assert kept(edited(leaking, ellipsoid_prior, None), BULGE) < 0.1
 
 
-def test_a_dent_is_restored_if_it_looks_like_the_organ(ellipsoid_prior: ShapePrior) -> None:
+def test_a_missing_part_is_more_probable_the_more_it_looks_like_the_organ(ellipsoid_prior: ShapePrior) -> None:
     bitten = WHOLE & ~BITE
-    assert kept(edited(bitten, ellipsoid_prior, picture(WHOLE)), BITE) > 0.9
-    assert kept(edited(bitten, ellipsoid_prior, picture(bitten)), BITE) == 0.0
+    bright = edited(bitten, ellipsoid_prior, picture(WHOLE))
+    assert kept(bright, BITE) > 0.9
+    found = [
+        only(result, "missing part restored").probability
+        for result in (edited(bitten, ellipsoid_prior, picture(bitten)), edited(bitten, ellipsoid_prior, None), bright)
+    ]
+    assert found[0] < found[1] - 0.1
+    assert found[1] < found[2]
 
 
 @pytest.mark.parametrize("value", ["noise", "constant", "nan"])
