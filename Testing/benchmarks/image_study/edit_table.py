@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.image_study.segmentations import IMAGE, METHODS, SHAPE, EditRow
-from benchmarks.image_study.table import _TITLES
+from benchmarks.image_study.table import TITLES
 
 SAME = 0.001
 """Difference of Dice coefficients within which a result counts as the same."""
@@ -25,7 +25,7 @@ def edit_table(rows: Sequence[EditRow]) -> str:
         for method in METHODS:
             own = [row for row in of if row.method == method]
             lines.append(
-                _line(f"{len(own)} {errors}, {_TITLES[group]}", own, [row for row in of if row.method == SHAPE])
+                _line(f"{len(own)} {errors}, {TITLES[group]}", own, [row for row in of if row.method == SHAPE])
             )
     return "\n".join(lines)
 
