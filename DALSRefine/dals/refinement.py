@@ -35,7 +35,8 @@ from dals.observations import Observation, PlanarContours, Segmentation
 from dals.ops.device import choose_device
 
 if TYPE_CHECKING:
-    from dals.appearance.image_fit import ImageUse
+    from dals.appearance.image_use import ImageUse
+    from dals.edits.testimony import Witness
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -143,8 +144,9 @@ def refine(
     pose : Pose, optional
         The organ's true position and size, if known.
     image : Volume or VolumeFile, optional
-        The CT or MR on which contours were drawn, in any unit: it places the surface between them as far as it can be
-        trusted (`report["image"]`). `dals.read_volume` opens a file.
+        The CT or MR on which contours were drawn, or which was segmented, in any unit. It places the surface between
+        contours, and is a witness of a segmentation's edits, as far as it can be trusted (`report["image"]`).
+        `dals.read_volume` opens a file.
     side : "auto", "left" or "right"
         Of the body, for a prior of one side: the other side's organs are fitted mirrored. "auto" tries both and keeps
         the more probable one (`report["side"]`).
@@ -296,8 +298,14 @@ def _fit(
         _check_image_use(observation, settings)
     chosen = settings or observation.defaults
 
+    witness = None
+    if image is not None and isinstance(observation, Segmentation):
+        from dals.appearance.segmentation_image import use_of, witness_of  # most fits have no image
+
+        witness = witness_of(image, observation, seed=chosen.seed)
+
     def solve(one: ShapePrior, told: OnStep | None) -> FitResult:
-        return _solve(observation, one, chosen, start=start, pose=pose, on_step=told)
+        return _solve(observation, one, chosen, start=start, pose=pose, witness=witness, on_step=told)
 
     sided = fit_on_side(prior, side, solve, start=start, on_step=on_step)
     prior, result, use = sided.prior, sided.result, None
@@ -311,23 +319,30 @@ def _fit(
         from dals.appearance.image_fit import fit_with_image  # most fits have no image
 
         result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
-        if use.reason:
-            sentence = f"The image {use.name} was not used; the surface is that of the contours alone. {use.reason}"
-            warnings.warn(sentence, DalsWarning, stacklevel=2)
+        _warn_of_unused(use, "the surface is that of the contours alone")
+    if image is not None and isinstance(result, EditedFit):
+        use = use_of(result, image)
+        _warn_of_unused(use, "the edits are those of the shape alone")
     began = time.monotonic()
     mesh = even_out(result.mesh) if remesh else result.mesh
     spent = time.monotonic() - began
     return _Fitted(observation, prior, result, mesh, pose is not None, spent, use, sided.tried)
 
 
+def _warn_of_unused(use: ImageUse, instead: str) -> None:
+    if use.reason:
+        warnings.warn(f"The image {use.name} was not used; {instead}. {use.reason}", DalsWarning, stacklevel=3)
+
+
 def _check_image_use(observation: Observation, settings: FitSettings | None) -> None:
     """Raise before the fit if an image cannot be used with it."""
-    if not isinstance(observation, PlanarContours):
+    if not isinstance(observation, PlanarContours | Segmentation):
         raise InputError(
-            "An image can be used with contours and painted slices only; please leave it out for points and full "
-            "segmentations."
+            "An image can be used with contours, painted slices and full segmentations only; please leave it out for "
+            "points."
         )
-    if (settings or observation.defaults).method != "gauss-newton":
+    chosen = settings or observation.defaults
+    if chosen.method != "gauss-newton" if isinstance(observation, PlanarContours) else chosen.edits is None:
         raise InputError("An image can be used with the default method only; please leave out the paper's settings.")
 
 
@@ -338,13 +353,14 @@ def _solve(
     *,
     start: FitState | None,
     pose: Pose | None,
+    witness: Witness | None,
     on_step: OnStep | None,
 ) -> FitResult:
     """Edit a segmentation, or fit a surface of the template."""
     if settings.edits is None:
         return fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step)
     assert isinstance(observation, Segmentation)  # no other kind's settings have edits
-    return edited_fit(prior, observation, settings=settings, pose=pose, on_step=on_step)
+    return edited_fit(prior, observation, settings=settings, pose=pose, witness=witness, on_step=on_step)
 
 
 def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:

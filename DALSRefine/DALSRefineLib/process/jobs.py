@@ -59,7 +59,7 @@ class Request:
     start : FitState or None
         End state of an earlier fit with the same prior, from which to continue.
     image : Volume or None
-        The image around the organ (`Volume.around`), for contours.
+        The image around the organ (`Volume.around`), for contours and segmentations.
     side : "auto", "left" or "right"
         Of the body, for a prior of one side.
     remesh : bool

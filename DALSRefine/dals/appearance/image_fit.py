@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from dals.appearance.drawn_samples import drawn_samples
-from dals.appearance.features import ImageFeatures
+from dals.appearance.features import features_in, part_around
+from dals.appearance.image_use import ImageUse
 from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
 from dals.appearance.nearness import Nearness
-from dals.appearance.patch import image_patch
-from dals.errors import InputError
 from dals.fitting import FitResult, OnStep
 from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.solver import fit_to_image
-from dals.geometry.mesh import TriangleMesh
 from dals.geometry.volume import ImageSource
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
@@ -25,47 +22,10 @@ from dals.observations import PlanarContours
 
 _BAND = 0.15
 """Canonical distance from the surface within which the image counts: few surfaces from three planes err by more."""
-_FINEST = 0.02
-"""Canonical size of the finest voxels."""
+_MARGIN = 1.5
+"""Of the band: how much of the image is looked at around the surface."""
 _REGION_SPACING_MM = 4.0
 _LEAST_TRUST = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageUse:
-    """How an image was used.
-
-    Attributes
-    ----------
-    name : str
-        Of the image.
-    trust : float
-        0 (the surface is that of the contours alone) to 1.
-    error_percent, surface_error_percent : float or None
-        Places near the surface on planes left out that the image's classifier misjudges, and that a surface misjudges
-        which errs as it does between planes.
-    reason : str
-        Why the image was not used; empty if it was.
-    seconds : float
-    """
-
-    name: str
-    trust: float
-    error_percent: float | None = None
-    surface_error_percent: float | None = None
-    reason: str = ""
-    seconds: float = 0.0
-
-    def entry(self) -> dict[str, Any]:
-        """JSON-compatible values for the report."""
-        figures = {
-            "name": self.name,
-            "trust": self.trust,
-            "error_percent": self.error_percent,
-            "surface_error_percent": self.surface_error_percent,
-            "reason": self.reason,
-        }
-        return {name: value for name, value in figures.items() if value not in (None, "")}
 
 
 def fit_with_image(
@@ -125,7 +85,10 @@ def _fit(
 ) -> tuple[FitResult, ImageUse]:
     scale, seed = drawn.state.pose.scale, drawn.settings.seed
     band = _BAND * scale
-    features = _features(image, drawn.mesh, scale, band)
+    low, high = drawn.mesh.vertices.min(axis=0), drawn.mesh.vertices.max(axis=0)
+    margin = _MARGIN * band
+    part = part_around(image, low, high, margin_mm=margin, what="outlined")
+    features = features_in(part, low - margin, high + margin, scale_mm=scale)
     if features is None:
         return drawn, ImageUse(name=image.name, trust=0.0, reason="The image shows nothing there.")
     surface = Nearness(drawn.mesh)
@@ -144,17 +107,3 @@ def _fit(
     odds = log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band)
     found = fit_to_image(prior, contours, drawn, odds, trust=appearance.trust, pose=pose, on_step=on_step)
     return replace(found, steps=drawn.steps + found.steps, seconds=drawn.seconds + found.seconds), use
-
-
-def _features(image: ImageSource, mesh: TriangleMesh, scale: float, band: float) -> ImageFeatures | None:
-    """Features of the image around a surface; None if it has no number or no contrast there."""
-    margin = 1.5 * band
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    part = image.part(low - margin, high + margin)  # a file is read once
-    if part is None or part.part(low, high) is None:
-        raise InputError(
-            f"The image {image.name} does not show the place that was outlined: it is of another patient, or in "
-            "another coordinate system or unit; please choose the image that was outlined."
-        )
-    patch = image_patch(part, low - margin, high + margin, spacing_mm=_FINEST * scale)
-    return None if patch is None else ImageFeatures(patch, scale_mm=scale)

@@ -50,7 +50,7 @@ class Appearance:
 
     def log_odds(self, features: NDArray[np.float32], distances: FloatArray) -> FloatArray:
         """Log-odds (N,) of being inside for features (N, C) and distances (N,) from the surface, mm."""
-        return _log_odds(self.forest(with_distance(features, distances))) - self.shift
+        return log_odds_of(self.forest(with_distance(features, distances))) - self.shift
 
 
 def learn(planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, seed: int = 0) -> Appearance | None:
@@ -93,7 +93,7 @@ def _left_out(
                 near = np.flatnonzero(np.abs(distances) < band_mm)
                 near = near[:: -(-len(near) * _MOST_FOLDS // _MOST_SAMPLES)]
                 rows = with_distance(samples.features[near], distances[near])
-                odds.append(_log_odds(forest(rows)))
+                odds.append(log_odds_of(forest(rows)))
                 surface.append(distances[near] < 0)
                 truth.append(samples.inside[near])
     found, drawn, bounded = np.concatenate(odds), np.concatenate(truth), np.concatenate(surface)
@@ -122,5 +122,6 @@ def _forest(
     return grow(rows, classes, trees=trees, seed=seed)
 
 
-def _log_odds(probability: FloatArray) -> FloatArray:
+def log_odds_of(probability: FloatArray) -> FloatArray:
+    """Log-odds (N,) of a forest's probabilities (N,); nothing is certain."""
     return np.asarray(np.log((probability + 0.02) / (1.02 - probability)))

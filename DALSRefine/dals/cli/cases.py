@@ -49,7 +49,7 @@ class Case:
     probabilities : Path or None
         Network's probabilities of a full segmentation.
     image : Path or None
-        CT or MR that contours or painted slices were drawn on.
+        CT or MR that contours or painted slices were drawn on, or that was segmented.
     space : "LPS" or "RAS"
         Axes of the written mesh, and of input points whose file does not state them.
     output_segmentation, reference, report : Path or None
@@ -104,9 +104,9 @@ class Case:
                     f"--{name} can only be given with a full segmentation, not with {self.kind.replace('_', ' ')}."
                 )
 
-        if self.image is not None and self.kind not in ("contours", "sparse_segmentation"):
+        if self.image is not None and self.kind == "points":
             raise InputError(
-                f"--image can only be given with contours or painted slices, not with {self.kind.replace('_', ' ')}."
+                "--image can only be given with contours, painted slices or a segmentation, not with points."
             )
 
     @property

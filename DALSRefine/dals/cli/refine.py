@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--probabilities", type=Path, metavar="FILE", help="network's probabilities of the full label map, 0 to 1"
     )
     parser.add_argument(
-        "--image", type=Path, metavar="FILE", help="the CT or MR that contours or painted slices were drawn on"
+        "--image", type=Path, metavar="FILE", help="the CT or MR that was outlined, painted on or segmented"
     )
     parser.add_argument(
         "--ras", action="store_true", help="write the mesh in RAS; read points without stated axes as RAS"

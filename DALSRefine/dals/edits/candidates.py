@@ -24,6 +24,7 @@ _LEAST = 0.045**3
 """Canonical volume of a candidate."""
 _KERNEL = 0.3
 """Share of what a candidate grows into that it has to be."""
+_JUDGED_BY = ("deviations", "roundness", "odds", "trust")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,10 @@ class Candidate:
     volume_ml : float
     centre_mm : (3,)
         RAS.
+    odds : float
+        Mean log-odds, by the image, that the place belongs to the organ.
+    trust : float
+        In the image there, 0 to 1; 0 if there is none.
     """
 
     surplus: bool
@@ -57,6 +62,8 @@ class Candidate:
     roundness: float
     volume_ml: float
     centre_mm: FloatArray
+    odds: float = 0.0
+    trust: float = 0.0
 
 
 def find_candidates(lattice: SignedLattice, prior: Field, fit: SurfaceFit) -> list[Candidate]:
@@ -128,7 +135,7 @@ def regrown(chosen: Sequence[Candidate], found: Sequence[Candidate]) -> list[Can
             result += [old for old in of if old not in result]
             continue
         judged = max(of, key=lambda old: old.volume_ml)
-        result.append(replace(new, deviations=judged.deviations, roundness=judged.roundness))
+        result.append(replace(new, **{name: getattr(judged, name) for name in _JUDGED_BY}))
     return result
 
 

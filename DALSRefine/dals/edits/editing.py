@@ -16,6 +16,7 @@ from dals.edits.edit import Edit
 from dals.edits.judgement import PROPOSED, is_applied, probability_of_error
 from dals.edits.listing import all_edits
 from dals.edits.plan import Composition, EditPlan
+from dals.edits.testimony import Scene, Testimony, Witness
 from dals.errors import FitCancelledError
 from dals.fit_settings import Edits, FitSettings
 from dals.fitting import FitResult, FitState, FitStep, OnStep
@@ -61,6 +62,10 @@ class EditedFit(FitResult):
         Mean and maximum distance of the segmentation's boundary from the result, millimetres.
     boundary : (N, 3)
         Points of that boundary, RAS mm, without the image's border.
+    testimony : Testimony or None
+        Of the image, if it was asked.
+    changed_by_image : int
+        How many leaks and missing parts are carried out, or not, because of an image.
     """
 
     plan: EditPlan
@@ -69,6 +74,8 @@ class EditedFit(FitResult):
     prior_surface: TriangleMesh
     residual_mm: dict[str, float]
     boundary: FloatArray
+    testimony: Testimony | None = None
+    changed_by_image: int = 0
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -105,6 +112,7 @@ def edited_fit(
     *,
     settings: FitSettings,
     pose: Pose | None = None,
+    witness: Witness | None = None,
     on_step: OnStep | None = None,
 ) -> EditedFit:
     """Edit a segmentation where a prior finds it implausible.
@@ -118,6 +126,8 @@ def edited_fit(
         continued beyond it.
     pose : Pose, optional
         The true pose, if known.
+    witness : callable, optional
+        What the patient's image says of the places. It is not asked if the segmentation does not look like the organ.
     on_step : callable, optional
         Called after each step of the prior's fit; returning False cancels.
 
@@ -139,8 +149,12 @@ def edited_fit(
     surface = prior_surface(prior, space, fit)
     field = lattice.distance_of(surface)
     unit, likeness = fit.pose.scale, _overlap(lattice, field)
-    found = [one for one in find_candidates(lattice, field, fit) if probability_of_error(one) >= PROPOSED]
     least: Edits = "all" if settings.edits == "all" else "applied"
+    judged, testimony = find_candidates(lattice, field, fit), None
+    if witness is not None and likeness >= SAME_ORGAN:
+        testimony = witness(Scene(lattice, field, surface, fit, judged))
+        judged = [testimony.told(one, lattice) for one in judged]
+    found = [one for one in judged if probability_of_error(one) >= PROPOSED]
     wrong = [one for one in found if is_applied(one, least, same_organ=True)]
     if wrong:
         # What is wrong must not bend the prior's surface.
@@ -178,7 +192,18 @@ def edited_fit(
         prior_surface=surface,
         residual_mm=_residual_mm(lattice, result.field, observed),
         boundary=observed,
+        testimony=testimony,
+        changed_by_image=_changed_by_image(judged, least),
     )
+
+
+def _changed_by_image(judged: Sequence[Candidate], wanted: Edits) -> int:
+    """How many candidates would be treated otherwise without an image."""
+
+    def applied(one: Candidate) -> bool:
+        return is_applied(one, wanted, same_organ=True)
+
+    return sum(applied(one) != applied(replace(one, trust=0.0)) for one in judged)
 
 
 def prior_surface(prior: ShapePrior, space: ShapeSpace, fit: SurfaceFit) -> TriangleMesh:

@@ -15,7 +15,7 @@ _HEAD = (
     "| method | ASSD mm: mean / median / worst | HD95 mm: mean / median / worst | Dice: mean / median / worst "
     "| volume % | worse by > 0.2 mm | p of Dice, HD95 beside contours and image | processor s |"
 )
-_TITLES = {
+TITLES = {
     "mr-chosen": "livers in MR (CHAOS, settings chosen on them)",
     "mr": "livers in MR (CHAOS, unseen)",
     "ct": "liver in CT (CHAOS)",
@@ -31,7 +31,7 @@ def table(rows: Sequence[Row]) -> str:
         chosen = [row for row in rows if (row.group, row.planes) == (group, planes)]
         cases = list(dict.fromkeys(row.case for row in chosen))
         text += [
-            f"{len(cases)} {_TITLES[group]}, {planes} painted slices",
+            f"{len(cases)} {TITLES[group]}, {planes} painted slices",
             "",
             _HEAD,
             "| --- | --- | --- | --- | --- | --- | --- | --- |",

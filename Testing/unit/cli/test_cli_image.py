@@ -54,10 +54,28 @@ def test_the_image_is_used_and_reported(
     assert json.loads((painted / "b.json").read_text())["image"]["name"] == "image.nii.gz"
 
 
+def test_a_segmentation_is_edited_with_its_image(
+    painted: Path, ellipsoid_prior_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = grid((64, 56, 40), (4.0, 4.0, 5.0))
+    write_label_map(painted / "whole.nii.gz", where.with_array(inside_ellipsoid(where, RADII)))
+    common = ["--prior", str(ellipsoid_prior_file), "--quiet", "--device", "cpu"]
+    source = ["--segmentation", str(painted / "whole.nii.gz"), "--image", str(painted / "image.nii.gz")]
+    report = painted / "report.json"
+    assert main(["refine", "-o", str(painted / "out.stl"), *source, "--report", str(report), *common]) == 0
+    assert "Image image.nii.gz: used, trust" in capsys.readouterr().out
+    assert json.loads(report.read_text())["image"]["edits_changed"] == 0
+    table = painted / "cases.csv"
+    table.write_text("output,segmentation,image,report\nb.stl,whole.nii.gz,image.nii.gz,b.json\n")
+    assert main(["refine", "--batch", str(table), *common]) == 0
+    assert json.loads((painted / "b.json").read_text())["image"]["name"] == "image.nii.gz"
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--segmentation", "slices.nii.gz", "--image", "image.nii.gz"], "only be given with contours or painted"),
+        (["--points", "points.csv", "--image", "image.nii.gz"], "not with points"),
+        (["--segmentation", "slices.nii.gz", "--image", "image.nii.gz", "--paper"], "default method only"),
         (["--sparse-segmentation", "slices.nii.gz", "--image", "missing.nii.gz"], "missing.nii.gz"),
         (["--sparse-segmentation", "slices.nii.gz", "--image", "image.nii.gz", "--paper"], "default method only"),
     ],

@@ -1,0 +1,49 @@
+"""How an image was used, for the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageUse:
+    """How an image was used.
+
+    Attributes
+    ----------
+    name : str
+        Of the image.
+    trust : float
+        0 (the result is that without the image) to 1.
+    error_percent : float or None
+        Places near the surface that the image's classifier misjudges where it has not learnt: on planes left out, or
+        around another part of a segmentation's boundary.
+    surface_error_percent : float or None
+        Of contours, places there that a surface misjudges which errs as it does between planes.
+    edits_changed : int or None
+        Of a segmentation, leaks and missing parts that are carried out, or not, because of the image.
+    reason : str
+        Why the image was not used; empty if it was.
+    seconds : float
+    """
+
+    name: str
+    trust: float
+    error_percent: float | None = None
+    surface_error_percent: float | None = None
+    edits_changed: int | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+    def entry(self) -> dict[str, Any]:
+        """JSON-compatible values for the report."""
+        figures = {
+            "name": self.name,
+            "trust": self.trust,
+            "error_percent": self.error_percent,
+            "surface_error_percent": self.surface_error_percent,
+            "edits_changed": self.edits_changed,
+            "reason": self.reason,
+        }
+        return {name: value for name, value in figures.items() if value not in (None, "")}
