@@ -6,37 +6,32 @@ The command line, Slicer's worker and the benchmarks all call these functions.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from dals.edits import Edit, EditedFit, EditPlan, edited_fit
-from dals.errors import DalsWarning, InputError, collected_warnings
+from dals.edits import Edit, EditedFit, EditPlan
+from dals.errors import collected_warnings
 from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.plain_shape import plain_surface
-from dals.evaluation.report import make_report, unusual_size
+from dals.evaluation.report import make_report
 from dals.evaluation.uncertainty import Uncertainty, judged_by, uncertainty_of
 from dals.fit_settings import FitSettings
-from dals.fitting import FitResult, FitState, OnStep, fit
-from dals.fitting.sides import SideChoice, fit_on_side
+from dals.fitting import FitResult, FitState, OnStep
+from dals.fitting.sides import SideChoice
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
-from dals.geometry.remeshing import remesh as even_out
 from dals.geometry.separation import separate
 from dals.geometry.volume import ImageSource
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
-from dals.observations import Observation, PlanarContours, Segmentation
+from dals.observations import Observation, PlanarContours
 from dals.ops.device import choose_device
-
-if TYPE_CHECKING:
-    from dals.appearance.image_use import ImageUse
-    from dals.edits.testimony import Witness
+from dals.organ_fit import OrganFit, fit_organ, with_edits
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,7 +73,7 @@ class Refinement:
     edits: tuple[Edit, ...] = ()
     label_map: LabelMap | None = None
     edit_plan: EditPlan | None = None
-    _fitted: _Fitted | None = field(default=None, repr=False)
+    _fitted: OrganFit | None = field(default=None, repr=False)
     _notices: tuple[str, ...] = field(default=(), repr=False)
 
     def with_edits(self, chosen: Iterable[int]) -> Refinement:
@@ -107,7 +102,7 @@ def choose_edits(
     for refinement, indices in zip(refinements, chosen, strict=True):
         fitted = refinement._fitted
         assert fitted is not None  # `refine` and `refine_together` set it
-        fits.append(_with_edits(fitted, indices))
+        fits.append(with_edits(fitted, indices))
     notices = [list(refinement._notices) for refinement in refinements]
     if len(fits) > 1:
         results = _parted(fits, notices, names=names)
@@ -181,7 +176,7 @@ def refine(
     """
     with collected_warnings() as sentences:
         prior = _on_device(prior, device)
-        fitted = _fit(
+        fitted = fit_organ(
             observation,
             prior,
             settings=settings,
@@ -236,13 +231,13 @@ def refine_together(
             prior = _on_device(priors[index], device)
             callback = None if on_step is None else on_step(index)
             side: SideChoice = "auto" if sides is None else sides[index]
-            fitted = _fit(observation, prior, settings=chosen[index], side=side, remesh=remesh, on_step=callback)
+            fitted = fit_organ(observation, prior, settings=chosen[index], side=side, remesh=remesh, on_step=callback)
             fits.append(fitted)
         notices.append(sentences)
     return _parted(fits, notices, names=names)
 
 
-def _parted(fits: Sequence[_Fitted], notices: Sequence[list[str]], *, names: Sequence[str]) -> list[Refinement]:
+def _parted(fits: Sequence[OrganFit], notices: Sequence[list[str]], *, names: Sequence[str]) -> list[Refinement]:
     """Fits of several organs, kept apart and described; `notices` are the warnings of each."""
     with collected_warnings() as sentences:
         meshes = separate([fitted.mesh for fitted in fits], names=list(names))
@@ -256,114 +251,7 @@ def _parted(fits: Sequence[_Fitted], notices: Sequence[list[str]], *, names: Seq
     return results
 
 
-@dataclass(frozen=True, eq=False)
-class _Fitted:
-    """A fit that has no report yet."""
-
-    observation: Observation
-    prior: ShapePrior
-    result: FitResult
-    mesh: TriangleMesh  # possibly remeshed
-    pose_known: bool
-    remesh_seconds: float
-    image_use: ImageUse | None = None
-    side_tried: bool = False
-
-
-def _with_edits(fitted: _Fitted, chosen: Iterable[int]) -> _Fitted:
-    """A fit with another choice of its edits; one without edits as it is."""
-    if not isinstance(fitted.result, EditedFit):
-        return fitted
-    result = fitted.result.with_edits(chosen)
-    remeshed = fitted.mesh is not fitted.result.mesh
-    return replace(fitted, result=result, mesh=even_out(result.mesh) if remeshed else result.mesh)
-
-
-def _fit(
-    observation: Observation,
-    prior: ShapePrior,
-    *,
-    settings: FitSettings | None,
-    start: FitState | None = None,
-    pose: Pose | None = None,
-    image: ImageSource | None = None,
-    side: SideChoice = "auto",
-    remesh: bool,
-    on_step: OnStep | None,
-) -> _Fitted:
-    for sentence in (*observation.notices, unusual_size(observation, prior)):
-        if sentence is not None:
-            warnings.warn(sentence, DalsWarning, stacklevel=2)
-    if image is not None:
-        _check_image_use(observation, settings)
-    chosen = settings or observation.defaults
-
-    witness = None
-    if image is not None and isinstance(observation, Segmentation):
-        from dals.appearance.segmentation_image import use_of, witness_of  # most fits have no image
-
-        witness = witness_of(image, observation, seed=chosen.seed)
-
-    def solve(one: ShapePrior, told: OnStep | None) -> FitResult:
-        return _solve(observation, one, chosen, start=start, pose=pose, witness=witness, on_step=told)
-
-    sided = fit_on_side(prior, side, solve, start=start, on_step=on_step)
-    prior, result, use = sided.prior, sided.result, None
-    if not sided.clear:
-        sentence = (
-            f"Left or right is not clear from what was observed; a {prior.side} {prior.name} was taken. Please state "
-            "the side."
-        )
-        warnings.warn(sentence, DalsWarning, stacklevel=2)
-    if image is not None and isinstance(observation, PlanarContours):
-        from dals.appearance.image_fit import fit_with_image  # most fits have no image
-
-        result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
-        _warn_of_unused(use, "the surface is that of the contours alone")
-    if image is not None and isinstance(result, EditedFit):
-        use = use_of(result, image)
-        _warn_of_unused(use, "the edits are those of the shape alone")
-    began = time.monotonic()
-    mesh = even_out(result.mesh) if remesh else result.mesh
-    spent = time.monotonic() - began
-    return _Fitted(observation, prior, result, mesh, pose is not None, spent, use, sided.tried)
-
-
-def _warn_of_unused(use: ImageUse, instead: str) -> None:
-    if use.reason:
-        warnings.warn(f"The image {use.name} was not used; {instead}. {use.reason}", DalsWarning, stacklevel=3)
-
-
-def _check_image_use(observation: Observation, settings: FitSettings | None) -> None:
-    """Raise before the fit if an image cannot be used with it."""
-    if not isinstance(observation, PlanarContours | Segmentation):
-        raise InputError(
-            "An image can be used with contours, painted slices and full segmentations only; please leave it out for "
-            "points."
-        )
-    chosen = settings or observation.defaults
-    if chosen.method != "gauss-newton" if isinstance(observation, PlanarContours) else chosen.edits is None:
-        raise InputError("An image can be used with the default method only; please leave out the paper's settings.")
-
-
-def _solve(
-    observation: Observation,
-    prior: ShapePrior,
-    settings: FitSettings,
-    *,
-    start: FitState | None,
-    pose: Pose | None,
-    witness: Witness | None,
-    on_step: OnStep | None,
-) -> FitResult:
-    """Edit a segmentation, or fit a surface of the template."""
-    if settings.edits is None:
-        return fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step)
-    assert isinstance(observation, Segmentation)  # no other kind's settings have edits
-    return edited_fit(prior, observation, settings=settings, pose=pose, witness=witness, on_step=on_step)
-
-
-def _describe(fitted: _Fitted, mesh: TriangleMesh) -> Refinement:
+def _describe(fitted: OrganFit, mesh: TriangleMesh) -> Refinement:
     """Add confidence and report to the final surface."""
     began = time.monotonic()
     observation, prior, result = fitted.observation, fitted.prior, fitted.result

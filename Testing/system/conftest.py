@@ -30,7 +30,7 @@ def refused(
     monkeypatch.chdir(folder)
     for name in ("out.stl", "out.nii.gz", "out.json"):
         (folder / name).write_bytes(PRECIOUS)
-    monkeypatch.setattr("dals.refinement.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
+    monkeypatch.setattr("dals.organ_fit.fit", lambda *_, **__: pytest.fail("it went as far as fitting"))
 
     def refuse(*arguments: object, output: object = "out.stl", prior: object = ellipsoid_prior_file) -> str:
         before = contents(tmp_path)

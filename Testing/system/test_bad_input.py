@@ -415,7 +415,7 @@ def test_a_failure_on_the_way_leaves_the_old_output(
     if failure == "disk full":
         monkeypatch.setitem(sys.modules["dals.io.meshes"]._WRITERS, ".stl", fail)
     else:
-        monkeypatch.setattr("dals.refinement.fit", fail)
+        monkeypatch.setattr("dals.organ_fit.fit", fail)
     arguments = ["refine", "-o", out, "--points", liver.points, "--prior", ellipsoid_prior_file, "--level", "2"]
     status = main([*map(str, arguments), "--quiet", "--device", "cpu"])
     assert status == (130 if failure == "cancelled" else 2)

@@ -99,7 +99,7 @@ def refused(
 ) -> Refused:
     """Run what must not work, and see that it says so in one line before any fit; returns that line."""
     for name in ("fit", "edited_fit"):
-        monkeypatch.setattr(f"dals.refinement.{name}", lambda *_, **__: pytest.fail("it went as far as fitting"))
+        monkeypatch.setattr(f"dals.organ_fit.{name}", lambda *_, **__: pytest.fail("it went as far as fitting"))
 
     def refuse(*arguments: object) -> str:
         given = ["refine", "-o", tmp_path / "out.stl", "--prior", files.prior, *QUICK, *arguments]
@@ -259,7 +259,7 @@ def test_nothing_is_written_when_the_second_fit_fails(
             raise InputError("The second one fails.")
         return edited_fit(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("dals.refinement.edited_fit", once)
+    monkeypatch.setattr("dals.organ_fit.edited_fit", once)
     organs = ["--segmentation", files.neighbours, "--label", f"4:{files.prior}", "--label", f"2:{files.prior}"]
     outputs = ["-o", tmp_path / "a.stl", "--report", tmp_path / "a.json", "--output-segmentation", tmp_path / "a.nii"]
     assert main(list(map(str, ["refine", *organs, *outputs, *QUICK]))) == 2

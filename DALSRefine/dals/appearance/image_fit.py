@@ -106,4 +106,5 @@ def _fit(
         return drawn, replace(use, trust=0.0, reason="The organ does not stand out from its neighbours in the image.")
     odds = log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band)
     found = fit_to_image(prior, contours, drawn, odds, trust=appearance.trust, pose=pose, on_step=on_step)
-    return replace(found, steps=drawn.steps + found.steps, seconds=drawn.seconds + found.seconds), use
+    found = replace(found, steps=drawn.steps + found.steps, seconds=drawn.seconds + found.seconds, plain=drawn.plain)
+    return found, use

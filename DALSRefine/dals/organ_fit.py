@@ -1,0 +1,149 @@
+"""From an observation to a surface that has no report yet: which fit, with the image or without, of which side."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dals.edits import EditedFit, edited_fit
+from dals.errors import DalsWarning, InputError
+from dals.evaluation.report import unusual_size
+from dals.fit_settings import FitSettings
+from dals.fitting import FitResult, FitState, OnStep, fit
+from dals.fitting.sides import SideChoice, fit_on_side
+from dals.geometry.mesh import TriangleMesh
+from dals.geometry.remeshing import remesh as even_out
+from dals.geometry.volume import ImageSource
+from dals.model.pose import Pose
+from dals.model.prior import ShapePrior
+from dals.observations import Observation, PlanarContours, Segmentation
+
+if TYPE_CHECKING:
+    from dals.appearance.image_use import ImageUse
+    from dals.edits.testimony import Witness
+
+
+@dataclass(frozen=True, eq=False)
+class OrganFit:
+    """A fit that has no report yet.
+
+    Attributes
+    ----------
+    observation : Observation
+    prior : ShapePrior
+        Of the side that was taken.
+    result : FitResult
+    mesh : TriangleMesh
+        Of the result, possibly remeshed, RAS mm.
+    pose_known : bool
+    remesh_seconds : float
+    image_use : ImageUse or None
+    side_tried : bool
+        Whether both sides of the body were tried.
+    """
+
+    observation: Observation
+    prior: ShapePrior
+    result: FitResult
+    mesh: TriangleMesh
+    pose_known: bool
+    remesh_seconds: float
+    image_use: ImageUse | None = None
+    side_tried: bool = False
+
+
+def with_edits(fitted: OrganFit, chosen: Iterable[int]) -> OrganFit:
+    """A fit with another choice of its edits; one without edits as it is."""
+    if not isinstance(fitted.result, EditedFit):
+        return fitted
+    result = fitted.result.with_edits(chosen)
+    remeshed = fitted.mesh is not fitted.result.mesh
+    return replace(fitted, result=result, mesh=even_out(result.mesh) if remeshed else result.mesh)
+
+
+def fit_organ(
+    observation: Observation,
+    prior: ShapePrior,
+    *,
+    settings: FitSettings | None,
+    start: FitState | None = None,
+    pose: Pose | None = None,
+    image: ImageSource | None = None,
+    side: SideChoice = "auto",
+    remesh: bool,
+    on_step: OnStep | None,
+) -> OrganFit:
+    """Fit one organ; parameters and errors as in `dals.refine`."""
+    for sentence in (*observation.notices, unusual_size(observation, prior)):
+        if sentence is not None:
+            warnings.warn(sentence, DalsWarning, stacklevel=2)
+    if image is not None:
+        _check_image_use(observation, settings)
+    chosen = settings or observation.defaults
+
+    witness = None
+    if image is not None and isinstance(observation, Segmentation):
+        from dals.appearance.segmentation_image import use_of, witness_of  # most fits have no image
+
+        witness = witness_of(image, observation, seed=chosen.seed)
+
+    def solve(one: ShapePrior, told: OnStep | None) -> FitResult:
+        return _solve(observation, one, chosen, start=start, pose=pose, witness=witness, on_step=told)
+
+    sided = fit_on_side(prior, side, solve, start=start, on_step=on_step)
+    prior, result, use = sided.prior, sided.result, None
+    if not sided.clear:
+        sentence = (
+            f"Left or right is not clear from what was observed; a {prior.side} {prior.name} was taken. Please state "
+            "the side."
+        )
+        warnings.warn(sentence, DalsWarning, stacklevel=2)
+    if image is not None and isinstance(observation, PlanarContours):
+        from dals.appearance.image_fit import fit_with_image  # most fits have no image
+
+        result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
+        _warn_of_unused(use, "the surface is that of the contours alone")
+    if image is not None and isinstance(result, EditedFit):
+        use = use_of(result, image)
+        _warn_of_unused(use, "the edits are those of the shape alone")
+    began = time.monotonic()
+    mesh = even_out(result.mesh) if remesh else result.mesh
+    spent = time.monotonic() - began
+    return OrganFit(observation, prior, result, mesh, pose is not None, spent, use, sided.tried)
+
+
+def _warn_of_unused(use: ImageUse, instead: str) -> None:
+    if use.reason:
+        warnings.warn(f"The image {use.name} was not used; {instead}. {use.reason}", DalsWarning, stacklevel=3)
+
+
+def _check_image_use(observation: Observation, settings: FitSettings | None) -> None:
+    """Raise before the fit if an image cannot be used with it."""
+    if not isinstance(observation, PlanarContours | Segmentation):
+        raise InputError(
+            "An image can be used with contours, painted slices and full segmentations only; please leave it out for "
+            "points."
+        )
+    chosen = settings or observation.defaults
+    if chosen.method != "gauss-newton" if isinstance(observation, PlanarContours) else chosen.edits is None:
+        raise InputError("An image can be used with the default method only; please leave out the paper's settings.")
+
+
+def _solve(
+    observation: Observation,
+    prior: ShapePrior,
+    settings: FitSettings,
+    *,
+    start: FitState | None,
+    pose: Pose | None,
+    witness: Witness | None,
+    on_step: OnStep | None,
+) -> FitResult:
+    """Edit a segmentation, or fit a surface of the template."""
+    if settings.edits is None:
+        return fit(prior, observation, settings=settings, pose=pose, start=start, on_step=on_step)
+    assert isinstance(observation, Segmentation)  # no other kind's settings have edits
+    return edited_fit(prior, observation, settings=settings, pose=pose, witness=witness, on_step=on_step)
