@@ -233,7 +233,7 @@ def test_progress_and_previews_arrive_in_order(listener: Listener, quick: Reques
     assert steps[-1].loss_mm < steps[0].loss_mm
     assert steps[-1].remaining_s == 0.0
     assert steps[-1].mesh is not None
-    assert_close(steps[-1].mesh.vertices, finished.mesh.vertices, 10.0)
+    assert_close(steps[-1].mesh.vertices, finished.mesh.vertices[:162], 10.0)  # the result is finer
     assert finished.report["previews"]["count"] == 40
 
 
