@@ -5,8 +5,11 @@ import pytest
 from fitting.test_plane_residuals import BALL, POSE, circle, term
 
 from dals.fitting.curve_correction import FAR, corrected
+from dals.fitting.plane_region import PlaneRegion
+from dals.fitting.plane_residuals import PlaneResiduals
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
+from dals.model.pose import Pose
 from dals.observations import Contour
 
 
@@ -44,3 +47,16 @@ def test_the_finished_surface_is_finer_and_follows_a_thin_tip() -> None:
         return float(surface_distances(spike, TriangleMesh(vertices * POSE.scale, faces)).max())
 
     assert off(finished.vertices, finished.faces) < 0.8 * off(coarse, BALL.faces)
+
+
+def test_a_small_organ_is_not_followed_closer_than_a_hand_draws() -> None:
+    small = Pose(15.0, POSE.translation)
+    points = circle(100, 2).points - POSE.translation
+    shaken = points * (0.15 + 0.003 * np.random.default_rng(3).normal(size=(len(points), 1)))
+    contours = PlaneResiduals(
+        [PlaneRegion.of_contours([Contour(shaken + POSE.translation)], spacing_mm=1)], weight=30.0, robust_scale=np.inf
+    )
+    finished = contours.finished(BALL.vertices, 4, small)
+    coarse = corrected(BALL.vertices, BALL.faces, contours, small, far=FAR)
+    assert len(finished.vertices) == 4 * len(BALL.vertices) - 6
+    assert np.array_equal(finished.vertices[: len(coarse)], coarse)
