@@ -12,8 +12,10 @@ from dals.geometry.mesh import FloatArray, IntArray
 from dals.model.pose import Pose
 from dals.ops.dense import product, solve_positive
 
-_SPREAD, _LENGTH, _NOISE = 0.03, 0.06, 0.01
-"""Standard deviation and length of the field, and noise of an observation, canonical (in a liver 4, 8 and 1.4 mm)."""
+NOISE = 0.01
+"""Least standard deviation of an observation, canonical (in a liver 1.4 mm)."""
+_SPREAD, _LENGTH = 0.03, 0.06
+"""Standard deviation and length of the field, canonical (in a liver 4 and 8 mm)."""
 FAR, FINE_FAR = (0.12, 0.12, 0.05, 0.05, 0.05), (0.05, 0.05)
 """Of each round, the canonical residual beyond which a place is left where the prior has put it.
 
@@ -23,7 +25,7 @@ thin parts fold. The latter are for a finer template.
 
 
 def corrected(
-    vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: Pose, *, far: Sequence[float]
+    vertices: FloatArray, faces: IntArray, term: ResidualTerm, pose: Pose, *, far: Sequence[float], noise: float = NOISE
 ) -> FloatArray:
     """Move a canonical surface to where its residuals are small.
 
@@ -41,6 +43,8 @@ def corrected(
         Canonical frame to RAS mm.
     far : sequence of float
         For each round.
+    noise : float
+        Standard deviation of an observation, canonical.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def corrected(
         covariance = likeness(places, places, spread=_SPREAD, length=_LENGTH) * product(facing, facing.T)
         # Weights of 1 on average: each place then has the noise of one observation.
         relative = np.maximum(weights / max(weights.mean(), 1e-12), 1e-4)
-        covariance[np.diag_indices(len(covariance))] += _NOISE**2 / relative
+        covariance[np.diag_indices(len(covariance))] += noise**2 / relative
         factors = solve_positive(covariance, residuals.values[near])
         vertices = vertices + product(
             likeness(vertices, places, spread=_SPREAD, length=_LENGTH), factors[:, None] * facing

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dals.fitting.curve_correction import FAR, FINE_FAR, corrected
+from dals.fitting.curve_correction import FAR, FINE_FAR, NOISE, corrected
 from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.residuals import Residuals, ResidualTerm
 from dals.fitting.surface_places import Surface, normalised
@@ -30,6 +30,8 @@ _TRIAL_SCALE = 0.5
 _DRAWN_MM = 2.0
 """Mean length of a template's edges below which nothing that was drawn is finer. In a liver they are 6 mm, in a
 hippocampus 1 mm."""
+_TREMOR_MM = 0.5
+"""Standard deviation of a click from the organ's edge."""
 _MOST_SEGMENTS = 1_500
 """Of all planes together, about: a step solves a dense system as large as the number of residuals."""
 
@@ -48,10 +50,14 @@ class PlaneResiduals(ResidualTerm):
         Of all points of one plane together, and of all its sections together.
     robust_scale : float
         Canonical distance of a section from the contours beyond which its squared distance levels off.
+    by_hand : bool
+        Whether the contours were clicked.
     """
 
-    def __init__(self, regions: Sequence[PlaneRegion], *, weight: float, robust_scale: float) -> None:
-        self.regions, self.weight, self.robust_scale = regions, weight, robust_scale
+    def __init__(
+        self, regions: Sequence[PlaneRegion], *, weight: float, robust_scale: float, by_hand: bool = False
+    ) -> None:
+        self.regions, self.weight, self.robust_scale, self.by_hand = regions, weight, robust_scale, by_hand
         self.total_weight = 2 * weight * len(regions)
 
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
@@ -73,7 +79,8 @@ class PlaneResiduals(ResidualTerm):
 
     def of_trials(self) -> PlaneResiduals:
         """Residuals that forgive nothing near the organ: a surface twice too large would stay so."""
-        return PlaneResiduals(self.regions, weight=self.weight, robust_scale=max(self.robust_scale, _TRIAL_SCALE))
+        scale = max(self.robust_scale, _TRIAL_SCALE)
+        return PlaneResiduals(self.regions, weight=self.weight, robust_scale=scale, by_hand=self.by_hand)
 
     def finished(self, vertices: FloatArray, level: int, pose: Pose) -> TriangleMesh:
         """The canonical surface moved onto the contours, on the next finer template: tips of lobes are thin.
@@ -81,12 +88,13 @@ class PlaneResiduals(ResidualTerm):
         Where the edges are shorter than what a hand draws, the finer template only divides them: it would follow the
         hand's tremor, and fold.
         """
-        vertices = corrected(vertices, icosphere(level).faces, self, pose, far=FAR)
+        noise = max(NOISE, _TREMOR_MM / pose.scale) if self.by_hand else NOISE
+        vertices = corrected(vertices, icosphere(level).faces, self, pose, far=FAR, noise=noise)
         edge_mm = TriangleMesh(vertices, icosphere(level).faces).mean_edge_length * pose.scale
         vertices, faces = finer(vertices, level)
         if edge_mm < _DRAWN_MM:
             return TriangleMesh(vertices, faces)
-        return TriangleMesh(corrected(vertices, faces, self, pose, far=FINE_FAR), faces)
+        return TriangleMesh(corrected(vertices, faces, self, pose, far=FINE_FAR, noise=noise), faces)
 
     def _from_sections(self, surface: Surface, region: PlaneRegion, pose: Pose) -> _Part:
         """From the segments in which faces meet the plane to the contours, along the surface's normals.

@@ -60,3 +60,18 @@ def test_a_small_organ_is_not_followed_closer_than_a_hand_draws() -> None:
     coarse = corrected(BALL.vertices, BALL.faces, contours, small, far=FAR)
     assert len(finished.vertices) == 4 * len(BALL.vertices) - 6
     assert np.array_equal(finished.vertices[: len(coarse)], coarse)
+
+
+def test_clicks_that_contradict_each_other_by_a_tremor_make_no_steps_in_a_small_organ() -> None:
+    small = Pose(15.0, POSE.translation)
+    points = {axis: circle(100, axis).points - POSE.translation for axis in (0, 2)}
+    drawn = [Contour(points[axis] * radius / 100 + POSE.translation) for axis, radius in ((0, 15.0), (2, 15.5))]
+    regions = [PlaneRegion.of_contours([contour], spacing_mm=1) for contour in drawn]
+
+    def step(*, by_hand: bool) -> float:
+        contours = PlaneResiduals(regions, weight=30.0, robust_scale=np.inf, by_hand=by_hand)
+        finished = contours.finished(BALL.vertices, 4, small)
+        radii = np.linalg.norm(finished.vertices, axis=1)
+        return float(np.abs(np.diff(radii[finished.faces], axis=1)).max())
+
+    assert step(by_hand=True) < 0.75 * step(by_hand=False)

@@ -131,7 +131,8 @@ def _(observation: PlanarContours, settings: FitSettings) -> PlaneResiduals:
     middle = (low + high) / 2
     regions = [PlaneRegion.of_contours(group, spacing_mm=spacing, middle=middle) for group in observation.by_plane]
     weight = _INDEPENDENT * independent_planes(observation) / len(regions)
-    return PlaneResiduals(regions, weight=weight, robust_scale=settings.robust_scale)
+    by_hand = any(contour.control_points is not None for contour in observation.contours)
+    return PlaneResiduals(regions, weight=weight, robust_scale=settings.robust_scale, by_hand=by_hand)
 
 
 @evidence.register
