@@ -234,7 +234,7 @@ def test_a_prior_that_cannot_be_used(
         path.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])
         words = "changed after it was made"
     elif damage == "newer":
-        save_file(tensors, path, {**metadata, "format_version": "2"})
+        save_file(tensors, path, {**metadata, "format_version": "99"})
         words = "update DALSRefine"
     elif damage == "foreign":
         save_file(tensors, path)

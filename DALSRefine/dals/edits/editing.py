@@ -27,7 +27,7 @@ from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.signed_lattice import Field, SignedLattice, signed_distance, signed_lattice
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
-from dals.model.shape_space import ShapeSpace, shape_space
+from dals.model.shape_space import ShapeSpace
 from dals.model.template import icosphere
 from dals.observations import Segmentation
 
@@ -142,7 +142,7 @@ def edited_fit(
     margin = (_BEYOND if settings.complete and solid.touches_border else _MARGIN) * float((high - low).max())
     lattice = signed_lattice(solid, margin_mm=margin, most_points=_MOST_POINTS)
     half = 0.5 * np.linalg.norm(solid.ijk_to_ras[:3, :3], axis=1)
-    space = shape_space(prior)
+    space = prior.shape_space
     boundary = _boundary(segmentation, lattice, seed=settings.seed)
     bounds = (low - half, high + half)
     fit = regress(space, boundary, bounds, known=pose, on_step=_teller(on_step, lattice))

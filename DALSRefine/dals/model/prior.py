@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dals.errors import PriorError
-from dals.geometry.mesh import TriangleMesh
+from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.io.atomic import atomic_path
 from dals.model.decoder import Decoder, DecoderSettings
 from dals.model.prior_files import (
@@ -31,9 +31,11 @@ from dals.model.prior_files import (
     find_prior,
     side_of,
 )
+from dals.model.shape_space import LEVEL, PREFIX, ShapeSpace
 from dals.model.template import Template, icosphere
 
 _MIRRORED = "mirrored"
+_AT_ONCE = 8
 _STATISTICS = ("latents", "latent_mean", "latent_basis", "scales_mm")
 
 
@@ -60,10 +62,12 @@ class ShapePrior:
     card : mapping
         Model card: data, licence, training, held-out figures, intended use.
     digest : str
-        SHA-256 of tensors and settings, hexadecimal. The card has its own checksum.
+        SHA-256 of tensors and settings, hexadecimal. The card and the shape space have their own.
     mirrored : bool
         Whether training turned the sphere inside out. The template is then reflected through its centre, so that
         the faces of decoded surfaces point outwards.
+    known_space : ShapeSpace, optional
+        `shape_space`, if it is known already.
     """
 
     name: str
@@ -76,6 +80,12 @@ class ShapePrior:
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     mirrored: bool = False
+    known_space: ShapeSpace | None = None
+
+    @cached_property
+    def shape_space(self) -> ShapeSpace:
+        """The linear space of the training shapes. Without a known one, all of them are decoded."""
+        return self.known_space or ShapeSpace.spanned_by(*_decoded_shapes(self))
 
     @property
     def side(self) -> Side | None:
@@ -117,7 +127,9 @@ class ShapePrior:
         other = OTHER_SIDES.get(self.side)
         if other is None:
             raise PriorError(f"The prior {self.name} is not of one side of the body; leave out the side.")
-        return replace(self, decoder=frozen(self.decoder.reflected()), card={**self.card, "side": other})
+        decoder, space = frozen(self.decoder.reflected()), self.known_space
+        card = {**self.card, "side": other}
+        return replace(self, decoder=decoder, card=card, known_space=None if space is None else space.reflected())
 
     def with_digest(self, digest: str) -> ShapePrior:
         """A copy with this digest."""
@@ -132,7 +144,15 @@ def right_side_out(prior: ShapePrior) -> ShapePrior:
     """
     template = icosphere(3)
     mean = TriangleMesh(prior.mean_shape(template).cpu().double().numpy(), template.faces)
-    return replace(prior, mirrored=not prior.mirrored) if mean.volume < 0 else prior
+    return replace(prior, mirrored=not prior.mirrored, known_space=None) if mean.volume < 0 else prior
+
+
+@torch.no_grad()
+def _decoded_shapes(prior: ShapePrior) -> tuple[FloatArray, FloatArray]:
+    """The training shapes (N, V, 3), on the template of the shape space, with their latents (N, d)."""
+    sphere = prior.sphere(icosphere(LEVEL))
+    parts = [prior.decoder(latents[:, None], sphere) for latents in prior.latents.split(_AT_ONCE)]
+    return torch.cat(parts).cpu().double().numpy(), prior.latents.cpu().double().numpy()
 
 
 def frozen(decoder: Decoder) -> Decoder:
@@ -155,16 +175,17 @@ def latent_distribution(latents: Tensor) -> tuple[Tensor, Tensor]:
 
 def save_prior(path: Path, prior: ShapePrior) -> None:
     """Write a prior as safetensors, with its card in the metadata, whole or not at all."""
-    tensors, facts = _tensors(prior), _facts(prior)
+    tensors, facts, space = _tensors(prior), _facts(prior), prior.shape_space.packed()
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "sha256": _digest(tensors, facts),
+        "space_sha256": _digest(space, {}),
         "card_sha256": _text_digest(facts["card"]),
         **facts,
     }
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata=metadata))  # save_file would ignore the umask
+        temporary.write_bytes(save(tensors | space, metadata=metadata))  # save_file would ignore the umask
 
 
 def load_prior(name_or_path: str | Path) -> ShapePrior:
@@ -182,15 +203,19 @@ def load_prior(name_or_path: str | Path) -> ShapePrior:
             metadata = file.metadata() or {}
             check_format(path, metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        digest = _digest(tensors, metadata)
+        space = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
+        digests = {"sha256": _digest(tensors, metadata), "card_sha256": _text_digest(metadata.get("card", ""))}
+        if space:  # priors of format 1 have none
+            digests["space_sha256"] = _digest(space, {})
     except PriorError:
         raise
     except Exception as error:
         raise damaged(path) from error
-    if (digest, _text_digest(metadata.get("card", ""))) != (metadata.get("sha256"), metadata.get("card_sha256")):
+    if any(metadata.get(name) != digest for name, digest in digests.items()):
         raise PriorError(f"The prior {path} was changed after it was made (its checksum differs); get it again.")
     try:
-        return _assemble(metadata, tensors, digest)
+        known = ShapeSpace.unpacked(space) if space else None
+        return replace(_assemble(metadata, tensors, digests["sha256"]), known_space=known)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise PriorError(f"The prior {path} is inconsistent: its weights do not fit its settings.") from error
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from dals.errors import PriorError
 
 FORMAT = "dalsrefine-prior"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 SEARCH_VARIABLE = "DALS_PRIORS"
 Side: TypeAlias = Literal["left", "right", "both"]

@@ -12,7 +12,6 @@ from dals.fitting.surface_regression import STAGES, Boundary, SurfaceFit, regres
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
-from dals.model.shape_space import shape_space
 
 RADII, CENTRE = np.array([95.0, 75.0, 60.0]), np.array([20.0, -30.0, 40.0])
 
@@ -24,7 +23,7 @@ def boundary(count: int = 8_000) -> FloatArray:
 def fitted(prior: ShapePrior, points: FloatArray, weights: FloatArray | None = None, **options) -> SurfaceFit:
     known = np.ones(len(points)) if weights is None else weights
     bounds = (points.min(axis=0), points.max(axis=0))
-    return regress(shape_space(prior), Boundary(points, known), bounds, **options)
+    return regress(prior.shape_space, Boundary(points, known), bounds, **options)
 
 
 def off(fit: SurfaceFit) -> FloatArray:

@@ -27,6 +27,7 @@ from dals.model.prior import (
     save_prior,
 )
 from dals.model.prior_files import FORMAT_VERSION
+from dals.model.shape_space import PREFIX
 from dals.model.template import icosphere
 
 
@@ -45,14 +46,16 @@ def _with_metadata(path: Path, **changes: str | None) -> None:
     metadata = {k: v for k, v in metadata.items() if v is not None}
     tensors = load_file(path)
     if "sha256" not in changes:
-        metadata["sha256"] = prior_module._digest(tensors, metadata)
+        learnt = {name: tensor for name, tensor in tensors.items() if not name.startswith(PREFIX)}
+        metadata["sha256"] = prior_module._digest(learnt, metadata)
         metadata["card_sha256"] = prior_module._text_digest(metadata.get("card", ""))
     save_file(tensors, path, metadata=metadata)
 
 
 def _saved_with(path: Path, **changes: Any) -> Path:
     """A prior whose fields disagree, with a right checksum."""
-    save_prior(path, replace(tiny_prior(), **changes))
+    prior = tiny_prior()
+    save_prior(path, replace(prior, known_space=prior.shape_space, **changes))
     return path
 
 
@@ -244,10 +247,14 @@ def test_a_radius_that_is_none(saved: Path, radius: str) -> None:
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_weights_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     prior = tiny_prior()
+    known = replace(prior, known_space=prior.shape_space)
     prior.decoder.output.weight[0, 0] = value
-    save_prior(tmp_path / "bad.safetensors", prior)
+    save_prior(tmp_path / "bad.safetensors", known)
     with pytest.raises(PriorError, match="inconsistent"):
         load_prior(tmp_path / "bad.safetensors")
+    with pytest.raises(PriorError, match="diverged"):
+        save_prior(tmp_path / "other.safetensors", replace(prior))
+    assert not (tmp_path / "other.safetensors").exists()
 
 
 @pytest.mark.parametrize(
@@ -272,8 +279,40 @@ def test_a_missing_tensor(saved: Path) -> None:
     (size,) = struct.unpack("<Q", raw[:8])
     metadata = json.loads(raw[8 : 8 + size])["__metadata__"]
     tensors = {name: value for name, value in load_file(saved).items() if name != "latents"}
-    save_file(tensors, saved, metadata=metadata | {"sha256": prior_module._digest(tensors, metadata)})
+    learnt = {name: value for name, value in tensors.items() if not name.startswith(PREFIX)}
+    save_file(tensors, saved, metadata=metadata | {"sha256": prior_module._digest(learnt, metadata)})
     with pytest.raises(PriorError, match="inconsistent"):
+        load_prior(saved)
+
+
+def test_a_prior_without_its_shape_space_is_read(saved: Path) -> None:
+    """Format 1 had none."""
+    raw = saved.read_bytes()
+    (size,) = struct.unpack("<Q", raw[:8])
+    metadata = json.loads(raw[8 : 8 + size])["__metadata__"] | {"format_version": "1"}
+    tensors = {name: value for name, value in load_file(saved).items() if not name.startswith(PREFIX)}
+    save_file(tensors, saved, metadata=metadata)
+    loaded = load_prior(saved)
+    assert loaded.known_space is None
+    np.testing.assert_allclose(loaded.shape_space.mean, tiny_prior().shape_space.mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mean", "modes", "mode_sizes", "latent_mean", "latent_modes", "latent_mode_sizes"])
+@pytest.mark.parametrize("change", ["missing", "altered", "too short"])
+def test_a_shape_space_that_is_not_as_it_was_made(saved: Path, name: str, change: str) -> None:
+    raw = saved.read_bytes()
+    (size,) = struct.unpack("<Q", raw[:8])
+    metadata = json.loads(raw[8 : 8 + size])["__metadata__"]
+    tensors = load_file(saved)
+    tensor = tensors.pop(PREFIX + name)
+    if change == "altered":
+        tensors[PREFIX + name] = tensor + 1
+    elif change == "too short":
+        tensors[PREFIX + name] = tensor[:-1].clone()
+        space = {name: value for name, value in tensors.items() if name.startswith(PREFIX)}
+        metadata["space_sha256"] = prior_module._digest(space, {})
+    save_file(tensors, saved, metadata=metadata)
+    with pytest.raises(PriorError, match="inconsistent" if change == "too short" else "changed"):
         load_prior(saved)
 
 
