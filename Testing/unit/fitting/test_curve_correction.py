@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from fitting.test_plane_residuals import BALL, POSE, circle, term
 
+from dals.evaluation.metrics import self_intersection_percentage
+from dals.fitting import curve_correction
 from dals.fitting.curve_correction import FAR, corrected
 from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.plane_residuals import PlaneResiduals
@@ -75,3 +77,23 @@ def test_clicks_that_contradict_each_other_by_a_tremor_make_no_steps_in_a_small_
         return float(np.abs(np.diff(radii[finished.faces], axis=1)).max())
 
     assert step(by_hand=True) < 0.75 * step(by_hand=False)
+
+
+def test_the_sheets_of_a_thin_part_seldom_pass_through_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("igl")
+    plate, angle = BALL.vertices * [1.0, 1.0, 0.08], np.linspace(0, 2 * np.pi, 600, endpoint=False)
+
+    def outline(axis: int, height: float) -> Contour:
+        points = np.zeros((600, 3))
+        points[:, axis], points[:, 2] = 100 * np.cos(angle), 8 * np.sin(angle) + height
+        return Contour(points + POSE.translation)
+
+    def folded() -> float:
+        contours = term(outline(0, 8.0), outline(1, -8.0))  # they contradict each other
+        return self_intersection_percentage(
+            TriangleMesh(corrected(plate, BALL.faces, contours, POSE, far=FAR), BALL.faces)
+        )
+
+    in_steps = folded()
+    monkeypatch.setattr(curve_correction, "_STEP", np.inf)
+    assert in_steps < 0.5 * folded()
