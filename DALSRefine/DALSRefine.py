@@ -15,6 +15,8 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from vtkmodules.util.misc import calldata_type
+from vtkmodules.util.vtkConstants import VTK_OBJECT
 
 _TUTORIAL = "https://github.com/DALSRefine/SlicerDALSRefine#tutorial-a-liver-from-three-contours"
 _OLDEST_PYTHON = (3, 10)  # some builds of Slicer 5.8 have 3.9: it must be able to read this file, but no other
@@ -114,8 +116,8 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         if self.panel.parameters is None:
             self.initializeParameterNode()
-        self.panel.update()  # a segment may have been edited meanwhile
         self.panel.shortcuts.switch(True)
+        self.panel.update()  # a segment may have been edited meanwhile
 
     def exit(self):
         """Called each time another module is opened: its keys and the mouse are its own."""
@@ -136,9 +138,11 @@ class DALSRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered or self.panel.parameters is not None:
             self.initializeParameterNode()
 
-    def onNodeRemoved(self, caller=None, event=None):
-        """A curve or a model may be gone."""
-        if not slicer.mrmlScene.IsClosing():
+    @calldata_type(VTK_OBJECT)
+    def onNodeRemoved(self, caller=None, event=None, node=None):
+        """A curve or a model may be gone; previews and marks come and go too often to look at everything."""
+        gone = node is None or (node.IsA("vtkMRMLDisplayableNode") and not node.GetHideFromEditors())
+        if gone and self.parent.isEntered and not slicer.mrmlScene.IsClosing():
             self.panel.update()
 
 

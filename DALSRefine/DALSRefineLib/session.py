@@ -11,9 +11,9 @@ from dals.geometry.mesh import TriangleMesh
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.curve_points import CurveState, states_of
 from DALSRefineLib.nodes.preview import Preview
-from DALSRefineLib.nodes.view_focus import bring_into_view
+from DALSRefineLib.nodes.view_focus import bring_into_view, show_whole_depth
 from DALSRefineLib.priors import Organ
-from DALSRefineLib.process.jobs import Choice, Event, FitFinished, FitProgress, Outcome, Request
+from DALSRefineLib.process.jobs import KEPT, Choice, Event, FitFinished, FitProgress, Outcome, Request
 from DALSRefineLib.process.runner import ProcessRunner
 from DALSRefineLib.results import REPORT_ATTRIBUTE, WARNINGS, History, Result, ResultModels, is_in, report_of, result_of
 
@@ -67,9 +67,10 @@ class RefineSession:
         self._preview = Preview(scene)
         self._choice: Choice | None = None
         self._choosing: Organ | None = None
+        self._kept: list[tuple[str, int | None]] = []  # keys of results whose edits a worker still has, and its process
         self.models, self._history = ResultModels(scene), History(scene)
         self._smoothing = 0.0
-        self._in_view = False
+        self._in_view = self._depth_is_open = False
         self._outcome: Outcome | None = None
         runner.on_event = self._take
 
@@ -193,8 +194,11 @@ class RefineSession:
 
     @property
     def can_choose(self) -> bool:
-        """Whether edits of the last result can be chosen."""
-        return bool(self.result and self.result.key) and self.model is not None and not self.running
+        """Whether edits of the shown result can be chosen: the worker remembers those of the last few."""
+        result = self.result
+        if result is None or self.model is None or self.running:
+            return False
+        return (result.key, self._runner.process_id) in self._kept
 
     @property
     def chosen(self) -> tuple[tuple[int, ...], ...]:
@@ -239,6 +243,7 @@ class RefineSession:
         self._runner.cancel()
         self._history.clear()
         self.models.clear()
+        self._kept = []
         self._in_view = False
 
     def close(self) -> None:
@@ -301,6 +306,8 @@ class RefineSession:
         if not self.models.take(result, (target.organ, *target.others), wanted):
             self._history.clear()  # undo works on the same nodes only
         self._history.add(result)
+        if result.key:
+            self._kept = [*self._kept, (result.key, self._runner.process_id)][-KEPT:]
         self._show_result(result)
 
     def _show_result(self, result: Result) -> None:
@@ -311,7 +318,10 @@ class RefineSession:
         """Once in a scene, the 3D views turn to a surface that they do not show."""
         if not self._in_view:
             self._in_view = True
-            bring_into_view(self.scene, mesh)
+            self._depth_is_open = bring_into_view(self.scene, mesh) > 0
+        elif self._depth_is_open:
+            self._depth_is_open = False
+            show_whole_depth(self.scene)
 
     def _show_preview(self, mesh: TriangleMesh, organ: Organ) -> None:
         name = _("{organ} (being refined)").format(organ=organ.name)

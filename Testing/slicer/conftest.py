@@ -35,6 +35,7 @@ def app():
 @pytest.fixture
 def scene(app):
     """An empty scene with Slicer's default colours."""
+    app.scene.Clear(False)  # tests of the panel have left something there
     yield app.scene
     app.scene.Clear(False)
 

@@ -28,6 +28,7 @@ class ScriptedRunner:
         self.requests: list[Request] = []
         self.closed = False
         self.running = False
+        self.process_id: int | None = 7
         self.on_event: Callable[[Event], object] = lambda event: None
 
     def warm_up(self) -> None:

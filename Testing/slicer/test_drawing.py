@@ -367,6 +367,15 @@ def test_the_list_keeps_its_order_and_each_curve_once(scene, listed):
     assert listed.nodes == [b, c, a]
 
 
+def test_a_curve_without_a_point_counts_only_once_it_has_one(scene, listed):
+    drawn, begun = (curve_node(scene, points, name="curve") for points in (circle(2), np.empty((0, 3))))
+    for node in (drawn, begun):
+        listed.add(node)
+    assert (listed.nodes, listed.accepted) == ([drawn, begun], [drawn])
+    begun.AddControlPoint(1.0, 2.0, 3.0)
+    assert listed.accepted == [drawn, begun]
+
+
 def test_a_deleted_curve_is_off_the_list(scene, listed):
     a, b, c = (curve_node(scene, circle(2), name=name) for name in "abc")
     for node in (a, b, c):

@@ -490,3 +490,26 @@ def test_a_liver_goes_through_all_of_it(scene, inputs, outputs):
     model = outputs.new_model(scene, liver, name="liver", colour=RED)
     distances = signed_distances(marked_points(found), outputs.mesh_of_model(model))
     assert distances.max() < 0.01  # all voxels' centres lie inside
+
+
+@pytest.mark.parametrize("suffix", [".stl", ".ply", ".obj", ".vtp"])
+def test_files_say_how_far_points_may_be_off(scene, outputs, model, tmp_path, suffix):
+    from slicer import vtkMRMLModelStorageNode
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
+    from DALSRefineLib.nodes.deviations import set_deviation
+
+    deviation = np.linspace(0.5, 4.0, len(sphere().vertices))
+    set_deviation(model, deviation)
+    path = tmp_path / f"liver{suffix}"
+    outputs.export_model(model, path)
+    storage = vtkMRMLModelStorageNode()
+    scene.AddNode(storage)
+    storage.SetFileName(str(path))
+    loaded = scene.AddNewNodeByClass("vtkMRMLModelNode", "loaded")
+    assert storage.ReadData(loaded)
+    array = loaded.GetPolyData().GetPointData().GetArray("uncertainty_mm")
+    assert (array is not None) == (suffix == ".vtp"), "Slicer reads no other array of a .ply"
+    if array is not None:
+        np.testing.assert_allclose(vtk_to_numpy(array), deviation, atol=1e-4)
+    assert (b"uncertainty_mm" in path.read_bytes()) == (suffix in (".ply", ".vtp"))

@@ -633,6 +633,28 @@ def test_ticked_curves_of_the_scene_are_added_once(panel, sample):
     assert panel.source.curves == sample[2:4]
 
 
+def test_a_ticked_nothing_is_no_curve(panel, sample, monkeypatch, application):
+    monkeypatch.setattr(panel.ui.curveSelector, "checkedNodes", lambda: [None, sample[2]])
+    panel.ui.addCurveButton.click()
+    assert panel.source.curves == [sample[2]]
+    assert application.MESSAGES == []
+
+
+def test_previews_that_come_and_go_do_not_make_the_panel_look_at_everything(widget, panel, sample, slicer, monkeypatch):
+    from DALSRefineLib.nodes.preview import Preview
+
+    looks, preview = [], Preview(slicer.mrmlScene)
+    monkeypatch.setattr(panel, "update", lambda: looks.append(True))
+    preview.show(scene_nodes.sphere(level=1), name="preview", colour=(1.0, 0.0, 0.0))
+    preview.close()
+    assert looks == []
+    slicer.mrmlScene.RemoveNode(sample[3])
+    assert looks == [True]
+    widget.parent.isEntered = False
+    slicer.mrmlScene.RemoveNode(sample[2])
+    assert looks == [True], "the panel looks when it is opened again"
+
+
 # --- what Slicer is told and asked for
 
 

@@ -201,12 +201,30 @@ def test_a_saved_result_shows_its_edits_but_changes_none(with_edits, slicer, wid
 
 def test_what_the_worker_has_forgotten_is_said(with_edits, slicer):
     panel, known, volume = with_edits, ticks(with_edits), volume_of(with_edits)
+    assert panel.ui.editsNoteLabel.isHidden()
     panel.session._runner._discard()  # as if it had crashed
     panel.ui.noEditsButton.click()
     settled(slicer, panel)
-    assert "refine once more" in panel.ui.statusLabel.text
+    assert "Refine once more" in panel.ui.editsNoteLabel.text
+    assert not panel.ui.noEditsButton.enabled
     assert ticks(panel) == known
     assert volume_of(panel) == pytest.approx(volume)
+
+
+def test_edits_that_the_worker_no_longer_has_are_shown_only(with_edits, slicer, monkeypatch):
+    monkeypatch.setattr("DALSRefineLib.session.KEPT", 1)
+    panel, item = with_edits, with_edits.ui.editsTable.item(0, 0)
+    assert item.flags() & Qt.ItemIsUserCheckable
+    panel.parameters.edits = "all"
+    refine(slicer, panel)
+    assert panel.ui.noEditsButton.enabled
+    panel.ui.undoButton.click()
+    assert not panel.ui.noEditsButton.enabled
+    assert not panel.ui.editsTable.item(0, 0).flags() & Qt.ItemIsUserCheckable
+    assert "Refine once more" in panel.ui.editsNoteLabel.text
+    panel.ui.redoButton.click()
+    assert panel.ui.editsNoteLabel.isHidden()
+    assert panel.ui.editsTable.item(0, 0) is item, "an item may be the one whose signal has led here"
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,21 @@ def test_the_suggested_slice_is_shown_and_enter_goes_on(panel, with_views, slice
     assert not drawing.awaits_enter
 
 
+def test_the_button_draws_on_the_slice_that_was_suggested(panel, with_views, slicer):
+    from DALSRefineLib.nodes import drawing
+
+    for other in ("Red", "Yellow", "Green"):
+        with_views[other].Modified()  # the last one of these was scrolled last
+        panel.ui.suggestButton.click()
+        view = panel.source.drawing.suggested
+        panel.ui.predrawButton.click()
+        (proposed,) = panel.source.drawing.proposals
+        plane, shown = drawing.plane_of(proposed), drawing.plane_shown(with_views[view])
+        assert abs(plane.normal @ shown.normal) == pytest.approx(1.0), (other, view)
+        assert shown.distances(plane.origin[None])[0] == pytest.approx(0.0, abs=1e-6)
+        slicer.mrmlScene.RemoveNode(proposed)
+
+
 def test_curves_that_were_loaded_are_added_at_once(panel, sample, application):
     panel.ui.addAllCurvesButton.click()
     assert panel.source.curves == sample[1:4]
@@ -211,20 +226,21 @@ def test_an_incomplete_plane_is_ticked(panel, sample):
 
 def test_freehand_takes_the_view_s_own_mouse(panel, slicer, with_views, monkeypatch):
     import vtkmodules.vtkRenderingUI  # noqa: F401
+    from PySide6.QtCore import Qt
     from vtkmodules.vtkRenderingCore import vtkRenderWindowInteractor
 
-    interactor, cursors = vtkRenderWindowInteractor(), []
+    interactor, cursors, defaults = vtkRenderWindowInteractor(), [], []
     view = types.SimpleNamespace(
         interactor=lambda: interactor,
         setViewCursor=cursors.append,
-        unsetViewCursor=lambda: cursors.append(None),
+        setDefaultViewCursor=defaults.append,
     )
     widget = types.SimpleNamespace(sliceView=lambda: view, visible=True)
     monkeypatch.setattr(slicer.app, "layoutManager", lambda: types.SimpleNamespace(sliceWidget=lambda name: widget))
     panel.ui.freehandCheckBox.click()
     panel.ui.axialButton.click()
     assert panel.source.drawing.is_drawing
-    assert len(cursors) == 1
+    assert [cursor.shape() for cursor in cursors] == [Qt.CrossCursor]
     curve = panel.source.curves[-1]
     interactor.InvokeEvent("LeftButtonPressEvent")
     interactor.InvokeEvent("LeftButtonReleaseEvent")
@@ -232,7 +248,8 @@ def test_freehand_takes_the_view_s_own_mouse(panel, slicer, with_views, monkeypa
     interactor.InvokeEvent("RightButtonPressEvent")
     interactor.InvokeEvent("RightButtonReleaseEvent")
     assert not panel.source.drawing.is_drawing
-    assert cursors[-1] is None
+    assert cursors[-1].shape() == Qt.ArrowCursor
+    assert defaults == cursors
     panel.ui.coronalButton.click()
     panel.set_parameters(None)
     assert not panel.source.drawing.is_drawing
@@ -332,6 +349,25 @@ def test_the_image_that_is_shown_goes_with_the_contours(with_contours, sample, s
     assert len(requests) == 2
 
 
+def test_the_image_that_is_shown_goes_with_one_segmentation(panel, sample, slicer, monkeypatch):
+    requests, parameters = [], panel.parameters
+    monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
+    (identifier,) = sample[-1].GetSegmentation().GetSegmentIDs()
+    parameters.source, parameters.segmentation, parameters.segment = "segmentation", sample[-1], identifier
+    panel.ui.useImageCheckBox.click()
+    panel.refine()
+    low, high = requests[0].observation.bounds
+    corners = np.linalg.inv(requests[0].image.ijk_to_ras) @ np.array([[*low, 1.0], [*high, 1.0]]).T
+    assert corners[:3].min() >= -0.5
+    assert (corners[:3].max(axis=1) <= requests[0].image.array.shape[::-1]).all()
+    monkeypatch.setattr(type(panel.source), "other_organs", [("Spleen", "spleen", identifier)])
+    panel.refine()
+    assert requests[1].image is None, "several organs have no use for it"
+    parameters.source, parameters.points = "points", model_of(sphere(), slicer)
+    panel.refine()
+    assert requests[2].image is None
+
+
 def test_voxels_of_the_image_are_where_they_are_in_the_world(scene, inputs):
     from scene_nodes import oblique_grid, under_linear_transform, volume_node
 
@@ -402,6 +438,25 @@ def test_a_result_is_smoothed(with_contours, slicer):
     assert model.GetPolyData().GetBounds() == pytest.approx(before)
 
 
+def test_a_click_beside_the_slider_s_handle_smooths_and_keeps_the_colours(with_contours, slicer):
+    panel = with_contours
+    model = refine(slicer, panel)
+    before = model.GetPolyData().GetBounds()
+    panel.ui.uncertaintyButton.click()
+    assert model.GetDisplayNode().GetScalarVisibility()
+    panel.ui.smoothingSlider.setValue(80)  # as the style does it: no handle is pressed, none released
+    assert model.GetPolyData().GetBounds() != before
+    assert model.GetDisplayNode().GetScalarVisibility()
+    panel.ui.smoothingSlider.setSliderDown(True)
+    smooth = model.GetPolyData().GetBounds()
+    panel.ui.smoothingSlider.setValue(20)
+    panel.update()
+    assert panel.ui.smoothingSlider.value == 20, "the hand has it"
+    assert model.GetPolyData().GetBounds() == smooth
+    panel.ui.smoothingSlider.setSliderDown(False)
+    assert model.GetPolyData().GetBounds() != smooth
+
+
 # --- keys
 
 
@@ -415,11 +470,11 @@ def test_keys_work_while_the_module_is_open(widget, slicer, application, monkeyp
     monkeypatch.setattr(slicer.util, "getModuleWidget", slicer.util.getModuleWidget)
     other = application.open_module(DALSRefine.DALSRefineWidget)
     try:
-        keys = other.panel.shortcuts._keys
-        assert set(keys) == {"Alt+1", "Alt+2", "Alt+3", "Alt+N", "Alt+D", "Alt+R", "Return"}
+        keys, waiting = other.panel.shortcuts._keys, {"Return", "Enter", "Escape"}
+        assert set(keys) == {"Alt+1", "Alt+2", "Alt+3", "Alt+N", "Alt+D", "Alt+R", *waiting}
         assert not any(key.isEnabled() for key in keys.values())
         other.enter()
-        assert [key for key, shortcut in keys.items() if not shortcut.isEnabled()] == ["Return"]
+        assert {key for key, shortcut in keys.items() if not shortcut.isEnabled()} == waiting
         pressed = []
         monkeypatch.setattr(other.panel.source.drawing, "draw", pressed.append)
         for key in ("Alt+1", "Alt+2", "Alt+3"):
@@ -427,6 +482,36 @@ def test_keys_work_while_the_module_is_open(widget, slicer, application, monkeyp
         assert pressed == ["axial", "sagittal", "coronal"]
         other.exit()
         assert not any(key.isEnabled() for key in keys.values())
+    finally:
+        other.cleanup()
+
+
+def test_enter_waits_for_a_suggestion_and_leaves_fields_alone(widget, with_views, slicer, application, monkeypatch):
+    from PySide6.QtWidgets import QWidget
+
+    import DALSRefine
+
+    window, focus = QWidget(), []
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda: window)
+    monkeypatch.setattr(slicer.util, "getModuleWidget", slicer.util.getModuleWidget)
+    monkeypatch.setattr(slicer.app, "focusWidget", lambda: focus[-1] if focus else None)
+    other = application.open_module(DALSRefine.DALSRefineWidget)
+    try:
+        other.enter()
+        panel = other.panel
+        active = lambda: {key for key in ("Return", "Enter", "Escape") if panel.shortcuts.active(key)}  # noqa: E731
+        panel.ui.suggestButton.click()
+        assert active() == {"Return", "Enter"}
+        other.exit()
+        assert active() == set()
+        other.enter()
+        assert active() == {"Return", "Enter"}, "the suggestion is still there"
+        focus.append(panel.ui.seedSpinBox)
+        panel._on_tick()
+        assert active() == set(), "Enter ends the writing of a number"
+        focus.append(window)
+        panel._on_tick()
+        assert active() == {"Return", "Enter"}
     finally:
         other.cleanup()
 

@@ -52,6 +52,19 @@ def test_every_row_has_a_name_and_a_value_with_its_unit():
     ]
 
 
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"trust": 0.0, "reason": "It shows nothing."}, "'CT' was not used"),
+        ({"trust": 0.75}, "'CT' was used, trust 0.75"),
+        ({"trust": 0.75, "edits_changed": 2}, "'CT' was used, trust 0.75; edits that it decided: 2"),
+        ({"trust": 0.0, "edits_changed": 0}, "'CT' was not used"),
+    ],
+)
+def test_the_use_of_the_image_is_told(entry, told):
+    assert ("Image", told) in report_rows({**REPORT, "image": {"name": "CT", **entry}})
+
+
 AGREEMENT_ROWS = {
     *("Confidence", "Dice with the segmentation", "Largest displacement", "Beyond 2 voxels"),
     "Beyond 12 mm of a typical organ",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -685,3 +686,29 @@ def test_the_3d_view_turns_to_the_first_preview_and_never_again(scene, scripted,
         np.testing.assert_allclose(camera.GetFocalPoint(), far, atol=1.0)
     finally:
         scene.RemoveNode(camera)
+
+
+def test_edits_of_the_last_few_results_can_be_chosen(scripted, runner, give):
+    for key in "abcd":
+        give(replace(finished(ellipsoid()), key=key), model=scripted.model)
+    for expected in (True, True, True, False):
+        assert scripted.can_choose is expected
+        scripted.undo()
+    for _ in range(3):
+        scripted.redo()
+    assert scripted.can_choose
+    runner.process_id = 8  # the worker has died, and with it what it remembered
+    assert not scripted.can_choose
+
+
+def test_the_depth_of_the_views_is_fitted_once_the_surface_is_drawn(scene, scripted, runner, start):
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    fitted = []
+    camera.AddObserver(camera.ResetCameraClippingEvent, lambda *_: fitted.append(True))
+    far = ellipsoid(centre=np.array([0.0, 0.0, 3000.0]))
+    start(scripted)
+    runner.say(progress(far))
+    assert len(fitted) == 1, "when the camera was turned"
+    runner.say(progress(far), progress(far), finished(far))
+    assert len(fitted) == 2
+    scene.RemoveNode(camera)

@@ -13,11 +13,10 @@ from dals.errors import InputError
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.surface_distance import signed_distances
 from dals.geometry.vtk_bridge import points_of
+from DALSRefineLib.nodes.deviations import DEVIATION_ARRAY
 from DALSRefineLib.nodes.transforms import points_to_world
 
 SCALARS = "Displacement (mm)"
-DEVIATION_ARRAY = "Standard deviation (mm)"
-"""How far points may be off along the normals; see `nodes.uncertainty`."""
 _SHIPPED_TABLE = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 _OWN_TABLE = "Displacement (blue to red)"
 _OWN_COLOURS = ((0.23, 0.30, 0.75), (0.87, 0.87, 0.87), (0.71, 0.02, 0.15))

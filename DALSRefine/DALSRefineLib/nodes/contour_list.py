@@ -29,8 +29,8 @@ class ContourList:
 
     @property
     def accepted(self) -> list[Any]:
-        """Those that are no mere proposals."""
-        return [node for node in self.nodes if not is_proposed(node)]
+        """Those that are no mere proposals, and have a point: who begins a curve may think better of it."""
+        return [node for node in self.nodes if not is_proposed(node) and node.GetNumberOfDefinedControlPoints()]
 
     def add(self, curve: Any) -> None:
         """Append a curve unless it is in the list."""

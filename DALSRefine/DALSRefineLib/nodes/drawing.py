@@ -85,6 +85,7 @@ def show_plane(scene: Any, plane: Plane) -> str | None:
     else:
         node.SetOrientation(("Sagittal", "Coronal", "Axial")[axis])
         node.JumpSlice(*plane.origin.tolist())
+    node.Modified()  # as the view that was scrolled last, also where it has shown the plane already
     return view
 
 

@@ -21,7 +21,8 @@ from dals.geometry.mesh import TriangleMesh
 from dals.geometry.vtk_bridge import mesh_of, polydata_of
 from dals.io.coordinates import Space
 from dals.io.meshes import write_mesh
-from DALSRefineLib.nodes.colouring import DEVIATION_ARRAY, colour_by_distance, colour_plainly
+from DALSRefineLib.nodes.colouring import colour_by_distance, colour_plainly
+from DALSRefineLib.nodes.deviations import DEVIATION_ARRAY, IN_FILES, deviation_of
 from DALSRefineLib.nodes.naming import unique_name
 from DALSRefineLib.nodes.segment_nodes import new_segmentation, write_segment
 from DALSRefineLib.nodes.transforms import is_mirrored, points_from_world, points_to_world
@@ -130,6 +131,8 @@ def mesh_of_model(model_node: Any) -> TriangleMesh:
 def export_model(model_node: Any, path: str | os.PathLike[str], *, space: Space = "LPS") -> None:
     """Write a model to a .stl, .ply, .obj or .vtp file, in world coordinates.
 
+    Where it is known how far its points may be off, .ply and .vtp files say so (`uncertainty_mm`).
+
     Parameters
     ----------
     model_node : vtkMRMLModelNode
@@ -145,7 +148,8 @@ def export_model(model_node: Any, path: str | os.PathLike[str], *, space: Space 
     OutputError
         For an unknown extension or a place where nothing can be written.
     """
-    write_mesh(path, mesh_of_model(model_node), space=space)
+    mesh, deviation = mesh_of_model(model_node), deviation_of(model_node)
+    write_mesh(path, mesh, space=space, point_values=None if deviation is None else {IN_FILES: deviation})
 
 
 def _has_faces(polydata: vtkPolyData, mesh: TriangleMesh) -> bool:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from slicer import vtkMRMLDisplayNode
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkDataObject
 
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from DALSRefineLib.nodes.colouring import DEVIATION_ARRAY, colour_plainly, colour_table
+from DALSRefineLib.nodes.colouring import colour_plainly, colour_table
+from DALSRefineLib.nodes.deviations import DEVIATION_ARRAY, deviation_of, set_deviation
 from DALSRefineLib.nodes.outputs import mesh_of_model, new_model, show_mesh
 
 __all__ = [
@@ -32,31 +32,6 @@ _PERCENTILE = 98.0
 _LEAST_LIMIT_MM = 1.0
 """The colours span at least this much, so that a surface that is known well looks calm."""
 _BAND_COLOUR = (1.0, 1.0, 0.6)
-
-
-def set_deviation(model_node: Any, deviation: FloatArray | None) -> None:
-    """Attach standard deviations (V,), mm, to a model's points; None, or another number of them, takes them off."""
-    polydata = model_node.GetPolyData()
-    if polydata is None:
-        return
-    if deviation is None or len(deviation) != polydata.GetNumberOfPoints():
-        polydata.GetPointData().RemoveArray(DEVIATION_ARRAY)
-        return
-    array = numpy_to_vtk(np.asarray(deviation, dtype=np.float64), deep=True)
-    array.SetName(DEVIATION_ARRAY)
-    polydata.GetPointData().AddArray(array)
-
-
-def deviation_of(model_node: Any) -> FloatArray | None:
-    """The standard deviations of a model's points, (V,) mm; None where it has none, or values that mean nothing."""
-    polydata = None if model_node is None else model_node.GetPolyData()
-    if polydata is None:
-        return None
-    array = polydata.GetPointData().GetArray(DEVIATION_ARRAY)
-    if array is None or array.GetNumberOfTuples() != polydata.GetNumberOfPoints():
-        return None
-    values = np.array(vtk_to_numpy(array), dtype=np.float64)
-    return values if values.ndim == 1 and np.isfinite(values).all() and (values >= 0).all() else None
 
 
 def colour_by_deviation(model_node: Any) -> float:

@@ -29,14 +29,21 @@ def bring_into_view(scene: Any, mesh: TriangleMesh) -> int:
     """
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     centre, radius = 0.5 * (low + high), 0.5 * float(np.linalg.norm(high - low))
-    cameras = [
-        scene.GetNthNodeByClass(index, "vtkMRMLCameraNode")
-        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLCameraNode"))
-    ]
-    moved = [camera for camera in cameras if not _shows(camera, centre, radius)]
+    moved = [camera for camera in _cameras(scene) if not _shows(camera, centre, radius)]
     for camera in moved:
         _point_at(camera, centre, radius)
     return len(moved)
+
+
+def show_whole_depth(scene: Any) -> None:
+    """Have the 3D views fit what is near and far to what they show: a surface may be drawn only after it is added."""
+    for camera in _cameras(scene):
+        camera.ResetClippingRange()
+
+
+def _cameras(scene: Any) -> list[Any]:
+    count = scene.GetNumberOfNodesByClass("vtkMRMLCameraNode")
+    return [scene.GetNthNodeByClass(index, "vtkMRMLCameraNode") for index in range(count)]
 
 
 def _shows(camera: Any, centre: Any, radius: float) -> bool:

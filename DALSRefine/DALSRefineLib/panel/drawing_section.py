@@ -36,6 +36,11 @@ class DrawingSection:
         Called after curves were added to the list or accepted, with False for those that are begun or proposed.
     guarded : callable
         Runs a function and shows its errors.
+
+    Attributes
+    ----------
+    suggested : str
+        Layout name of the view that shows a suggested slice; empty if none does.
     """
 
     def __init__(
@@ -50,7 +55,7 @@ class DrawingSection:
         self._contours: ContourList | None = None
         self._pen: FreehandPen | None = None
         self._view: Any = None  # that has the pen
-        self._suggested = ""  # the view that shows a suggested slice
+        self.suggested = ""
         self._connect()
 
     def set_parameters(self, parameters: Any) -> None:
@@ -71,6 +76,8 @@ class DrawingSection:
             ("Alt+N", self.suggest),
             ("Alt+D", self.predraw),
             ("Return", self.enter),
+            ("Enter", self.enter),  # that of the number pad
+            ("Escape", self.stop),
         ]
 
     @property
@@ -124,7 +131,7 @@ class DrawingSection:
         if view is None:
             raise DalsError(_("There is no slice view to show it in."))
         _show_view(view)
-        self._suggested = view
+        self.suggested = view
         words = _("Suggested: {plane}. Enter draws its outline in advance.")
         self._ui.suggestionLabel.text = words.format(plane=plane_text(described(plane)))
         self.update()
@@ -132,14 +139,20 @@ class DrawingSection:
     @property
     def awaits_enter(self) -> bool:
         """Whether Enter has something to do: a suggested slice is shown, or an outline waits to be accepted."""
-        return bool(self._suggested or self.proposals)
+        return bool(self.suggested or self.proposals)
+
+    @property
+    def waiting_keys(self) -> dict[str, bool]:
+        """Keys that other widgets want, too, and whether they have something to do here."""
+        enter = self.awaits_enter
+        return {"Return": enter, "Enter": enter, "Escape": self._pen is not None}
 
     def enter(self) -> None:
         """Accept the proposals; without any, draw the outline on the suggested slice in advance."""
         if self.proposals:
             self.accept()
-        elif self._suggested:
-            self.predraw(self._suggested)
+        elif self.suggested:
+            self.predraw(self.suggested)
 
     def accept(self) -> None:
         """Use all proposals as they are."""
@@ -165,7 +178,7 @@ class DrawingSection:
         self._ui.suggestionLabel.visible = bool(self._ui.suggestionLabel.text)
 
     def _forget_suggestion(self) -> None:
-        self._suggested = self._ui.suggestionLabel.text = ""
+        self.suggested = self._ui.suggestionLabel.text = ""
 
     def _accepted(self) -> list[Any]:
         return [] if self._contours is None else self._contours.accepted
@@ -179,13 +192,13 @@ class DrawingSection:
             return
         node = drawing.slice_node_of(slicer.mrmlScene, view)
         self._view = slice_view
-        slice_view.setViewCursor(qt.QCursor(qt.Qt.CrossCursor))
+        _set_cursor(slice_view, qt.QCursor(qt.Qt.CrossCursor))
         self._pen = FreehandPen(slice_view.interactor(), node, curve, self._on_pen_end)
 
     def _on_pen_end(self) -> None:
         view, self._view, self._pen = self._view, None, None
         if view is not None:
-            view.unsetViewCursor()
+            _set_cursor(view, qt.QCursor(qt.Qt.ArrowCursor))
 
     def _continue(self) -> None:
         curve = self._selected()
@@ -218,7 +231,10 @@ class DrawingSection:
             (ui.drawMoreButton, self._continue),
             (ui.jumpButton, lambda: drawing.jump_to(scene, self._selected())),
             (ui.deleteContourButton, lambda: scene.RemoveNode(self._selected())),
-            (ui.addCurveButton, lambda: self._add(list(ui.curveSelector.checkedNodes()))),
+            (
+                ui.addCurveButton,
+                lambda: self._add([node for node in ui.curveSelector.checkedNodes() if node is not None]),
+            ),
             (ui.addAllCurvesButton, lambda: self._add(curves_of_organ(scene, self._listed()))),
         ]
         for button, action in actions:
@@ -243,3 +259,9 @@ def _slice_view(view: str) -> Any:
     manager = slicer.app.layoutManager()
     widget = None if manager is None else manager.sliceWidget(view)
     return None if widget is None else widget.sliceView()
+
+
+def _set_cursor(view: Any, cursor: Any) -> None:
+    """The view's present cursor, and that to which it returns after the mouse was over a point."""
+    view.setViewCursor(cursor)
+    view.setDefaultViewCursor(cursor)

@@ -11,6 +11,7 @@ import slicer
 from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.marks import jump_to_place, show_mark
 from DALSRefineLib.panel.edit_rows import EditRow, edit_rows
+from DALSRefineLib.process.jobs import KEPT
 from DALSRefineLib.session import RefineSession, report_of
 
 _TICK, _PLACE = 0, 1
@@ -22,7 +23,8 @@ class EditsSection:
     Parameters
     ----------
     ui
-        Widgets `editsCollapsibleButton`, `editsTable`, `suggestedEditsButton`, `allEditsButton`, `noEditsButton`.
+        Widgets `editsCollapsibleButton`, `editsTable`, `editsNoteLabel`, `suggestedEditsButton`, `allEditsButton`,
+        `noEditsButton`.
     session : RefineSession
     guarded : callable
         Runs a function and shows its errors.
@@ -33,7 +35,7 @@ class EditsSection:
         self._rows: list[EditRow] = []
         self._organ: int | None = None
         self._shown: Any = None
-        self._items: list[Any] = []  # keeps the Python objects alive
+        self._items: list[list[Any]] = []  # keeps the Python objects alive
         self._filling = False
         table = ui.editsTable
         header = table.horizontalHeader()
@@ -56,7 +58,9 @@ class EditsSection:
         organ = organ if session.can_choose else None
         ticked = {row.number for row in rows if row.applied} if organ is None else set(session.chosen[organ])
         editable = organ is not None
-        shown = (rows, ticked, organ)
+        ui.editsNoteLabel.text = "" if editable else self._why_not()
+        ui.editsNoteLabel.visible = bool(ui.editsNoteLabel.text)
+        shown = (rows, ticked, organ, ui.editsNoteLabel.text)
         if shown != self._shown:
             self._rows, self._organ, self._shown = rows, organ, shown
             self._fill(ticked, editable=editable)
@@ -66,6 +70,13 @@ class EditsSection:
         )
         for button in (ui.suggestedEditsButton, ui.allEditsButton, ui.noEditsButton):
             button.enabled = editable
+
+    def _why_not(self) -> str:
+        """Why the edits are shown only."""
+        if self._session.running:
+            return _("The edits can be changed when the fit has ended.")
+        words = _("Only the edits of the last {number} refinements of this session can be changed. Refine once more.")
+        return words.format(number=KEPT)
 
     def said(self) -> str:
         """What the status line says of a choice that has been carried out."""
@@ -83,22 +94,28 @@ class EditsSection:
         table = self._ui.editsTable
         self._filling = True
         try:
-            self._items = []
             table.setRowCount(len(self._rows))
-            for number, row in enumerate(self._rows):
-                for column, text in enumerate(row.cells):
-                    item = qt.QTableWidgetItem(text)
-                    flags = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
-                    if column == _TICK:
-                        item.setFlags(flags | qt.Qt.ItemIsUserCheckable if editable else flags)
-                        item.setCheckState(qt.Qt.Checked if row.number in ticked else qt.Qt.Unchecked)
-                    else:
-                        item.setFlags(flags)
-                    item.setToolTip(text if editable else _("Refine once more to change the edits of this result."))
-                    self._items.append(item)
-                    table.setItem(number, column, item)
+            self._items = self._items[: len(self._rows)]  # those of rows that are gone
+            self._items += [self._new_row(number) for number in range(len(self._items), len(self._rows))]
+            for row, items in zip(self._rows, self._items, strict=True):
+                for text, item in zip(row.cells, items, strict=True):
+                    item.setText(text)
+                    item.setToolTip(text if editable else self._ui.editsNoteLabel.text)
+                flags = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
+                items[_TICK].setFlags(flags | qt.Qt.ItemIsUserCheckable if editable else flags)
+                items[_TICK].setCheckState(qt.Qt.Checked if row.number in ticked else qt.Qt.Unchecked)
         finally:
             self._filling = False
+
+    def _new_row(self, number: int) -> list[Any]:
+        """Items of a row: they stay, since filling the table may be what an item's own signal has led to."""
+        items = []
+        for column in range(self._ui.editsTable.columnCount):
+            item = qt.QTableWidgetItem("")
+            item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
+            self._ui.editsTable.setItem(number, column, item)
+            items.append(item)
+        return items
 
     def _on_item(self, item: Any) -> None:
         if self._filling or item.column() != _TICK or self._organ is None:
@@ -109,8 +126,6 @@ class EditsSection:
             for number, row in enumerate(self._rows)
             if table.item(number, _TICK).checkState() == qt.Qt.Checked
         }
-        # The table shows it already; filling it now would delete this very item.
-        self._shown = (self._rows, ticked, self._organ)
         self._take(ticked)
 
     def _take(self, edits: Iterable[int]) -> None:

@@ -20,17 +20,26 @@ class LookSection:
         Smooths what it shows.
     guarded : callable
         Runs a function and shows its errors.
+    on_smoothed : callable
+        Called when the model shows another surface.
     """
 
-    def __init__(self, ui: Any, session: RefineSession, guarded: Callable[[Callable[[], None]], None]) -> None:
-        self._ui, self._session, self._guarded = ui, session, guarded
+    def __init__(
+        self,
+        ui: Any,
+        session: RefineSession,
+        guarded: Callable[[Callable[[], None]], None],
+        on_smoothed: Callable[[], None],
+    ) -> None:
+        self._ui, self._session, self._guarded, self._on_smoothed = ui, session, guarded, on_smoothed
         self._model: Any = None
         self._updating = False
         ui.opacitySlider.connect("valueChanged(int)", lambda _value: self._changed())
         ui.thicknessSpinBox.connect("valueChanged(int)", lambda _value: self._changed())
         ui.show3DCheckBox.connect("toggled(bool)", lambda _checked: self._changed())
         ui.showSlicesCheckBox.connect("toggled(bool)", lambda _checked: self._changed())
-        ui.smoothingSlider.connect("sliderReleased()", self._smooth)
+        ui.smoothingSlider.connect("sliderReleased()", lambda: guarded(self._smooth))
+        ui.smoothingSlider.connect("valueChanged(int)", lambda _value: self._on_smoothing())
 
     def show(self, model: Any) -> None:
         """Show how a model looks; None disables the widgets."""
@@ -44,7 +53,8 @@ class LookSection:
             if look is not None:
                 ui.opacitySlider.value, ui.thicknessSpinBox.value = round(100 * look.opacity), look.thickness
                 ui.show3DCheckBox.checked, ui.showSlicesCheckBox.checked = look.in_3d, look.in_slices
-            ui.smoothingSlider.value = round(100 * self._session.smoothing)
+            if not ui.smoothingSlider.sliderDown:
+                ui.smoothingSlider.value = round(100 * self._session.smoothing)
         finally:
             self._updating = False
 
@@ -62,5 +72,13 @@ class LookSection:
         )
         set_appearance(self._model, look)
 
+    def _on_smoothing(self) -> None:
+        """The slider was moved by a click beside its handle, or by a key: it is not released then."""
+        if not self._updating and not self._ui.smoothingSlider.sliderDown:
+            self._guarded(self._smooth)
+
     def _smooth(self) -> None:
-        self._session.smoothing = self._ui.smoothingSlider.value / 100
+        amount = self._ui.smoothingSlider.value / 100
+        if amount != self._session.smoothing:
+            self._session.smoothing = amount
+            self._on_smoothed()

@@ -126,6 +126,9 @@ def _image(report: Mapping[str, Any]) -> list[Row]:
     found = report["image"]
     used = _("'{name}' was used, trust {trust:.2f}").format(name=found["name"], trust=found["trust"])
     unused = _("'{name}' was not used").format(name=found["name"])
+    decided = found.get("edits_changed")  # of a segmentation
+    if found["trust"] and decided is not None:
+        used += _("; edits that it decided: {number}").format(number=decided)
     return [(_("Image"), used if found["trust"] else unused)]
 
 

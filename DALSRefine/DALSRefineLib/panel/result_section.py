@@ -60,7 +60,7 @@ class ResultSection:
         self._names: list[str] = []  # of organs, in the combo box
         self._rows: list[tuple[str, str]] = []
         self._places: list[ReportPlace] = []
-        self._look = LookSection(ui, session, guarded)
+        self._look = LookSection(ui, session, guarded, self._renew)
         self.uncertainty = UncertaintySection(ui, guarded)
         self.edits = EditsSection(ui, session, guarded)
         ui.organComboBox.connect("currentIndexChanged(int)", lambda index: guarded(lambda: self._on_organ(index)))

@@ -190,6 +190,14 @@ class SourceSection:
         return self.uses_curves and watcher.dragging and watcher.pending and not self.drawing.is_drawing
 
     @property
+    def takes_image(self) -> bool:
+        """Whether an image has something to say: of contours that nobody is dragging, and of one segmentation alone."""
+        p = self._parameters
+        if p.source == CONTOURS:
+            return not self.watcher.dragging
+        return bool(p.source == SEGMENTATION and not self.other_organs)
+
+    @property
     def released_gesture(self) -> int | None:
         """The movement of the hand that has just ended, None where a change was no such movement."""
         return self.watcher.released

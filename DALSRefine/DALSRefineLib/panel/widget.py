@@ -15,7 +15,7 @@ from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.volume_nodes import image_of_volume
 from DALSRefineLib.panel.advanced_section import AdvancedSection
 from DALSRefineLib.panel.binding import Binding
-from DALSRefineLib.panel.fit_options import CONTOURS, changed_settings
+from DALSRefineLib.panel.fit_options import changed_settings
 from DALSRefineLib.panel.live_refit import LiveRefit
 from DALSRefineLib.panel.organ_tasks import organ_tasks
 from DALSRefineLib.panel.package_section import PackageSection
@@ -60,7 +60,9 @@ class RefinePanel:
             (ui.resetButton, self.advanced.reset),
         ):
             button.connect("clicked(bool)", lambda _checked=False, action=action: self.guarded(action))
-        self.shortcuts = Shortcuts([*self.source.drawing.keys, ("Alt+R", self._refine_or_cancel)], self.guarded)
+        drawing = self.source.drawing
+        keys = [*drawing.keys, ("Alt+R", self._refine_or_cancel)]
+        self.shortcuts = Shortcuts(keys, self.guarded, waiting=drawing.waiting_keys)
         session.listeners.append(self._on_event)
         self._timer = qt.QTimer()
         self._timer.setInterval(_TICK_MS)
@@ -156,7 +158,7 @@ class RefinePanel:
             changes = changed_settings(self.advanced.options, parameters.source) | self.source.choices
             tasks, organs = organ_tasks(self.source, self.priors.headers, changes)
         image = None
-        if parameters.useImage and parameters.source == CONTOURS and not self.source.watcher.dragging:
+        if parameters.useImage and self.source.takes_image:
             image = image_of_volume(self.result.volume, *observation.bounds)
         if gesture is None:
             self.source.settle()
@@ -229,7 +231,7 @@ class RefinePanel:
     def _show_buttons(self) -> None:
         running = self._shown_running = self.session.running
         self.progress.show_button(running=running, obstacle="" if running else self.obstacle())
-        self.shortcuts.allow("Return", self.source.drawing.awaits_enter)
+        self.shortcuts.allow(self.source.drawing.waiting_keys)
 
     def _on_tick(self) -> None:
         """Called by the timer."""
@@ -250,6 +252,7 @@ class RefinePanel:
             self._logged, self.ui.statusLabel.text = details, _unexpected()
 
     def _look_around(self) -> None:
+        self.shortcuts.allow(self.source.drawing.waiting_keys)
         if self.session.running != self._shown_running:  # a script has started or finished something
             self.update()
         if self.source.dragged:

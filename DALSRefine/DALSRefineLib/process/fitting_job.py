@@ -21,6 +21,7 @@ from dals.ops.device import choose_device
 from dals.refinement import Refinement, choose_edits, refine, refine_together
 from DALSRefineLib.process.fit_progress import StepTeller
 from DALSRefineLib.process.jobs import (
+    KEPT,
     Choice,
     Event,
     FitFinished,
@@ -31,9 +32,6 @@ from DALSRefineLib.process.jobs import (
     Request,
 )
 from DALSRefineLib.process.places import worst_places
-
-_KEPT = 3
-"""Refinements whose edits can still be chosen; each holds the segmentation a few times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +124,7 @@ class Fitter:
             )
             for result, previews in zip(results, told, strict=True)
         ]
+        self._stop_if_unwanted()  # or what nobody hears of would take the place of a result that is shown
         kept = _Kept(tuple(results), tuple(t.observation for t in tasks), tuple(t.name for t in tasks))
         return _finished(kept, self._keep(kept))
 
@@ -148,7 +147,7 @@ class Fitter:
             return ""
         key = uuid.uuid4().hex
         self._kept[key] = kept
-        for old in list(self._kept)[:-_KEPT]:
+        for old in list(self._kept)[:-KEPT]:
             del self._kept[old]
         return key
 

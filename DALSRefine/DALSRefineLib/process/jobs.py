@@ -22,6 +22,9 @@ from dals.model.fit_state import FitState
 from dals.observations import Observation
 from DALSRefineLib.priors import Side
 
+KEPT = 3
+"""The worker remembers the edits of so many refinements; each holds its segmentation a few times."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OrganTask:

@@ -40,7 +40,7 @@ def test_a_traced_curve(case: Any) -> None:
 
 
 def test_outlines_in_advance(case: Any) -> None:
-    """The surface's outline on a suggested slice, accepted with Enter."""
+    """The surface's outline on a suggested slice, drawn by the button and by Enter, and accepted with Enter."""
     panel, nodes, truth = opened(case)
     for curve in nodes[1:3]:
         panel.source.add_curve(curve)
@@ -51,6 +51,15 @@ def test_outlines_in_advance(case: Any) -> None:
         return
     panel.ui.suggestButton.click()
     case.assertTrue(panel.source.drawing.awaits_enter, panel.ui.statusLabel.text)
+    shown = drawing.plane_shown(drawing.slice_node_of(slicer.mrmlScene, panel.source.drawing.suggested))
+    panel.ui.predrawButton.click()
+    proposals = panel.source.drawing.proposals
+    case.assertGreaterEqual(len(proposals), 1)
+    plane = drawing.plane_of(proposals[0])
+    case.assertTrue(plane is not None and plane.angle_to(shown) < 1.0)
+    for proposal in proposals:
+        slicer.mrmlScene.RemoveNode(proposal)
+    panel.ui.suggestButton.click()
     panel.source.drawing.enter()
     case.assertGreaterEqual(len(panel.source.drawing.proposals), 1)
     case.assertEqual(len(panel.source.accepted), 2)

@@ -64,6 +64,7 @@ def test_edits(case: Any) -> None:
     click_and_wait(case, panel)
     count = ui.editsTable.rowCount
     case.assertGreaterEqual(count, 2)
+    case.assertEqual(ui.editsNoteLabel.text, "")
     first = ui.editsTable.item(0, 0)
     was = first.checkState() == qt.Qt.Checked
     began = time.monotonic()

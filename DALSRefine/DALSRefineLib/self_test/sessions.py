@@ -55,6 +55,10 @@ def test_place_look_and_segment(case: Any) -> None:
     case.assertIsNotNone(marks.mark_of(slicer.mrmlScene))
     ui.opacitySlider.value = 40
     case.assertAlmostEqual(result.GetDisplayNode().GetOpacity(), 0.4)
+    before = result.GetPolyData().GetBounds()
+    ui.smoothingSlider.value = 60
+    case.assertNotEqual(result.GetPolyData().GetBounds(), before)
+    ui.smoothingSlider.value = 0
     segmentation = nodes[-1].GetSegmentation()
     before = segmentation.GetNumberOfSegments()
     ui.segmentButton.click()

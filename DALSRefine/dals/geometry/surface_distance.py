@@ -18,8 +18,29 @@ def surface_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
 
 def signed_distances(points: FloatArray, mesh: TriangleMesh) -> FloatArray:
     """`surface_distances` from a closed surface, negative inside."""
-    distance, values = vtkImplicitPolyDataDistance(), vtkDoubleArray()
-    distance.SetInput(polydata_of(mesh))
-    distance.FunctionValue(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True), values)
-    signed = np.array(vtk_to_numpy(values), dtype=np.float64)
-    return signed if mesh.volume >= 0 else -signed  # faces that face inwards
+    return SignedDistance(mesh).at(points)
+
+
+class SignedDistance:
+    """The signed distance from a closed surface, negative inside; to be kept where it is asked for more than once.
+
+    Parameters
+    ----------
+    mesh : TriangleMesh
+    """
+
+    def __init__(self, mesh: TriangleMesh) -> None:
+        self._implicit = vtkImplicitPolyDataDistance()
+        self._implicit.SetInput(polydata_of(mesh))
+        self._sign = 1.0 if mesh.volume >= 0 else -1.0  # faces that face inwards
+
+    def at(self, points: FloatArray) -> FloatArray:
+        """Its values (N,) at points (N, 3)."""
+        values = vtkDoubleArray()
+        self._implicit.FunctionValue(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True), values)
+        return self._sign * np.array(vtk_to_numpy(values), dtype=np.float64)
+
+    def gradients(self, points: FloatArray) -> FloatArray:
+        """Its gradients (N, 3) at points (N, 3)."""
+        found = [self._implicit.FunctionGradient(point) for point in points]
+        return self._sign * np.array(found, dtype=np.float64).reshape(-1, 3)

@@ -37,6 +37,9 @@ class App:
     def processEvents(self) -> None:  # noqa: N802
         QApplication.processEvents()
 
+    def focusWidget(self) -> Any:  # noqa: N802
+        return QApplication.focusWidget()
+
     def layoutManager(self) -> None:  # noqa: N802
         return None
 

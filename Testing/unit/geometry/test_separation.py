@@ -9,10 +9,11 @@ from vtkmodules.vtkCommonTransforms import vtkTransform
 from vtkmodules.vtkFiltersModeling import vtkCollisionDetectionFilter
 
 from dals.errors import InputError
+from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.separation import separate
 from dals.geometry.surface_distance import signed_distances
-from dals.geometry.voxelisation import mesh_to_label_map
+from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.geometry.vtk_bridge import polydata_of
 from dals.model.template import icosphere
 
@@ -90,6 +91,36 @@ def test_three_neighbours() -> None:
         assert contacts(meshes[i], meshes[j]) > 0
         assert contacts(apart[i], apart[j]) == 0
         assert shared_voxels(apart[i], apart[j]) == 0
+
+
+def stairs(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> TriangleMesh:
+    """An ellipsoid on slices 5 mm thick, with its steps."""
+    k, j, i = np.meshgrid(5.0 * np.arange(14), np.arange(80.0), np.arange(130.0), indexing="ij")
+    places = zip((i, j, k), centre, radii, strict=True)
+    inside = sum(((x - middle) / radius) ** 2 for x, middle, radius in places) < 1
+    return label_map_to_mesh(LabelMap(inside, np.diag([1.0, 1.0, 5.0, 1.0]), "stairs"))
+
+
+@pytest.mark.parametrize("overlap", [1, 2, 4])
+def test_stairs_of_thick_slices_part(overlap: int) -> None:
+    """Where steps of both are parallel, both distances are flat: nothing there says which way to go."""
+    a, b = stairs((40, 38, 33), (30, 28, 26)), stairs((90, 42, 36), (22 + overlap, 24, 25))
+    assert shared_voxels(a, b) > 0
+    apart = separate([a, b])
+    assert contacts(*apart) == 0
+    assert shared_voxels(*apart) == 0
+    for mesh, before in zip(apart, (a, b), strict=True):
+        assert np.linalg.norm(mesh.vertices - before.vertices, axis=1).max() < 5.0
+        assert (mesh.vertices == before.vertices).all(axis=1).mean() > 0.5
+
+
+def test_the_same_with_what_is_asked_of_every_vertex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds leave out what cannot count, and nothing else."""
+    meshes = [ball(level=4), ball((50.0, 3, 2), level=4), ball((20, 38, 0), level=3)]
+    quick = separate(meshes)
+    monkeypatch.setattr("dals.geometry.separation._Retreat._first_bounds", lambda self: np.inf)
+    for mesh, expected in zip(quick, separate(meshes), strict=True):
+        np.testing.assert_allclose(mesh.vertices, expected.vertices, atol=1e-9)
 
 
 def test_faces_may_face_inwards() -> None:
