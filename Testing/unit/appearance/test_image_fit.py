@@ -101,6 +101,17 @@ def test_an_image_of_another_place_is_refused(ellipsoid_prior: ShapePrior) -> No
         refined(ellipsoid_prior, Volume(picture().array, elsewhere, "picture"))
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1e3], ids=["metres", "micrometres"])
+def test_an_image_in_another_unit_of_length_changes_nothing(
+    ellipsoid_prior: ShapePrior, without: dals.Refinement, unit: float
+) -> None:
+    """Around the origin it overlaps, in whichever unit."""
+    image = picture()
+    result = refined(ellipsoid_prior, Volume(image.array, np.diag([unit] * 3 + [1.0]) @ image.ijk_to_ras, "picture"))
+    assert result.report["image"]["trust"] == 0
+    assert np.array_equal(result.mesh.vertices, without.mesh.vertices)
+
+
 def test_a_file_is_read_once(ellipsoid_prior: ShapePrior) -> None:
     asked = []
 
