@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import numpy as np
+
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import features_in, part_around
 from dals.appearance.image_use import ImageUse
 from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
 from dals.appearance.nearness import Nearness
-from dals.fitting import FitResult, OnStep
+from dals.fit_settings import FitSettings
+from dals.fitting import FitResult, OnStep, fit
 from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_region import PlaneRegion
-from dals.fitting.solver import fit_to_image
+from dals.fitting.solver import earlier_fit, fit_to_image
 from dals.geometry.volume import ImageSource
+from dals.model.fit_state import FitState
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
@@ -24,6 +28,9 @@ _BAND = 0.15
 """Canonical distance from the surface within which the image counts: few surfaces from three planes err by more."""
 _MARGIN = 1.5
 """Of the band: how much of the image is looked at around the surface."""
+_NEAR, _MOST = 0.1, 98.0
+"""Canonical distance from an earlier surface, within which so many percent of the contours' points have to lie for it
+to be looked from."""
 _REGION_SPACING_MM = 4.0
 _LEAST_TRUST = 0.05
 
@@ -72,6 +79,36 @@ def fit_with_image(
             result, steps=drawn.steps + result.steps, seconds=drawn.seconds + result.seconds, plain=drawn.plain
         )
     return result, replace(use, seconds=time.monotonic() - began)
+
+
+def surface_to_look_from(
+    prior: ShapePrior,
+    contours: PlanarContours,
+    start: FitState,
+    *,
+    settings: FitSettings,
+    pose: Pose | None = None,
+    on_step: OnStep | None = None,
+) -> FitResult:
+    """The surface of an earlier fit, as it is if the contours are near it, else fitted to them.
+
+    What the image said the last time is in the state: a fit of the contours alone would take it back.
+
+    Parameters
+    ----------
+    prior, contours, start, settings, pose, on_step
+        As in `dals.fitting.fit`.
+
+    Returns
+    -------
+    FitResult
+        Of no steps, if it is the surface as it is.
+    """
+    earlier = earlier_fit(prior, contours, start, settings=settings, pose=pose)
+    distances, _ = Nearness(earlier.mesh)(contours.points)
+    if np.percentile(np.abs(distances), _MOST) < _NEAR * start.pose.scale:
+        return earlier
+    return fit(prior, contours, settings=settings, pose=pose, start=start, on_step=on_step)
 
 
 def look(contours: PlanarContours, image: ImageSource, drawn: FitResult) -> tuple[ImageUse, LogOdds | None]:
