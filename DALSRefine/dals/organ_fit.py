@@ -91,6 +91,10 @@ def fit_organ(
         witness = witness_of(image, observation, seed=chosen.seed)
 
     def solve(one: ShapePrior, told: OnStep | None) -> FitResult:
+        if image is not None and isinstance(observation, PlanarContours) and start is not None:
+            from dals.appearance.image_fit import surface_to_look_from  # most fits have no image
+
+            return surface_to_look_from(one, observation, start, settings=chosen, pose=pose, on_step=told)
         return _solve(observation, one, chosen, start=start, pose=pose, witness=witness, on_step=told)
 
     sided = fit_on_side(prior, side, solve, start=start, on_step=on_step)
@@ -105,6 +109,8 @@ def fit_organ(
         from dals.appearance.image_fit import fit_with_image  # most fits have no image
 
         result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
+        if result.steps == 0:
+            result = _solve(observation, prior, chosen, start=start, pose=pose, witness=None, on_step=on_step)
         _warn_of_unused(use, "the surface is that of the contours alone")
     if image is not None and isinstance(result, EditedFit):
         use = use_of(result, image)

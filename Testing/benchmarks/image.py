@@ -1,9 +1,9 @@
 """What the patient's image adds to contours: `python Testing/benchmarks/image.py --full`.
 
 Painted slices of real organs, the pose unknown, the shipped priors. `--quick` takes two cases on which settings were
-chosen and stores nothing. `--full` takes the unseen livers in MR from three and from six planes, the liver in CT, and
-the test hippocampi, and stores every case under `Testing/benchmarks/results`. Grow from seeds needs slicer-core
-(`.[slicer]`), the random walker scikit-image (`.[remesh]`).
+chosen and stores nothing. `--full` takes the unseen livers in MR from three and from six painted slices and from three
+clicked curves, the liver in CT, and the test hippocampi, and stores every case under `Testing/benchmarks/results`.
+Grow from seeds needs slicer-core (`.[slicer]`), the random walker scikit-image (`.[remesh]`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Pat
 import torch
 
 from benchmarks.image_study.cases import names_of
-from benchmarks.image_study.measure import METHODS, Row, measure
+from benchmarks.image_study.measure import CLICKED, METHODS, PAINTED, Row, measure
 from benchmarks.image_study.table import table
 from dals.errors import DalsWarning
 from dals.io.atomic import atomic_path
 
 RESULTS = Path(__file__).resolve().parent / "results"
 GROUPS = ("mr-chosen", "mr", "ct", "hippocampus-chosen", "hippocampus")
-FULL = (("mr", 3), ("ct", 3), ("hippocampus", 3), ("mr", 6))
+FULL = (("mr", 3, PAINTED), ("ct", 3, PAINTED), ("hippocampus", 3, PAINTED), ("mr", 6, PAINTED), ("mr", 3, CLICKED))
 
 
 def main() -> int:
@@ -38,6 +38,7 @@ def main() -> int:
     extent.add_argument("--full", action="store_true", help="all unseen cases")
     extent.add_argument("--group", choices=GROUPS, help="one group")
     parser.add_argument("--planes", type=int, choices=(3, 6), default=3)
+    parser.add_argument("--clicked", action="store_true", help="curves clicked on the planes, not painted slices")
     parser.add_argument("--also", nargs="*", default=[], choices=GROUPS, help="further groups after --group")
     parser.add_argument("--cases", type=int, help="only the first N of each group")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
@@ -45,14 +46,17 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", DalsWarning)
-    groups = FULL if options.full else tuple((group, options.planes) for group in (options.group, *options.also))
+    drawn = CLICKED if options.clicked else PAINTED
+    groups = tuple((group, options.planes, drawn) for group in (options.group, *options.also))
+    if options.full:
+        groups = FULL
     if options.quick:
-        groups, options.cases = (("mr-chosen", 3), ("hippocampus-chosen", 3)), 1
+        groups, options.cases = (("mr-chosen", 3, drawn), ("hippocampus-chosen", 3, drawn)), 1
     rows: list[Row] = []
-    for group, planes in groups:
+    for group, planes, drawn in groups:
         for name in names_of(group)[: options.cases]:
-            rows += measure(group, name, planes=planes, methods=tuple(options.methods))
-            print(f"{group} {name}, {planes} planes", file=sys.stderr, flush=True)
+            rows += measure(group, name, planes=planes, drawn=drawn, methods=tuple(options.methods))
+            print(f"{group} {name}, {planes} {drawn}", file=sys.stderr, flush=True)
             if not options.quick:
                 _store(options.name, rows)
     print(table(rows))

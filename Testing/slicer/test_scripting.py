@@ -286,6 +286,22 @@ def test_an_image_of_another_place_is_refused(scripted, scene):
     far = [curve_node(scene, circle(axis) + 900, name=f"{axis}") for axis in range(3)]
     with pytest.raises(InputError, match="does not show the place that was outlined"):
         refiner.refineContours(far, imageNode=volume)
+    grid = oblique_grid((40, 40, 40), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    node = segmentation_node(scene, grid)
+    identifier = add_segment(node, rasterised(grid))
+    volume.SetOrigin(3_000.0, 0.0, 0.0)
+    with pytest.raises(InputError, match="does not show the place that was segmented; choose the image that was seg"):
+        refiner.refineSegmentation(node, identifier, imageNode=volume)
+
+
+def test_an_image_of_colours_is_refused(scripted, scene):
+    grid = oblique_grid()
+    volume = volume_node(scene, grid)
+    colours = np.zeros((grid.array.size, 3), dtype=np.uint8)
+    volume.GetImageData().GetPointData().SetScalars(numpy_to_vtk(colours, deep=True))
+    refiner, _ = scripted((finished(sphere(level=2)),))
+    with pytest.raises(InputError, match="no single value for each voxel"):
+        refiner.refineContours([curve_node(scene, circle(axis), name=f"{axis}") for axis in range(3)], imageNode=volume)
 
 
 def test_the_liver_prior_is_the_default(scripted, scene):

@@ -11,9 +11,8 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from dals.errors import InputError
 from dals.geometry.label_map import LabelMap
-from dals.geometry.mesh import FloatArray
 from dals.geometry.volume import Volume
-from dals.observations import Observation
+from dals.observations import Observation, Segmentation
 from dals.observations.probability_checks import checked_probabilities
 from DALSRefineLib.nodes.transforms import array_of, matrix_to_world
 
@@ -43,32 +42,6 @@ def grid_of_volume(volume_node: Any) -> LabelMap:
     volume_node.GetIJKToRASMatrix(ijk_to_ras)
     shape = image.GetDimensions()[::-1]
     return LabelMap(np.zeros(shape, dtype=np.bool_), to_world @ array_of(ijk_to_ras), name)
-
-
-def image_of_volume(volume_node: Any, low: FloatArray, high: FloatArray) -> Volume:
-    """The part of a CT or MR volume that a fit to contours in a box can need, as a copy in world coordinates.
-
-    Parameters
-    ----------
-    volume_node : vtkMRMLScalarVolumeNode
-        Under no transform or a linear one.
-    low, high : (3,)
-        Corners of the box, RAS mm.
-
-    Raises
-    ------
-    InputError
-        As `grid_of_volume`; if a voxel has several values; if the box lies beside the volume.
-    """
-    grid = grid_of_volume(volume_node)
-    scalars = volume_node.GetImageData().GetPointData().GetScalars()
-    if scalars is None or scalars.GetNumberOfComponents() != 1:
-        raise InputError(f"The volume '{grid.name}' has no single grey value for each voxel; please choose a CT or MR.")
-    values = vtk_to_numpy(scalars).reshape(grid.array.shape)
-    part = Volume(values, grid.ijk_to_ras, grid.name).around(low, high)
-    if part is None:
-        raise InputError(f"The contours lie beside the volume '{grid.name}'; please choose the one they were drawn on.")
-    return part
 
 
 def probabilities_of_volume(volume_node: Any, segment: LabelMap) -> NDArray[np.float32]:
@@ -106,12 +79,19 @@ def probabilities_of_volume(volume_node: Any, segment: LabelMap) -> NDArray[np.f
 
 
 def image_around(volume_node: Any, observation: Observation) -> Volume:
-    """The part of a volume that a fit to contours can need, in world coordinates.
+    """The part of a CT or MR volume that a fit to an observation can need, as a copy in world coordinates.
+
+    Parameters
+    ----------
+    volume_node : vtkMRMLScalarVolumeNode
+        Under no transform or a linear one.
+    observation : Observation
+        Contours, painted slices or a segmentation, RAS mm.
 
     Raises
     ------
     InputError
-        As `grid_of_volume`; if a voxel has several values; if the volume does not reach the contours.
+        As `grid_of_volume`; if a voxel has several values; if the volume does not reach the observation.
     """
     grid = grid_of_volume(volume_node)
     scalars = volume_node.GetImageData().GetPointData().GetScalars()
@@ -120,7 +100,8 @@ def image_around(volume_node: Any, observation: Observation) -> Volume:
     values = vtk_to_numpy(scalars).reshape(grid.array.shape)
     part = Volume(values, grid.ijk_to_ras, grid.name).around(*observation.bounds)
     if part is None:
-        raise InputError(f"'{grid.name}' does not show the place that was outlined; choose the image you drew on.")
+        done = "segmented" if isinstance(observation, Segmentation) else "outlined"
+        raise InputError(f"'{grid.name}' does not show the place that was {done}; choose the image that was {done}.")
     return part
 
 

@@ -12,7 +12,7 @@ import slicer
 
 from dals.errors import DalsError, collected_warnings
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.nodes.volume_nodes import image_of_volume
+from DALSRefineLib.nodes.volume_nodes import image_around
 from DALSRefineLib.panel.advanced_section import AdvancedSection
 from DALSRefineLib.panel.binding import Binding
 from DALSRefineLib.panel.fit_options import changed_settings
@@ -159,7 +159,7 @@ class RefinePanel:
             tasks, organs = organ_tasks(self.source, self.priors.headers, changes)
         image = None
         if parameters.useImage and self.source.takes_image:
-            image = image_of_volume(self.result.volume, *observation.bounds)
+            image = image_around(self.result.volume, observation)
         if gesture is None:
             self.source.settle()
         else:

@@ -14,7 +14,7 @@ from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray
 
-_MOST_PER_PLANE = 40_000
+_MOST_PER_PLANE = 20_000
 _STEPS_MM = (0.5, 2.0)
 _WAVES = 40
 _WAVE_LENGTH = 0.4
@@ -56,23 +56,30 @@ def drawn_samples(region: PlaneRegion, features: ImageFeatures, surface: Nearnes
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     points = grid @ region.axes.T + region.origin
     points = points[features.patch.covers(points)]
-    distances, normals = surface(points)
+    distances, normals = surface(points, within_mm=1.2 * band_mm)
+    near = np.abs(distances) < band_mm
+    points, distances, normals = points[near], distances[near], normals[near]
     outside, known = region.signed_distances(points, normals)
-    used = (np.abs(distances) < band_mm) & (known > 0.5)
+    used = known > 0.5
     points = points[used]
     return DrawnSamples(points, distances[used], features.at(points, normals[used]), outside[used] < 0)
 
 
-def disturbed(samples: DrawnSamples, deviation_mm: float, rng: np.random.Generator, *, scale_mm: float) -> FloatArray:
-    """Distances (N,) from a surface that errs smoothly by a standard deviation.
+def disturbed(
+    samples: DrawnSamples, deviation_mm: float, rng: np.random.Generator, *, scale_mm: float, copies: int
+) -> list[FloatArray]:
+    """Distances (N,) from surfaces that err smoothly by a standard deviation, an even number of copies.
 
     On the drawn planes the surface is nearly right, and between them it is not: a classifier that saw only the former
-    would believe the surface.
+    would believe the surface. Two copies each err in opposite ways, so that none is larger than the organ on average.
     """
-    waves = rng.normal(size=(_WAVES, 3)) / (_WAVE_LENGTH * scale_mm)
-    phases, heights = rng.uniform(0, 2 * np.pi, _WAVES), rng.normal(size=_WAVES)
-    error = np.cos(samples.points @ waves.T + phases) @ heights * np.sqrt(2 / _WAVES)
-    return np.asarray(samples.distances + deviation_mm * error)
+    found = []
+    for _ in range(copies // 2):
+        waves = rng.normal(size=(_WAVES, 3)) / (_WAVE_LENGTH * scale_mm)
+        phases, heights = rng.uniform(0, 2 * np.pi, _WAVES), rng.normal(size=_WAVES)
+        error = deviation_mm * np.sqrt(2 / _WAVES) * (np.cos(samples.points @ waves.T + phases) @ heights)
+        found += [samples.distances + error, samples.distances - error]
+    return found
 
 
 def table(
@@ -88,8 +95,7 @@ def table(
     """What a classifier learns from: features with the distance as the last column, (N, C + 1), and classes (N,)."""
     parts, classes = [], []
     for samples in planes:
-        for _ in range(copies):
-            distances = disturbed(samples, deviation_mm, rng, scale_mm=scale_mm)
+        for distances in disturbed(samples, deviation_mm, rng, scale_mm=scale_mm, copies=copies):
             near = np.abs(distances) < band_mm
             parts.append(with_distance(samples.features[near], distances[near]))
             classes.append(samples.inside[near])

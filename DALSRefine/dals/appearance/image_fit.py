@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import features_in, part_around
@@ -12,10 +13,13 @@ from dals.appearance.image_use import ImageUse
 from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
 from dals.appearance.nearness import Nearness
-from dals.fitting import FitResult, OnStep
+from dals.fit_settings import FitSettings
+from dals.fitting import FitResult, OnStep, fit
+from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_region import PlaneRegion
-from dals.fitting.solver import fit_to_image
+from dals.fitting.solver import earlier_fit, fit_to_image
 from dals.geometry.volume import ImageSource
+from dals.model.fit_state import FitState
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
@@ -24,6 +28,9 @@ _BAND = 0.15
 """Canonical distance from the surface within which the image counts: few surfaces from three planes err by more."""
 _MARGIN = 1.5
 """Of the band: how much of the image is looked at around the surface."""
+_NEAR, _MOST = 0.1, 98.0
+"""Canonical distance from an earlier surface, within which so many percent of the contours' points have to lie for it
+to be looked from."""
 _REGION_SPACING_MM = 4.0
 _LEAST_TRUST = 0.05
 
@@ -64,25 +71,51 @@ def fit_with_image(
         If the image shows another place.
     """
     began = time.monotonic()
-    middle = 0.5 * (contours.bounds[0] + contours.bounds[1])
-    regions = [
-        PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM, middle=middle) for group in contours.by_plane
-    ]
-    result, use = _fit(prior, contours, regions, image, drawn, pose=pose, on_step=on_step)
-    seconds = time.monotonic() - began
-    return result, replace(use, seconds=seconds)
+    use, odds = look(contours, image, drawn)
+    result = drawn
+    if odds is not None:
+        result = fit_to_image(prior, contours, drawn, odds, trust=use.trust, pose=pose, on_step=on_step)
+        result = replace(
+            result, steps=drawn.steps + result.steps, seconds=drawn.seconds + result.seconds, plain=drawn.plain
+        )
+    return result, replace(use, seconds=time.monotonic() - began)
 
 
-def _fit(
+def surface_to_look_from(
     prior: ShapePrior,
     contours: PlanarContours,
-    regions: Sequence[PlaneRegion],
-    image: ImageSource,
-    drawn: FitResult,
+    start: FitState,
     *,
-    pose: Pose | None,
-    on_step: OnStep | None,
-) -> tuple[FitResult, ImageUse]:
+    settings: FitSettings,
+    pose: Pose | None = None,
+    on_step: OnStep | None = None,
+) -> FitResult:
+    """The surface of an earlier fit, as it is if the contours are near it, else fitted to them.
+
+    What the image said the last time is in the state: a fit of the contours alone would take it back.
+
+    Parameters
+    ----------
+    prior, contours, start, settings, pose, on_step
+        As in `dals.fitting.fit`.
+
+    Returns
+    -------
+    FitResult
+        Of no steps, if it is the surface as it is.
+    """
+    earlier = earlier_fit(prior, contours, start, settings=settings, pose=pose)
+    distances, _ = Nearness(earlier.mesh)(contours.points)
+    if np.percentile(np.abs(distances), _MOST) < _NEAR * start.pose.scale:
+        return earlier
+    return fit(prior, contours, settings=settings, pose=pose, start=start, on_step=on_step)
+
+
+def look(contours: PlanarContours, image: ImageSource, drawn: FitResult) -> tuple[ImageUse, LogOdds | None]:
+    """Learn how the organ looks where it was drawn, and classify what lies around the surface of a fit.
+
+    Parameters and errors as in `fit_with_image`; there is no map where the image cannot be trusted.
+    """
     scale, seed = drawn.state.pose.scale, drawn.settings.seed
     band = _BAND * scale
     low, high = drawn.mesh.vertices.min(axis=0), drawn.mesh.vertices.max(axis=0)
@@ -90,12 +123,16 @@ def _fit(
     part = part_around(image, low, high, margin_mm=margin, what="outlined")
     features = features_in(part, low - margin, high + margin, scale_mm=scale)
     if features is None:
-        return drawn, ImageUse(name=image.name, trust=0.0, reason="The image shows nothing there.")
+        return ImageUse(name=image.name, trust=0.0, reason="The image shows nothing there."), None
+    middle = 0.5 * (contours.bounds[0] + contours.bounds[1])
+    regions = [
+        PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM, middle=middle) for group in contours.by_plane
+    ]
     surface = Nearness(drawn.mesh)
     planes = [drawn_samples(region, features, surface, band_mm=band) for region in regions]
     appearance = learn(planes, scale_mm=scale, band_mm=band, seed=seed)
     if appearance is None:
-        return drawn, ImageUse(name=image.name, trust=0.0, reason="The image shows too little of the drawn planes.")
+        return ImageUse(name=image.name, trust=0.0, reason="The image shows too little of the drawn planes."), None
     use = ImageUse(
         name=image.name,
         trust=round(appearance.trust, 3),
@@ -103,8 +140,5 @@ def _fit(
         surface_error_percent=round(100 * appearance.surface_error, 2),
     )
     if appearance.trust < _LEAST_TRUST:
-        return drawn, replace(use, trust=0.0, reason="The organ does not stand out from its neighbours in the image.")
-    odds = log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band)
-    found = fit_to_image(prior, contours, drawn, odds, trust=appearance.trust, pose=pose, on_step=on_step)
-    found = replace(found, steps=drawn.steps + found.steps, seconds=drawn.seconds + found.seconds, plain=drawn.plain)
-    return found, use
+        return replace(use, trust=0.0, reason="The organ does not stand out from its neighbours in the image."), None
+    return use, log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band)

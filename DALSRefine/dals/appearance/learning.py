@@ -19,6 +19,8 @@ _TESTED_DEVIATION = 0.03
 Between three planes, surfaces from contours err by about the latter, on livers and hippocampi.
 """
 _COPIES, _MOST_SAMPLES = 4, 20_000
+_TESTED_COPIES, _MOST_TESTED = 4, 2_000
+"""Disturbed surfaces on each plane that is left out, and places of each."""
 _MOST_FOLDS, _FOLD_TREES = 5, 20
 _FULL_TRUST = 0.15
 """Share of the surface's errors that the image has to mend on planes left out for full trust."""
@@ -88,10 +90,12 @@ def _left_out(
         seen = [samples for samples, number in zip(planes, folds, strict=True) if number != fold]
         forest = _forest(seen, rng, scale_mm=scale_mm, band_mm=band_mm, seed=seed, trees=_FOLD_TREES)
         for samples, number in zip(planes, folds, strict=True):
-            if number == fold:
-                distances = disturbed(samples, _TESTED_DEVIATION * scale_mm, rng, scale_mm=scale_mm)
+            if number != fold:
+                continue
+            deviation = _TESTED_DEVIATION * scale_mm
+            for distances in disturbed(samples, deviation, rng, scale_mm=scale_mm, copies=_TESTED_COPIES):
                 near = np.flatnonzero(np.abs(distances) < band_mm)
-                near = near[:: -(-len(near) * _MOST_FOLDS // _MOST_SAMPLES)]
+                near = near[:: -(-len(near) // _MOST_TESTED)]
                 rows = with_distance(samples.features[near], distances[near])
                 odds.append(log_odds_of(forest(rows)))
                 surface.append(distances[near] < 0)

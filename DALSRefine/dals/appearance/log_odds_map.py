@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from dals.appearance.features import ImageFeatures
 from dals.appearance.learning import Appearance
 from dals.appearance.nearness import Nearness
+from dals.appearance.patch import ImagePatch
 from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_region import PlaneRegion
-from dals.geometry.label_map import LabelMap
-from dals.geometry.mesh import TriangleMesh
+from dals.geometry.label_map import BoolArray, LabelMap
+from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.signed_lattice import signed_distance
 from dals.geometry.voxelisation import mesh_to_label_map
 
+_STEP = 0.03
+"""Canonical distance, about, between the places for which the nearest place of the surface is looked for."""
 _CERTAIN = 3.0
 _DRAWN = 4.5
 """Largest log-odds of what the classifier says, and of what was drawn."""
@@ -34,22 +39,50 @@ def log_odds_map(
     patch = features.patch
     grid = LabelMap(np.zeros(patch.values.shape, dtype=np.bool_), patch.ijk_to_ras)
     inside = mesh_to_label_map(mesh, grid).array
-    sizes = patch.spacing[::-1]
-    nearly = ndimage.distance_transform_edt(inside, sizes) + ndimage.distance_transform_edt(~inside, sizes)
-    voxels = np.argwhere(nearly < band_mm + sizes.max())
+    voxels, distances, normals = _band(surface, patch, inside, band_mm=band_mm, step_mm=_STEP * features.scale_mm)
     points = patch.centres(voxels)
-    distances, normals = surface(points)
-    near = np.abs(distances) < band_mm
-    voxels, points, normals = voxels[near], points[near], normals[near]
-    found = appearance.log_odds(features.at(points, normals), distances[near])
+    found = appearance.log_odds(features.at(points, normals), distances)
     found = np.clip(found, -_CERTAIN, _CERTAIN)
     for region in regions:
         half = 0.5 * float(np.abs(patch.ijk_to_ras[:3, :3].T @ region.normal).max())
         drawn = np.abs((points - region.origin) @ region.normal) <= half * 1.001
         outside, known = region.signed_distances(points[drawn], normals[drawn])
-        as_drawn = _DRAWN * np.clip(-outside / sizes.min(), -1.0, 1.0)
+        as_drawn = _DRAWN * np.clip(-outside / patch.spacing.min(), -1.0, 1.0)
         found[drawn] = known * as_drawn + (1 - known) * found[drawn]
     array = np.where(inside, _CERTAIN, -_CERTAIN).astype(np.float32)
     array[tuple(voxels.T)] = found
     array[~patch.known] = 0.0
     return LogOdds(array, patch.ijk_to_ras)
+
+
+def _band(
+    surface: Nearness, patch: ImagePatch, inside: BoolArray, *, band_mm: float, step_mm: float
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Voxels (N, 3) near a surface as (k, j, i), their distances (N,) from it, mm, and its normals there (N, 3).
+
+    These vary slowly, so that they are looked for about every `step_mm` only, and interpolated.
+    """
+    stride = np.maximum(np.rint(step_mm / patch.spacing[::-1]), 1).astype(int)
+    steps = stride * patch.spacing[::-1]
+    reach = band_mm + float(np.linalg.norm(steps))
+    coarse = inside[tuple(slice(None, None, step) for step in stride.tolist())]
+    nearly = np.abs(signed_distance(coarse, steps[::-1])) < reach + steps.max()
+    places = np.argwhere(nearly)
+    distances, normals = surface(patch.centres(places * stride), within_mm=1.2 * reach)
+    found = np.zeros((4, *coarse.shape), dtype=np.float32)
+    found[0] = np.where(coarse, -reach, reach)
+    there = np.isfinite(distances)
+    found[(slice(None), *places[there].T)] = np.concatenate([distances[None, there], normals[there].T])
+    part = tuple(slice(0, size) for size in inside.shape)
+    voxels = np.argwhere(nearly.repeat(stride[0], 0).repeat(stride[1], 1).repeat(stride[2], 2)[part])
+    at = (voxels / stride).T
+    far = _interpolated(found[0], at)
+    near = np.abs(far) < band_mm
+    directions = np.stack([_interpolated(component, at[:, near]) for component in found[1:]], axis=1)
+    directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-6)
+    return voxels[near], far[near], directions
+
+
+def _interpolated(field: NDArray[np.float32], at: FloatArray) -> FloatArray:
+    """Values (N,) of a field (K, J, I) at indices (3, N)."""
+    return np.asarray(ndimage.map_coordinates(field, at, order=1, mode="nearest", output=np.float64))

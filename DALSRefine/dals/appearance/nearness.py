@@ -9,6 +9,8 @@ from dals.geometry.mesh import FloatArray, TriangleMesh
 
 _PLACES = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]]) / np.array([[3], [6], [6], [6]])
 """Barycentric coordinates of samples of each face."""
+_MANY = 10_000
+"""Faces from which on the middle of each is enough."""
 
 
 class Nearness:
@@ -27,19 +29,28 @@ class Nearness:
         for corner in range(3):
             np.add.at(at_vertices, mesh.faces[:, corner], crossed)
         at_vertices = _normalised(at_vertices)
-        self._samples = np.concatenate([*np.einsum("pk,nkd->pnd", _PLACES, corners), mesh.vertices])
-        normals = np.einsum("pk,nkd->pnd", _PLACES, at_vertices[mesh.faces])
+        places = _PLACES[:1] if len(mesh.faces) >= _MANY else _PLACES
+        self._samples = np.concatenate([*np.einsum("pk,nkd->pnd", places, corners), mesh.vertices])
+        normals = np.einsum("pk,nkd->pnd", places, at_vertices[mesh.faces])
         self._normals = _normalised(np.concatenate([*normals, at_vertices]))
         self._flat = 0.5 * float(np.sqrt(mesh.face_areas.mean()))
         self._tree = cKDTree(self._samples)
 
-    def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Distances (N,), negative inside, and outward unit normals (N, 3) for points (N, 3), mm."""
-        far, index = self._tree.query(points)
-        height = ((points - self._samples[index]) * self._normals[index]).sum(axis=1)
+    def __call__(self, points: FloatArray, *, within_mm: float = np.inf) -> tuple[FloatArray, FloatArray]:
+        """Distances (N,), negative inside, and outward unit normals (N, 3) for points (N, 3), mm.
+
+        Beyond `within_mm` of all samples, which is found out sooner, the distance is infinite and the normal 0.
+        """
+        far, index = self._tree.query(points, distance_upper_bound=within_mm)
+        distances, normals = np.full(len(points), np.inf), np.zeros((len(points), 3))
+        near = np.flatnonzero(np.isfinite(far))
+        index = index[near]
+        normals[near] = self._normals[index]
+        height = ((points[near] - self._samples[index]) * normals[near]).sum(axis=1)
         # Beyond half a face's size, the distance to the sample tells more than the height over its plane.
-        beyond = np.sqrt(np.maximum(far**2 - self._flat**2, 0.0))
-        return np.where(height >= 0, 1.0, -1.0) * np.maximum(np.abs(height), beyond), self._normals[index]
+        beyond = np.sqrt(np.maximum(far[near] ** 2 - self._flat**2, 0.0))
+        distances[near] = np.where(height >= 0, 1.0, -1.0) * np.maximum(np.abs(height), beyond)
+        return distances, normals
 
 
 def _normalised(vectors: FloatArray) -> FloatArray:

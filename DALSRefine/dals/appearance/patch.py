@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,10 +94,19 @@ def _averaged(part: Volume, block: NDArray[np.intp]) -> FloatArray:
     shape = np.array(part.array.shape) // (k, j, i)
     means = np.empty(shape, dtype=np.float64)
     for slab in range(shape[0]):
-        values = part.array[slab * k : (slab + 1) * k, : shape[1] * j, : shape[2] * i].astype(np.float64)
-        values = values.reshape(k, shape[1], j, shape[2], i)
+        values = part.array[slab * k : (slab + 1) * k, : shape[1] * j, : shape[2] * i]
         finite = np.isfinite(values)
-        count = finite.sum(axis=(0, 2, 4))
-        total = np.where(finite, values, 0.0).sum(axis=(0, 2, 4))
-        means[slab] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        if finite.all():
+            means[slab] = _block_sums(values, i, j) / (i * j * k)
+        else:
+            count = _block_sums(finite, i, j)
+            total = _block_sums(np.where(finite, values, 0.0), i, j)
+            means[slab] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return means
+
+
+def _block_sums(slab: NDArray[Any], i: int, j: int) -> FloatArray:
+    """Sums over all slices and over blocks of i by j pixels of each."""
+    over_slices = slab.sum(axis=0, dtype=np.float64)
+    rows = sum(over_slices[first::j] for first in range(j))
+    return np.asarray(sum(rows[:, first::i] for first in range(i)))

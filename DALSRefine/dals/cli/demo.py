@@ -1,4 +1,4 @@
-"""`dals demo`: refines a synthetic liver from contours and from a damaged label map."""
+"""`dals demo`: refines a synthetic liver from contours, without and with a CT, and from a damaged label map."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from dals.cli.numbers import seed_of
 from dals.errors import DalsWarning, OutputError
 
 if TYPE_CHECKING:
+    from dals.cli.cases import Case, Kind
     from dals.fit_settings import FitSettings
     from dals.geometry.label_map import LabelMap
     from dals.geometry.mesh import TriangleMesh
     from dals.observations import Observation
 
-SUMMARY = "Refine a synthetic liver from contours and from a damaged label map, and compare with the truth."
+SUMMARY = (
+    "Refine a synthetic liver from contours, without and with a synthetic CT, and from a damaged label map; compare "
+    "with the truth."
+)
 _OFFSETS = (0.06, -0.05, 0.07)  # of the planes from the centre, relative to the extent: users miss the centre, too
-_VOXEL_MM = (1.5, 1.5, 3.0)
+_VOXEL_MM, _CT_VOXEL_MM = (1.5, 1.5, 3.0), (2.0, 2.0, 3.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +44,12 @@ class _DemoCase:
     damaged: LabelMap
     contours: list[Path]
     label_map: Path
+    image: Path
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the case, refine it twice, compare and render."""
-    from dals.cli.cases import Case, run_case
+    """Make the case, refine it in three ways, compare and render."""
+    from dals.cli.cases import run_case
     from dals.cli.progress import ProgressBar
     from dals.io.meshes import read_mesh
     from dals.model.prior import load_prior
@@ -58,13 +63,12 @@ def run(options: argparse.Namespace) -> int:
     def settings(observation: Observation) -> FitSettings:
         return observation.defaults.changed(seed=options.seed)
 
-    for kind, sources in (("contours", demo.contours), ("segmentation", [demo.label_map])):
-        case = Case(
-            kind=kind,  # type: ignore[arg-type]
-            sources=tuple(sources),
-            output=folder / f"from_{kind}.stl",
-            report=folder / f"from_{kind}.json",
-        )
+    cases = {
+        "contours": _case(folder, "contours", demo.contours),
+        "contours and CT": _case(folder, "contours", demo.contours, image=demo.image),
+        "segmentation": _case(folder, "segmentation", [demo.label_map]),
+    }
+    for kind, case in cases.items():
         with ProgressBar(f"Refining from {kind}") as progress:
 
             def on_step(status: Any, progress: ProgressBar = progress) -> bool:
@@ -81,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
         results[kind] = (read_mesh(case.output), report)
     _print_table(demo, results)
     _draw(folder / "demo.png", demo, {kind: mesh for kind, (mesh, _) in results.items()})
-    print(f"Written to {folder}: the inputs, from_contours.stl, from_segmentation.stl, their reports and demo.png.")
+    surfaces = ", ".join(case.output.name for case in cases.values())
+    print(f"Written to {folder}: the inputs, {surfaces}, their reports and demo.png.")
     return 0
 
 
@@ -93,10 +98,24 @@ def _folder(path: Path) -> Path:
     return path
 
 
+def _case(folder: Path, kind: Kind, sources: list[Path], *, image: Path | None = None) -> Case:
+    from dals.cli.cases import Case
+
+    name = f"from_{kind}" if image is None else f"from_{kind}_and_CT"
+    return Case(
+        kind=kind,
+        sources=tuple(sources),
+        image=image,
+        output=folder / f"{name}.stl",
+        report=folder / f"{name}.json",
+    )
+
+
 def _make_case(folder: Path, seed: int) -> _DemoCase:
-    """Write contours on three off-centre planes and a damaged label map, as a user would have them."""
+    """Write contours on three off-centre planes, a damaged label map and a CT, as a user would have them."""
     import numpy as np
 
+    from dals.demo.synthetic_ct import synthetic_ct, write_ct
     from dals.demo.synthetic_liver import cut_contour, damaged_mask, synthetic_liver
     from dals.geometry.label_map import LabelMap
     from dals.geometry.splines import sample_closed_spline
@@ -114,33 +133,38 @@ def _make_case(folder: Path, seed: int) -> _DemoCase:
         clicked = cut_contour(truth, origin, np.eye(3)[axis], seed=seed + axis)
         paths.append(folder / f"{name}.mrk.json")
         write_contours(paths[-1], [Contour(sample_closed_spline(clicked), clicked, name)])
-    spacing = np.array(_VOXEL_MM)
-    matrix = np.diag([*spacing, 1.0])
-    matrix[:3, 3] = low - 20.0
-    size = np.ceil((high - low + 40.0) / spacing).astype(int)
-    mask = mesh_to_label_map(truth, LabelMap(np.zeros(size[::-1], dtype=bool), matrix, "grid"))
-    damaged = mask.with_array(damaged_mask(mask.array, spacing[::-1].tolist(), seed=seed))
+
+    def grid(spacing: tuple[float, float, float], margin_mm: float) -> LabelMap:
+        matrix = np.diag([*spacing, 1.0])
+        matrix[:3, 3] = low - margin_mm
+        size = np.ceil((high - low + 2 * margin_mm) / spacing).astype(int)
+        return LabelMap(np.zeros(size[::-1], dtype=bool), matrix, "grid")
+
+    mask = mesh_to_label_map(truth, grid(_VOXEL_MM, 20.0))
+    damaged = mask.with_array(damaged_mask(mask.array, mask.spacing[::-1].tolist(), seed=seed))
     label_map = folder / "damaged.nii.gz"
     write_label_map(label_map, damaged)
-    return _DemoCase(truth, mask, damaged, paths, label_map)
+    image = folder / "CT.nii.gz"
+    write_ct(image, synthetic_ct(truth, grid(_CT_VOXEL_MM, 35.0), seed=seed))
+    return _DemoCase(truth, mask, damaged, paths, label_map, image)
 
 
 def _print_table(demo: _DemoCase, results: dict[str, tuple[TriangleMesh, dict[str, Any]]]) -> None:
     from dals.evaluation.metrics import compare, dice
     from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 
-    print(f"{'':14s} {'mean distance':>14s} {'Hausdorff':>10s} {'volume error':>13s} {'Dice':>6s} {'fit':>7s}")
+    print(f"{'':16s} {'mean distance':>14s} {'Hausdorff':>10s} {'volume error':>13s} {'Dice':>6s} {'fit':>7s}")
     overlap = dice(demo.damaged, demo.mask)
     given = compare(label_map_to_mesh(demo.damaged), demo.truth, self_intersections=False)
     print(
-        f"{'damaged mask':14s} {given.mean_distance:>11.2f} mm {given.hausdorff:>7.1f} mm "
+        f"{'damaged mask':16s} {given.mean_distance:>11.2f} mm {given.hausdorff:>7.1f} mm "
         f"{_volume_error(demo):>12.1f}% {overlap:>6.3f}"
     )
     for kind, (mesh, report) in results.items():
         figures = compare(mesh, demo.truth, self_intersections=False)
         overlap = dice(mesh_to_label_map(mesh, demo.mask), demo.mask)
         print(
-            f"{kind:14s} {figures.mean_distance:>11.2f} mm {figures.hausdorff:>7.1f} mm "
+            f"{kind:16s} {figures.mean_distance:>11.2f} mm {figures.hausdorff:>7.1f} mm "
             f"{figures.volume_error:>12.1f}% {overlap:>6.3f} {report['seconds']:>5.1f} s"
         )
 

@@ -92,6 +92,11 @@ class ProbableFit:
             mesh = TriangleMesh(pose.to_patient(finished.vertices), finished.faces)
         return mesh, self._state(unknowns, pose)
 
+    def earlier(self, start: FitState) -> TriangleMesh:
+        """The surface of an earlier fit's end state, without corrections, RAS mm; errors as in `run`."""
+        solver = self._solver(start)
+        return self._surface(solver, self._unknowns(start), self.settings.level)
+
     def sketch(self) -> TriangleMesh:
         """The surface of the latents and the pose from the beginning, without the last corrections, RAS mm."""
         solver = self._solver(None)
@@ -138,7 +143,7 @@ class ProbableFit:
         self.plain = self._surface(solver, unknowns, self._shared_level)
         return self._local_stage(solver, unknowns, settings.total_steps - settings.shared_steps)
 
-    def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:
+    def _unknowns(self, start: FitState) -> Unknowns:
         if start.shared.shape != tuple(self.prior.latent_mean.shape):
             raise InputError(
                 "The earlier result was made with another prior; start afresh instead of going on from it."
@@ -149,6 +154,10 @@ class ProbableFit:
             basis = local_basis(start.level)
             local = np.linalg.lstsq(basis, self._coordinates(start.local), rcond=1e-6)[0]
             unknowns = replace(unknowns, local=np.asarray(local, dtype=np.float64))
+        return unknowns
+
+    def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:
+        unknowns = self._unknowns(start)
         steps = min(_RESUMED_STEPS, self.settings.total_steps)
         self.total = steps
         if self.settings.single_latent:

@@ -91,6 +91,18 @@ def fit(
     return FitResult(mesh, state, loss, solver.descent.done, seconds, device, settings, improbability=loss)
 
 
+def earlier_fit(
+    prior: ShapePrior, observation: Observation, start: FitState, *, settings: FitSettings, pose: Pose | None = None
+) -> FitResult:
+    """The surface of an earlier fit by Gauss-Newton as it is, as if no step had been taken; parameters as in `fit`."""
+    settings = weighed(settings, observation)
+    term = residual_term(observation, settings)
+    if term is None:
+        raise TypeError(f"observations of kind {observation.kind} have no residuals")
+    mesh = ProbableFit(prior, observation, term, settings, known=pose, on_step=None).earlier(start)
+    return FitResult(mesh, start, math.nan, 0, 0.0, str(prior.latent_mean.device), settings)
+
+
 def fit_to_image(
     prior: ShapePrior,
     observation: Observation,

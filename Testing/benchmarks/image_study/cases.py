@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,15 @@ import SimpleITK as sitk  # noqa: N813
 from benchmarks.protocol import ROOT
 from dals.errors import DatasetError
 from dals.geometry.label_map import LabelMap
+from dals.geometry.polylines import resample_loop
+from dals.geometry.splines import sample_closed_spline
 from dals.geometry.volume import Volume
 from dals.io.images import ijk_to_ras
+from dals.observations import Contour, PlanarContours
 
 DATA = ROOT.parent / "shared" / "data"
+_CLICK_MM, _CLOSEST_MM, _CLICKS, _TREMOR_MM = 20.0, 2.5, (15, 30), 0.5
+
 CHOSEN_UP_TO = 8
 """Numbers of the MR cases on which settings are chosen; the others are reported."""
 
@@ -90,3 +95,20 @@ def _case(name: str, prior: str, image: Path, label: Path, values: tuple[int, ..
     return Case(
         name, prior, Volume(sitk.GetArrayFromImage(picture), matrix, name), LabelMap(mask, matrix, f"truth of {name}")
     )
+
+
+def clicked(contours: PlanarContours, *, seed: int = 0) -> PlanarContours:
+    """Curves as someone clicks them along contours: 15 to 30 points with a tremor of 0.5 mm, and a spline.
+
+    On small islands they are fewer.
+    """
+    rng = np.random.default_rng(seed)
+    return replace(contours, contours=tuple(_clicked(contour, rng) for contour in contours.contours))
+
+
+def _clicked(contour: Contour, rng: np.random.Generator) -> Contour:
+    count = min(int(np.clip(contour.length / _CLICK_MM, *_CLICKS)), max(5, int(contour.length / _CLOSEST_MM)))
+    normal = contour.plane.normal
+    noise = rng.normal(scale=_TREMOR_MM, size=(count, 3))
+    points = resample_loop(contour.points, count, phase=rng.random()) + noise - np.outer(noise @ normal, normal)
+    return replace(contour, points=sample_closed_spline(points), control_points=points)

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from benchmarks.image_study import peers
-from benchmarks.image_study.cases import load, painted
+from benchmarks.image_study.cases import clicked, load, painted
+from benchmarks.image_study.principal import principal_components
 from dals.appearance.image_fit import fit_with_image
 from dals.evaluation.metrics import dice, sample_points
 from dals.fitting import fit
@@ -19,8 +20,10 @@ from dals.model.prior import load_prior
 from dals.observations.painted_slices import contours_from_painted_slices
 
 CONTOURS, IMAGE = "contours only", "contours and image"
+PRINCIPAL, PRINCIPAL_IMAGE = "principal components, contours only", "principal components, contours and image"
 CLASSIFIER, SEEDS, WALKER = "classifier without a prior", "Grow from seeds", "random walker"
-METHODS = (CONTOURS, IMAGE, CLASSIFIER, SEEDS, WALKER)
+METHODS = (CONTOURS, IMAGE, PRINCIPAL, PRINCIPAL_IMAGE, CLASSIFIER, SEEDS, WALKER)
+PAINTED, CLICKED = "painted slices", "clicked curves"
 _SAMPLES = 30_000
 
 
@@ -30,6 +33,7 @@ class Row:
 
     group: str
     case: str
+    drawn: str
     planes: int
     method: str
     assd_mm: float
@@ -40,12 +44,16 @@ class Row:
     seconds: float
 
 
-def measure(group: str, name: str, *, planes: int, methods: tuple[str, ...] = METHODS) -> list[Row]:
-    """All methods on one case, from the same painted slices; the pose is not known."""
+def measure(
+    group: str, name: str, *, planes: int, drawn: str = PAINTED, methods: tuple[str, ...] = METHODS
+) -> list[Row]:
+    """All methods on one case, from the same planes; the pose is not known."""
     case = load(group, name)
     truth = case.truth
     slices = painted(truth, planes=planes)
     contours = contours_from_painted_slices(slices)
+    if drawn == CLICKED:
+        contours = clicked(contours)
     prior = load_prior(case.prior)
     began = time.process_time()
     alone = fit(prior, contours)
@@ -61,6 +69,7 @@ def measure(group: str, name: str, *, planes: int, methods: tuple[str, ...] = ME
             Row(
                 group,
                 case.name,
+                drawn,
                 planes,
                 method,
                 float(out.mean() + back.mean()) / 2,
@@ -78,6 +87,11 @@ def measure(group: str, name: str, *, planes: int, methods: tuple[str, ...] = ME
         found, use = fit_with_image(prior, contours, case.image, alone)
         used = seconds + time.process_time() - began
         add(IMAGE, mesh_to_label_map(found.mesh, truth), used, trust=use.trust)
+    for method, image in ((PRINCIPAL, None), (PRINCIPAL_IMAGE, case.image)):
+        if method in methods:
+            began = time.process_time()
+            mesh = principal_components(prior, contours, alone, image)
+            add(method, mesh_to_label_map(mesh, truth), seconds + time.process_time() - began)
     scale = alone.state.pose.scale
     low, high = alone.mesh.vertices.min(axis=0), alone.mesh.vertices.max(axis=0)
     patch = peers.patch_around(case.image, low, high, scale)

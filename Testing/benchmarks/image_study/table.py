@@ -27,11 +27,12 @@ TITLES = {
 def table(rows: Sequence[Row]) -> str:
     """Markdown: mean, median and worst of each method in each group, and cases worse than contours only."""
     text = []
-    for group, planes in dict.fromkeys((row.group, row.planes) for row in rows):
-        chosen = [row for row in rows if (row.group, row.planes) == (group, planes)]
+    for key in dict.fromkeys((row.group, row.planes, row.drawn) for row in rows):
+        group, planes, drawn = key
+        chosen = [row for row in rows if (row.group, row.planes, row.drawn) == key]
         cases = list(dict.fromkeys(row.case for row in chosen))
         text += [
-            f"{len(cases)} {TITLES[group]}, {planes} painted slices",
+            f"{len(cases)} {TITLES[group]}, {planes} {drawn}",
             "",
             _HEAD,
             "| --- | --- | --- | --- | --- | --- | --- | --- |",

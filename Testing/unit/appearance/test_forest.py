@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dals.appearance.forest import grow
+from dals.appearance.forest import Forest, grow
 
 
 def cases(seed: int, count: int = 2_000) -> tuple[np.ndarray, np.ndarray]:
@@ -25,17 +25,31 @@ def test_the_same_seed_gives_the_same_forest() -> None:
     assert not np.array_equal(grow(*cases(0), seed=3)(samples), grow(*cases(0), seed=4)(samples))
 
 
-def test_each_node_holds_the_share_of_its_samples() -> None:
+def test_each_leaf_holds_the_share_of_its_samples() -> None:
     samples, classes = cases(0, 300)
     forest = grow(samples, classes, trees=1)
-    node = np.zeros(len(samples), dtype=int)
-    while (inner := forest.feature[node] >= 0).any():
-        here = node[inner]
-        above = samples[inner, forest.feature[here]] > forest.threshold[here]
-        node[inner] = forest.child[here] + above
+    leaves = forest.share.shape[1]
+    node = np.ones(len(samples), dtype=int)
+    while node[0] < leaves:
+        above = samples[np.arange(len(samples)), forest.feature[0, node]] > forest.threshold[0, node]
+        node = 2 * node + above
     for leaf in np.unique(node):
-        assert forest.share[leaf] == classes[node == leaf].mean()
+        assert forest.share[0, leaf - leaves] == np.float32(classes[node == leaf].mean())
         assert np.count_nonzero(node == leaf) >= 5
+    assert np.array_equal(forest(samples), forest.share[0, node - leaves])
+
+
+def test_trees_that_are_not_asked_would_hardly_change_the_probability() -> None:
+    forest = grow(*cases(0))
+    samples, _ = cases(1)
+    every = np.mean([Forest(*(part[k : k + 1] for part in parts(forest)))(samples) for k in range(40)], axis=0)
+    asked = forest(samples)
+    assert np.abs(asked - every).max() < 0.15
+    assert np.abs(asked - every).mean() < 0.01
+
+
+def parts(forest: Forest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return forest.feature, forest.threshold, forest.share
 
 
 def test_classes_that_chance_made_are_not_told_apart() -> None:

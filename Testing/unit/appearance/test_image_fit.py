@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from known_shapes import ellipse_contour, ellipsoid, grid, inside_ellipsoid
@@ -59,6 +61,41 @@ def test_the_image_places_the_surface_between_the_planes(
     assert result.report["timings_s"]["image"] > 0
 
 
+def test_a_moved_contour_goes_on_from_what_the_image_said(ellipsoid_prior: ShapePrior) -> None:
+    first = refined(ellipsoid_prior, picture())
+    moved = dals.PlanarContours(tuple(replace(one, points=1.01 * one.points) for one in contours().contours))
+    told: list[int] = []
+    again = dals.refine(
+        moved,
+        ellipsoid_prior,
+        settings=QUICK,
+        image=picture(),
+        start=first.state,
+        on_step=lambda step: told.append(step.step),
+    )
+    assert told == [1, 2, 3, 4]  # no fit of the contours alone before
+    assert error_of(again) < 1.1 * error_of(dals.refine(moved, ellipsoid_prior, settings=QUICK, image=picture()))
+    assert surface_distances(moved.points, again.mesh).mean() < 2
+
+
+def test_contours_far_from_the_earlier_surface_are_fitted_first(ellipsoid_prior: ShapePrior) -> None:
+    first = refined(ellipsoid_prior, picture())
+    shift = np.array([0.0, 0.0, 30.0])
+    moved = dals.PlanarContours(tuple(replace(one, points=one.points + shift) for one in contours().contours))
+    image = picture()
+    image.ijk_to_ras[:3, 3] += shift
+    again = dals.refine(moved, ellipsoid_prior, settings=QUICK, image=image, start=first.state)
+    assert surface_distances(again.mesh.vertices - shift, TRUTH).mean() < 1.5 * error_of(first)
+
+
+def test_without_contrast_a_moved_contour_is_fitted_alone(ellipsoid_prior: ShapePrior) -> None:
+    first = refined(ellipsoid_prior, picture())
+    blank, start = picture(contrast=0.0), first.state
+    again = dals.refine(contours(), ellipsoid_prior, settings=QUICK, image=blank, start=start)
+    alone = dals.refine(contours(), ellipsoid_prior, settings=QUICK, start=start)
+    assert np.array_equal(again.mesh.vertices, alone.mesh.vertices)
+
+
 def test_any_unit_of_grey_value_gives_the_same(ellipsoid_prior: ShapePrior) -> None:
     first, second = (refined(ellipsoid_prior, picture(unit=unit)) for unit in (1.0, 1e-4))
     assert np.abs(first.mesh.vertices - second.mesh.vertices).max() < 0.5
@@ -99,6 +136,17 @@ def test_an_image_of_another_place_is_refused(ellipsoid_prior: ShapePrior) -> No
     elsewhere[0, 3] += 2_000
     with pytest.raises(InputError, match="does not show the place that was outlined"):
         refined(ellipsoid_prior, Volume(picture().array, elsewhere, "picture"))
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3], ids=["metres", "micrometres"])
+def test_an_image_in_another_unit_of_length_changes_nothing(
+    ellipsoid_prior: ShapePrior, without: dals.Refinement, unit: float
+) -> None:
+    """Around the origin it overlaps, in whichever unit."""
+    image = picture()
+    result = refined(ellipsoid_prior, Volume(image.array, np.diag([unit] * 3 + [1.0]) @ image.ijk_to_ras, "picture"))
+    assert result.report["image"]["trust"] == 0
+    assert np.array_equal(result.mesh.vertices, without.mesh.vertices)
 
 
 def test_a_file_is_read_once(ellipsoid_prior: ShapePrior) -> None:

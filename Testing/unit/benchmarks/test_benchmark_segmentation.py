@@ -192,6 +192,15 @@ def _never(job: Job) -> Row:
     raise AssertionError(f"{job} was measured")
 
 
+def test_the_image_is_a_variant_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(refine, "image_path", lambda name: tmp_path / name)
+    (tmp_path / "seen").touch()
+    methods = {case: [job.method for job in refine.jobs_of("unet", [case])] for case in ("seen", "unseen")}
+    assert "image" in methods["seen"]
+    assert [method for method in methods["seen"] if method != "image"] == methods["unseen"]
+    assert refine.VARIANTS["image"].settings == refine.VARIANTS["defaults"].settings
+
+
 def test_variants_are_the_papers_the_defaults_and_the_probabilities():
     paper = refine.VARIANTS["paper"].settings
     assert paper.lambda_reg == 0

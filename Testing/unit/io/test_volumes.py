@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,27 @@ def test_colours_and_several_volumes_are_refused(tmp_path: Path) -> None:
         read_volume(several)
     with pytest.raises(InputError):
         read_volume(tmp_path / "missing.nii.gz")
+
+
+def test_of_a_huge_file_only_the_part_is_read(tmp_path: Path) -> None:
+    size = 1_024
+    header = ["ObjectType = Image", "NDims = 3", "BinaryData = True", "BinaryDataByteOrderMSB = False"]
+    header += ["CompressedData = False", "Offset = 0 0 0", "ElementSpacing = 1 1 1", f"DimSize = {size} {size} {size}"]
+    header += ["ElementType = MET_SHORT", "ElementDataFile = huge.raw", ""]
+    (tmp_path / "huge.mhd").write_text("\n".join(header), encoding="ascii")
+    with (tmp_path / "huge.raw").open("wb") as file:
+        file.truncate(2 * size**3)  # holes take no room on the disk
+        file.seek(2 * (500 * size**2 + 500 * size + 500))
+        file.write(b"\x07\x00")
+    began = peak_memory()
+    part = read_volume(tmp_path / "huge.mhd").part(np.full(3, -510.0), np.array([-490.0, -490.0, 510.0]))
+    assert part is not None
+    assert part.array.max() == 7
+    assert part.array.shape[1:] == (21, 21)
+    assert peak_memory() - began < 200_000_000
+
+
+def peak_memory() -> int:
+    """Of this process so far, in bytes."""
+    resource = pytest.importorskip("resource")
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
