@@ -81,6 +81,7 @@ class _Point:
     """A surface and its residuals."""
 
     unknowns: Unknowns
+    level: int
     vertices: FloatArray
     residuals: Residuals
 
@@ -116,6 +117,7 @@ class GaussNewton:
         guess = math.log(first.scale)
         strange = abs(guess - mean) > _STRANGE_SIZE * self._size_deviation  # another organ or unit
         self._usual_size = guess if strange else mean
+        self._latest: _Point | None = None  # stages begin, and the fit ends, where the last step went
 
     def pose(self, unknowns: Unknowns) -> Pose:
         """The pose of the unknowns."""
@@ -126,7 +128,8 @@ class GaussNewton:
 
     def decode(self, unknowns: Unknowns, level: int) -> FloatArray:
         """Canonical vertices (V, 3) on a template."""
-        return self.decoder.vertices(unknowns.field(level), level)
+        known = self._known_point(unknowns, level)
+        return self.decoder.vertices(unknowns.field(level), level) if known is None else known.vertices
 
     def energy(self, unknowns: Unknowns, residuals: Residuals, noise: float) -> float:
         """Twice the negative logarithm of the posterior density, but for a constant."""
@@ -180,8 +183,17 @@ class GaussNewton:
         return full if fraction >= 1 else self._evaluate(here.unknowns.towards(target, fraction), level)
 
     def _evaluate(self, unknowns: Unknowns, level: int) -> _Point:
+        known = self._known_point(unknowns, level)
+        if known is not None:
+            return known
         vertices = self.decode(unknowns, level)
-        return _Point(unknowns, vertices, self.term(vertices, icosphere(level).faces, self.pose(unknowns)))
+        residuals = self.term(vertices, icosphere(level).faces, self.pose(unknowns))
+        self._latest = _Point(unknowns, level, vertices, residuals)
+        return self._latest
+
+    def _known_point(self, unknowns: Unknowns, level: int) -> _Point | None:
+        latest = self._latest
+        return latest if latest is not None and latest.unknowns is unknowns and latest.level == level else None
 
     def _solve(self, here: _Point, noise: float, level: int, faces: IntArray, *, local: bool) -> tuple[Unknowns, float]:
         """The most probable unknowns of the linearised problem, and by how much its energy is lower there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from dals.fitting.precise_decoder import PreciseDecoder
 from dals.fitting.residuals import residual_term
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.label_map import LabelMap
-from dals.geometry.mesh import TriangleMesh
+from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.model.pose import Pose
@@ -239,3 +240,23 @@ def test_a_fit_of_points_has_one_answer(ellipsoid_prior: ShapePrior, truth: Tria
     finally:
         torch.set_num_threads(threads)
     assert np.linalg.norm(results[0] - results[1], axis=1).max() < 0.01
+
+
+def test_a_surface_is_decoded_once_though_several_ask_for_it(
+    ellipsoid_prior: ShapePrior, contours: PlanarContours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solver, unknowns = solver_of(ellipsoid_prior, contours), random_unknowns(ellipsoid_prior)
+    decoded, decode = [], solver.decoder.vertices
+
+    def counted(field: FloatArray, level: int) -> FloatArray:
+        decoded.append(level)
+        return decode(field, level)
+
+    monkeypatch.setattr(solver.decoder, "vertices", counted)
+    energy = solver.energy_of(unknowns, 0.02, 2)
+    surface = solver.decode(unknowns, 2)
+    assert decoded == [2]
+    assert solver.energy_of(replace(unknowns), 0.02, 2) == energy  # equal unknowns, but others
+    assert np.array_equal(surface, solver.decode(unknowns, 2))
+    solver.decode(unknowns, 3)
+    assert decoded == [2, 2, 2, 3]
