@@ -44,7 +44,7 @@ WAYS = (SUGGESTED, FIXED, RANDOM)
 FIRST, LAST = 3, 6
 """Planes at the start and at the end."""
 _MARGIN = 0.05  # of the extent at either end, where no random plane lies
-_HEAD = "| planes | where | ASSD mm: mean / median / worst | Chamfer 1e-3: mean / median / worst |"
+_HEAD = "| planes | where | livers | ASSD mm: mean / median / worst | Chamfer 1e-3: mean / median / worst |"
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", action="store_true", help="livers of msd_test in place of BTCV's")
     parser.add_argument("--quick", action="store_true", help="only two cases; nothing is stored")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="only these; others stay as they are")
     parser.add_argument("--cases", type=int, help="only the first N; nothing is stored")
     parser.add_argument("--minutes", type=float, default=math.inf, help="then stop after the case at hand")
     options = parser.parse_args()
@@ -97,7 +98,7 @@ def main() -> int:
         if time.monotonic() - began > 60 * options.minutes:
             print("The time is over; the same command goes on from here.", file=sys.stderr)
             break
-        rows += _cached(shape, prior, folder / f"{shape.name}.json")
+        rows += _cached(shape, prior, options.ways, folder / f"{shape.name}.json")
         print(shape.name, file=sys.stderr, flush=True)
         if options.held_out and limit is None:
             _store(rows)
@@ -105,13 +106,13 @@ def main() -> int:
     return 0
 
 
-def measure(shape: NormalisedShape, prior: ShapePrior) -> list[Row]:
-    """A liver with three planes, and with each further one by each way."""
+def measure(shape: NormalisedShape, prior: ShapePrior, ways: Sequence[str] = WAYS) -> list[Row]:
+    """A liver with three planes, and with each further one by each of some ways."""
     first = planes_of(shape, FIRST)
     start = _refined(first, prior)
     rows = [_row(shape, START, FIRST, start)]
     random = _random_planes(shape)
-    for way in WAYS:
+    for way in ways:
         contours, result = list(first), start
         for planes in range(FIRST + 1, LAST + 1):
             missed = 0
@@ -202,36 +203,43 @@ def _row(
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown: distances by planes and way, and paired tests."""
-    cases = len({row.case for row in rows})
-    lines = [f"{cases} livers", "", _HEAD, "| --- | --- | --- | --- |"]
+    lines = [_HEAD, "| --- | --- | --- | --- | --- |"]
     for planes in range(FIRST, LAST + 1):
         for way in (START,) if planes == FIRST else WAYS:
-            own = _of(rows, way, planes)
-            title = "through the centre" if way == START else way
-            lines.append(f"| {planes} | {title} | {_three(own, 'assd_mm', 1.0)} | {_three(own, 'chamfer', 1e3)} |")
+            own = list(_of(rows, way, planes).values())
+            if own:
+                figures = f"{_three(own, 'assd_mm', 1.0)} | {_three(own, 'chamfer', 1e3)}"
+                title = "through the centre" if way == START else way
+                lines.append(f"| {planes} | {title} | {len(own)} | {figures} |")
     lines += ["", "| compared | first better | p of ASSD | p of Chamfer |", "| --- | --- | --- | --- |"]
     pairs = [
         ((SUGGESTED, planes), (other, planes)) for other in (FIXED, RANDOM) for planes in range(FIRST + 1, LAST + 1)
     ]
     for first, second in [*pairs, ((SUGGESTED, LAST - 1), (FIXED, LAST)), ((SUGGESTED, LAST - 1), (RANDOM, LAST))]:
-        lines.append(_compared(rows, first, second))
+        lines += _compared(rows, first, second)
     missed = sum(row.missed for row in rows)
     return "\n".join([*lines, "", f"Suggested planes that did not cut the liver: {missed}."])
 
 
-def _compared(rows: Sequence[Row], first: tuple[str, int], second: tuple[str, int]) -> str:
-    one, other = (_of(rows, *each) for each in (first, second))
+def _compared(rows: Sequence[Row], first: tuple[str, int], second: tuple[str, int]) -> list[str]:
+    """A line on the livers that were measured both ways; none without any."""
+    found = [_of(rows, *each) for each in (first, second)]
+    cases = [case for case in found[0] if case in found[1]]
+    if not cases:
+        return []
+    one, other = ([some[case] for case in cases] for some in found)
     titles = " – ".join(f"{planes} {way}" for way, planes in (first, second))
     better = sum(a.assd_mm < b.assd_mm for a, b in zip(one, other, strict=True))
     tests = [
         signed_rank_p(*(np.array([getattr(row, name) for row in some]) for some in (one, other)))
         for name in ("assd_mm", "chamfer")
     ]
-    return f"| {titles} | {better} of {len(one)} | {tests[0]:.2g} | {tests[1]:.2g} |"
+    return [f"| {titles} | {better} of {len(cases)} | {tests[0]:.2g} | {tests[1]:.2g} |"]
 
 
-def _of(rows: Sequence[Row], way: str, planes: int) -> list[Row]:
-    return [row for row in rows if (row.way, row.planes) == (way, planes)]
+def _of(rows: Sequence[Row], way: str, planes: int) -> dict[str, Row]:
+    """By their cases."""
+    return {row.case: row for row in rows if (row.way, row.planes) == (way, planes)}
 
 
 def _three(rows: Sequence[Row], name: str, factor: float) -> str:
@@ -239,11 +247,14 @@ def _three(rows: Sequence[Row], name: str, factor: float) -> str:
     return f"{np.mean(values):.2f} / {np.median(values):.2f} / {np.max(values):.2f}"
 
 
-def _cached(shape: NormalisedShape, prior: ShapePrior, path: Path) -> list[Row]:
-    """What was measured of a liver before, or is now; to measure anew, delete the file."""
-    if path.is_file():
-        return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    rows = measure(shape, prior)
+def _cached(shape: NormalisedShape, prior: ShapePrior, ways: Sequence[str], path: Path) -> list[Row]:
+    """What was measured of a liver before, and what is now; to measure anew, delete the file."""
+    rows = [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+    lacking = [way for way in ways if not _of(rows, way, LAST)]
+    if not lacking:
+        return rows
+    found = measure(shape, prior, lacking)
+    rows += found[1:] if rows else found  # the start is the same
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")

@@ -79,11 +79,31 @@ def test_the_tables_compare_the_same_livers():
         ):
             rows.append(Row(f"liver {number}", way, planes, "axial", 1.0, 0, distance, 9.0, distance / 1e3, 2.0))
     lines = table(rows).splitlines()
-    assert lines[0] == "6 livers"
-    assert "| 5 | suggested | 1.00 / 1.00 / 1.00 | 1.00 / 1.00 / 1.00 |" in lines
-    assert "| 4 | as in Figure 6 | 2.25 / 2.25 / 2.50 | 2.25 / 2.25 / 2.50 |" in lines
+    assert "| 5 | suggested | 6 | 1.00 / 1.00 / 1.00 | 1.00 / 1.00 / 1.00 |" in lines
+    assert "| 4 | as in Figure 6 | 6 | 2.25 / 2.25 / 2.50 | 2.25 / 2.25 / 2.50 |" in lines
     (compared,) = (line for line in lines if line.startswith("| 4 suggested – 4 as in Figure 6 |"))
     assert "| 5 of 6 |" in compared
     (fewer,) = (line for line in lines if line.startswith("| 5 suggested – 6 as in Figure 6 |"))
     assert "| 0 of 6 |" in fewer
     assert lines[-1].endswith(": 0.")
+    some = [row for row in rows if row.way != RANDOM or row.case != "liver 0"]
+    lines = table(some).splitlines()
+    assert any(line.startswith("| 6 | random | 5 |") for line in lines)
+    assert any(line.startswith("| 4 suggested – 4 random | 5 of 5 |") for line in lines)
+
+
+def test_only_what_is_missing_is_measured(shape, monkeypatch, tmp_path):
+    asked = []
+
+    def measure(shape, _prior, ways):
+        asked.append(list(ways))
+        places = [(START, 3), *((way, planes) for way in ways for planes in (4, 5, 6))]
+        return [Row(shape.name, way, planes, "", 0.0, 0, 1.0, 1.0, 1.0, 1.0) for way, planes in places]
+
+    monkeypatch.setattr(next_plane, "measure", measure)
+    path = tmp_path / "cases" / "ellipsoid.json"
+    for ways in ((SUGGESTED, FIXED), (SUGGESTED, FIXED, RANDOM), (RANDOM,)):
+        rows = next_plane._cached(shape, None, ways, path)
+    assert asked == [[SUGGESTED, FIXED], [RANDOM]]
+    assert [row.way for row in rows].count(START) == 1
+    assert len(rows) == 10
