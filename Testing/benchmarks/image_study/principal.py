@@ -23,7 +23,7 @@ from dals.observations import PlanarContours
 
 _VARIANCE = 0.99
 _NOISE = np.geomspace(0.05, 0.025, 12)
-"""Standard deviations of an observation, canonical; 0.012 in the end and 0.95 of the variance were worse (MR 1 and 5)."""
+"""Standard deviations of an observation, canonical. 0.012 in the end, and 0.95 of the variance: worse on MR 1 and 5."""
 _SHIFT, _TURN, _GROWTH = 0.3, 0.2, 0.1
 
 
