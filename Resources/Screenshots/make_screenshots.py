@@ -83,11 +83,12 @@ def write(folder: Path) -> None:
 
 def make(stage: Stage, refiner: Refiner) -> dict[str, Pixels]:
     """All pictures by the last part of their names."""
-    stage.show_volume(load_volume(stage, SAMPLES / f"{NAME}-CT.nrrd"))
+    volume = load_volume(stage, SAMPLES / f"{NAME}-CT.nrrd")
+    stage.show_volume(volume)
     curves = {plane: load_curve(stage.scene, plane) for plane in COLOURS}
     pictures = {"contours": four_up(stage, curves, "The three contours")}
 
-    model = refiner.refineContours(curves.values(), device="cpu")
+    model = refiner.refineContours(curves.values(), device="cpu", imageNode=volume)
     model.GetDisplayNode().SetSliceIntersectionThickness(3)
     pictures["refined"] = four_up(stage, curves, f"The refined surface, {volume_text(model)}")
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from benchmarks.image_study import peers
 from benchmarks.image_study.cases import clicked, load, painted
-from benchmarks.image_study.principal import principal_components
+from benchmarks.image_study.principal import model_of, principal_components
+from benchmarks.systems.pca import PcaModel
 from dals.appearance.image_fit import fit_with_image
 from dals.evaluation.metrics import dice, sample_points
 from dals.fitting import fit
 from dals.geometry.label_map import LabelMap
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
-from dals.model.prior import load_prior
+from dals.model.prior import ShapePrior, load_prior
 from dals.observations.painted_slices import contours_from_painted_slices
 
 CONTOURS, IMAGE = "contours only", "contours and image"
@@ -44,17 +46,27 @@ class Row:
     seconds: float
 
 
+@cache
+def _prior(name: str) -> ShapePrior:
+    return load_prior(name)
+
+
+@cache
+def _model(name: str) -> PcaModel:
+    return model_of(_prior(name))
+
+
 def measure(
     group: str, name: str, *, planes: int, drawn: str = PAINTED, methods: tuple[str, ...] = METHODS
 ) -> list[Row]:
     """All methods on one case, from the same planes; the pose is not known."""
     case = load(group, name)
+    prior = _prior(case.prior)
     truth = case.truth
     slices = painted(truth, planes=planes)
     contours = contours_from_painted_slices(slices)
     if drawn == CLICKED:
         contours = clicked(contours)
-    prior = load_prior(case.prior)
     began = time.process_time()
     alone = fit(prior, contours)
     seconds = time.process_time() - began
@@ -89,8 +101,8 @@ def measure(
         add(IMAGE, mesh_to_label_map(found.mesh, truth), used, trust=use.trust)
     for method, image in ((PRINCIPAL, None), (PRINCIPAL_IMAGE, case.image)):
         if method in methods:
-            began = time.process_time()
-            mesh = principal_components(prior, contours, alone, image)
+            model, began = _model(case.prior), time.process_time()
+            mesh = principal_components(model, contours, alone, image)
             add(method, mesh_to_label_map(mesh, truth), seconds + time.process_time() - began)
     scale = alone.state.pose.scale
     low, high = alone.mesh.vertices.min(axis=0), alone.mesh.vertices.max(axis=0)
