@@ -22,7 +22,7 @@ import torch
 from benchmarks.image_study.cases import names_of
 from benchmarks.image_study.measure import CLICKED, METHODS, PAINTED, Row, measure
 from benchmarks.image_study.table import table
-from dals.errors import DalsWarning
+from dals.errors import DalsWarning, InputError
 from dals.io.atomic import atomic_path
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -53,24 +53,30 @@ def main() -> int:
     if options.quick:
         groups, options.cases = (("mr-chosen", 3, drawn), ("hippocampus-chosen", 3, drawn)), 1
     rows: list[Row] = []
+    refused: list[str] = []
     for group, planes, drawn in groups:
         for name in names_of(group)[: options.cases]:
-            rows += measure(group, name, planes=planes, drawn=drawn, methods=tuple(options.methods))
-            print(f"{group} {name}, {planes} {drawn}", file=sys.stderr, flush=True)
+            what = f"{group} {name}, {planes} {drawn}"
+            try:
+                rows += measure(group, name, planes=planes, drawn=drawn, methods=tuple(options.methods))
+                print(what, file=sys.stderr, flush=True)
+            except InputError as error:
+                refused.append(f"{what} were refused: {error}")
+                print(refused[-1], file=sys.stderr, flush=True)
             if not options.quick:
-                _store(options.name, rows)
-    print(table(rows))
+                _store(options.name, rows, refused)
+    print("\n".join([table(rows), *refused]))
     return 0
 
 
-def _store(name: str, rows: list[Row]) -> None:
+def _store(name: str, rows: list[Row], refused: list[str]) -> None:
     """Every case as CSV and the table, whole or not at all."""
     with atomic_path(RESULTS / f"{name}.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     with atomic_path(RESULTS / f"{name}.md") as temporary:
-        temporary.write_text(table(rows) + "\n", encoding="utf-8")
+        temporary.write_text("\n\n".join([table(rows), *refused]).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def _left_out(
             deviation = _TESTED_DEVIATION * scale_mm
             for distances in disturbed(samples, deviation, rng, scale_mm=scale_mm, copies=_TESTED_COPIES):
                 near = np.flatnonzero(np.abs(distances) < band_mm)
-                near = near[:: -(-len(near) // _MOST_TESTED)]
+                near = near[:: 1 + len(near) // _MOST_TESTED]
                 rows = with_distance(samples.features[near], distances[near])
                 odds.append(log_odds_of(forest(rows)))
                 surface.append(distances[near] < 0)
