@@ -336,17 +336,30 @@ def test_the_image_that_is_shown_goes_with_the_contours(with_contours, sample, s
     panel, requests = with_contours, []
     monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
     panel.refine()
-    panel.ui.useImageCheckBox.click()
-    panel.refine()
-    assert requests[0].image is None
-    image = requests[1].image
-    low, high = requests[1].observation.bounds
+    image = requests[0].image
+    low, high = requests[0].observation.bounds
     corner = np.linalg.inv(image.ijk_to_ras) @ [*(0.5 * (low + high)), 1.0]
     assert all(0 <= index < size for index, size in zip(corner[:3], image.array.shape[::-1], strict=True))
+    panel.ui.useImageCheckBox.click()
+    panel.refine()
+    assert requests[1].image is None
+    panel.ui.useImageCheckBox.click()
     slicer.mrmlScene.RemoveNode(sample[0])
     panel.guarded(panel.refine)
-    assert application.MESSAGES == ["No volume is chosen."]
-    assert len(requests) == 2
+    assert requests[2].image is None
+    assert application.MESSAGES == []
+
+
+def test_an_image_of_another_place_is_left_out_with_a_warning(with_contours, sample, monkeypatch):
+    panel, told = with_contours, []
+    monkeypatch.setattr(panel.session, "start", lambda request, **given: told.append((request, given["warnings"])))
+    sample[0].SetOrigin(5000.0, 5000.0, 5000.0)
+    panel.refine()
+    (request, warnings), *_ = told
+    assert request.image is None
+    assert len(warnings) == 1
+    assert "was not used" in warnings[0]
+    assert "does not show the place" in warnings[0]
 
 
 def test_the_image_that_is_shown_goes_with_one_segmentation(panel, sample, slicer, monkeypatch):
@@ -354,7 +367,6 @@ def test_the_image_that_is_shown_goes_with_one_segmentation(panel, sample, slice
     monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
     (identifier,) = sample[-1].GetSegmentation().GetSegmentIDs()
     parameters.source, parameters.segmentation, parameters.segment = "segmentation", sample[-1], identifier
-    panel.ui.useImageCheckBox.click()
     panel.refine()
     low, high = requests[0].observation.bounds
     corners = np.linalg.inv(requests[0].image.ijk_to_ras) @ np.array([[*low, 1.0], [*high, 1.0]]).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
-from dals.errors import InputError
+from dals.errors import DalsWarning, InputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.volume import Volume
 from dals.observations import Observation, Segmentation
 from dals.observations.probability_checks import checked_probabilities
+from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.transforms import array_of, matrix_to_world
 
 _SAME_VOXELS = 1e-3  # grids that differ by less, in voxels, are one
@@ -103,6 +105,17 @@ def image_around(volume_node: Any, observation: Observation) -> Volume:
         done = "segmented" if isinstance(observation, Segmentation) else "outlined"
         raise InputError(f"'{grid.name}' does not show the place that was {done}; choose the image that was {done}.")
     return part
+
+
+def image_if_shown(volume_node: Any, observation: Observation) -> Volume | None:
+    """`image_around`, or None without a volume and, with a warning, where it does not show the observation."""
+    if volume_node is None:
+        return None
+    try:
+        return image_around(volume_node, observation)
+    except InputError as error:
+        warnings.warn(_("The image was not used. {reason}").format(reason=error), DalsWarning, stacklevel=2)
+        return None
 
 
 def _interpolated(

@@ -40,7 +40,7 @@ class Parameters:
     freehand: bool = False
     obliqueSuggestion: bool = False
     autoRefine: bool = True
-    useImage: bool = False
+    useImage: bool = True
     device: Annotated[str, Choice(list(DEVICES))] = DEVICES[0]
     iterations: Annotated[int, WithinRange(5, 5000)] = _DEFAULTS.iterations
     lambdaReg: Annotated[float, WithinRange(0.0, 10.0)] = _DEFAULTS.lambda_reg

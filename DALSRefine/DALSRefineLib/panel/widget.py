@@ -12,7 +12,7 @@ import slicer
 
 from dals.errors import DalsError, collected_warnings
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.nodes.volume_nodes import image_around
+from DALSRefineLib.nodes.volume_nodes import image_if_shown
 from DALSRefineLib.panel.advanced_section import AdvancedSection
 from DALSRefineLib.panel.binding import Binding
 from DALSRefineLib.panel.fit_options import changed_settings
@@ -157,9 +157,8 @@ class RefinePanel:
             observation = self.source.observation()
             changes = changed_settings(self.advanced.options, parameters.source) | self.source.choices
             tasks, organs = organ_tasks(self.source, self.priors.headers, changes)
-        image = None
-        if parameters.useImage and self.source.takes_image:
-            image = image_around(self.result.volume, observation)
+            wanted = parameters.useImage and self.source.takes_image
+            image = image_if_shown(self.result.volume, observation) if wanted else None
         if gesture is None:
             self.source.settle()
         else:
