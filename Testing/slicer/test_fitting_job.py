@@ -10,8 +10,8 @@ from known_shapes import ellipse_contour, grid, inside_ellipsoid
 
 import dals
 from dals.errors import FitCancelledError, InputError
-from DALSRefineLib.process.fitting_job import _KEPT, Fitter
-from DALSRefineLib.process.jobs import Choice, FitFinished, FitProgress, OrganTask, Request
+from DALSRefineLib.process.fitting_job import Fitter
+from DALSRefineLib.process.jobs import KEPT, Choice, FitFinished, FitProgress, OrganTask, Request
 
 RADII = (95.0, 75.0, 60.0)
 
@@ -65,7 +65,7 @@ def test_a_choice_of_edits_is_carried_out_without_a_fit(request_of) -> None:
 
 def test_only_the_last_refinements_are_kept(request_of) -> None:
     fitter = Fitter()
-    keys = [run(fitter, request_of(segmentation())).key for _ in range(_KEPT + 1)]
+    keys = [run(fitter, request_of(segmentation())).key for _ in range(KEPT + 1)]
     run(fitter, Choice(keys[1], ((),)))
     with pytest.raises(InputError, match="refine once more"):
         run(fitter, Choice(keys[0], ((),)))

@@ -136,17 +136,20 @@ def test_the_demo_refines_its_own_case(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"demo"}
     written = contents(tmp_path / "demo")
-    expected = {"sagittal.mrk.json", "coronal.mrk.json", "axial.mrk.json", "damaged.nii.gz"}
-    for kind in ("contours", "segmentation"):
+    expected = {"sagittal.mrk.json", "coronal.mrk.json", "axial.mrk.json", "damaged.nii.gz", "CT.nii.gz"}
+    off = {}
+    for kind in ("contours", "contours_and_CT", "segmentation"):
         expected |= {f"from_{kind}.stl", f"from_{kind}.json"}
         mesh = read_mesh(tmp_path / "demo" / f"from_{kind}.stl")
-        assert compare(mesh, synthetic_liver(), samples=20_000, self_intersections=False).mean_distance < 8.0
+        off[kind] = compare(mesh, synthetic_liver(), samples=20_000, self_intersections=False).mean_distance
+    assert max(off.values()) < 6.0
+    assert off["contours_and_CT"] < 0.8 * off["contours"]
     if can_render():
         expected.add("demo.png")
         assert (written["demo.png"] or b"").startswith(b"\x89PNG")
     assert set(written) == expected
     rows = [line for line in done.stdout.splitlines() if line.startswith(("contours", "segmentation"))]
-    assert len(rows) == 2
+    assert len(rows) == 3
     assert all("mm" in row and "%" in row for row in rows)
 
 
