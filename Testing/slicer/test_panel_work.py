@@ -332,8 +332,14 @@ def test_side_edits_and_border_go_with_the_request(panel, sample, slicer, monkey
 # --- the image
 
 
+def test_the_image_is_used_unless_the_user_unticks_it(panel):
+    assert panel.parameters.useImage
+    assert panel.ui.useImageCheckBox.checked
+
+
 def test_the_image_that_is_shown_goes_with_the_contours(with_contours, sample, slicer, monkeypatch, application):
     panel, requests = with_contours, []
+    panel.parameters.useImage = True
     monkeypatch.setattr(panel.session, "start", lambda request, **_: requests.append(request))
     panel.refine()
     image = requests[0].image
@@ -353,6 +359,7 @@ def test_the_image_that_is_shown_goes_with_the_contours(with_contours, sample, s
 def test_an_image_of_another_place_is_left_out_with_a_warning(with_contours, sample, monkeypatch):
     panel, told = with_contours, []
     monkeypatch.setattr(panel.session, "start", lambda request, **given: told.append((request, given["warnings"])))
+    panel.parameters.useImage = True
     sample[0].SetOrigin(5000.0, 5000.0, 5000.0)
     panel.refine()
     (request, warnings), *_ = told
