@@ -3,8 +3,8 @@
 Livers that the prior has not seen, one to ten planes, clicked curves, and points of a part of the surface. Of the
 signed distances from the true surface 90% should lie within the stated band, and the true volume in nine of ten stated
 intervals. Prints the tables and how many cases the confidence warns of. By default on livers of BTCV, on which the
-constants of `dals.evaluation.uncertainty` were chosen; `--held-out` reports on livers of msd_test and is never used for
-tuning.
+constants of `dals.evaluation.uncertainty` were chosen; the shipped prior was trained on them,
+so that `--prior` has to name one that was not; `--held-out` reports on livers of msd_test and is never used for tuning.
 """
 
 from __future__ import annotations

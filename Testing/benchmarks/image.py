@@ -9,10 +9,8 @@ Grow from seeds needs slicer-core (`.[slicer]`), the random walker scikit-image 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import warnings
-from dataclasses import asdict, fields
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Path(__file__).resolve().parents[1])]
@@ -22,10 +20,9 @@ import torch
 from benchmarks.image_study.cases import names_of
 from benchmarks.image_study.measure import CLICKED, METHODS, PAINTED, Row, measure
 from benchmarks.image_study.table import table
+from benchmarks.stored import store
 from dals.errors import DalsWarning, InputError
-from dals.io.atomic import atomic_path
 
-RESULTS = Path(__file__).resolve().parent / "results"
 GROUPS = ("mr-chosen", "mr", "ct", "hippocampus-chosen", "hippocampus")
 FULL = (("mr", 3, PAINTED), ("ct", 3, PAINTED), ("hippocampus", 3, PAINTED), ("mr", 6, PAINTED), ("mr", 3, CLICKED))
 
@@ -64,19 +61,9 @@ def main() -> int:
                 refused.append(f"{what} were refused: {error}")
                 print(refused[-1], file=sys.stderr, flush=True)
             if not options.quick:
-                _store(options.name, rows, refused)
+                store(options.name, Row, rows, "\n\n".join([table(rows), *refused]))
     print("\n".join([table(rows), *refused]))
     return 0
-
-
-def _store(name: str, rows: list[Row], refused: list[str]) -> None:
-    """Every case as CSV and the table, whole or not at all."""
-    with atomic_path(RESULTS / f"{name}.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    with atomic_path(RESULTS / f"{name}.md") as temporary:
-        temporary.write_text("\n\n".join([table(rows), *refused]).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ shipped prior. By default the unseen livers in MR and the liver in CT, and every
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import warnings
-from dataclasses import fields
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Path(__file__).resolve().parents[1])]
@@ -20,11 +18,10 @@ import torch
 
 from benchmarks.image_study.cases import names_of
 from benchmarks.image_study.edit_table import edit_table
-from benchmarks.image_study.segmentations import COPIES, EditRow, as_fields, measure
+from benchmarks.image_study.segmentations import COPIES, EditRow, measure
+from benchmarks.stored import store
 from dals.errors import DalsWarning
-from dals.io.atomic import atomic_path
 
-RESULTS = Path(__file__).resolve().parent / "results"
 NAME = "image-segmentations"
 
 
@@ -43,20 +40,9 @@ def main() -> int:
             rows += measure(group, name, copies=options.copies)
             print(f"{group} {name}", file=sys.stderr, flush=True)
             if not options.group:
-                _store(rows)
+                store(NAME, EditRow, rows, edit_table(rows))
     print(edit_table(rows))
     return 0
-
-
-def _store(rows: list[EditRow]) -> None:
-    """Every case as CSV and the table, whole or not at all."""
-    path = RESULTS / f"{NAME}.csv"
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(EditRow)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(as_fields(row) for row in rows)
-    with atomic_path(RESULTS / f"{NAME}.md") as temporary:
-        temporary.write_text(edit_table(rows) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ knows; `--held-out` reports on the livers of msd_test, which it has not seen, an
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Path(__file__).resolve().parents[1])]
@@ -28,6 +27,7 @@ from benchmarks import protocol
 from benchmarks.calibration import validation_livers
 from benchmarks.comparison.observations import PLANE_ORDER, planes_of, unchecked
 from benchmarks.significance import signed_rank_p
+from benchmarks.stored import store
 from dals.dataset.normalisation import NormalisedShape
 from dals.evaluation.next_plane import SAME_PLANE_MM, suggested_plane
 from dals.geometry.cross_sections import section_loops
@@ -37,7 +37,6 @@ from dals.model.prior import ShapePrior, load_prior
 from dals.observations.contours import Contour, Plane
 from dals.refinement import Refinement, refine
 
-RESULTS = Path(__file__).resolve().parent / "results"
 NAME = "next-plane"
 START, SUGGESTED, FIXED, RANDOM = "start", "suggested", "as in Figure 6", "random"
 WAYS = (SUGGESTED, FIXED, RANDOM)
@@ -101,7 +100,7 @@ def main() -> int:
         rows += _cached(shape, prior, options.ways, folder / f"{shape.name}.json")
         print(shape.name, file=sys.stderr, flush=True)
         if options.held_out and limit is None:
-            _store(rows)
+            store(NAME, Row, rows, table(rows))
     print(table(rows))
     return 0
 
@@ -259,16 +258,6 @@ def _cached(shape: NormalisedShape, prior: ShapePrior, ways: Sequence[str], path
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     return rows
-
-
-def _store(rows: Sequence[Row]) -> None:
-    """Every case as CSV and the tables, whole or not at all."""
-    with atomic_path(RESULTS / f"{NAME}.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    with atomic_path(RESULTS / f"{NAME}.md") as temporary:
-        temporary.write_text(table(rows) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

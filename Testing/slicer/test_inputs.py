@@ -455,7 +455,8 @@ def test_the_border_that_cuts_is_told_of_under_a_non_linear_transform_too(scene,
     segment_id = add_segment(node, rasterised(grid, sphere(radius=60.0)))
     under_thin_plate_transform(scene, node)
     with pytest.warns(DalsWarning, match="may be cut off"):
-        inputs.segmentation_from_node(node, segment_id)
+        observation = inputs.segmentation_from_node(node, segment_id)
+    assert observation.solid.touches_border
 
 
 def test_the_components_that_can_be_chosen(scene, inputs, pair_grid):

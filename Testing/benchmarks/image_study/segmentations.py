@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from benchmarks.image_study.cases import DATA, load
 from benchmarks.segmentation.damage import blemished, damaged
@@ -73,8 +73,3 @@ def measure(group: str, name: str, *, copies: int = COPIES) -> list[EditRow]:
         spent, use = time.process_time() - began, use_of(fit, case.image)
         add(IMAGE, fit.segment, trust=use.trust, changed=use.edits_changed or 0, seconds=spent)
     return rows
-
-
-def as_fields(row: EditRow) -> dict[str, object]:
-    """For a CSV file."""
-    return asdict(row)
