@@ -39,12 +39,13 @@ SELF_TESTS = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SELF_TESTS)
-def test_self_test(widget, name):
+def test_self_test(widget, application, name):
     import DALSRefine
     from DALSRefineLib import self_test
 
     (test,) = (test for test in self_test.TESTS if test.__name__ == f"test_{name}")
     test(DALSRefine.DALSRefineTest())
+    assert application.MESSAGES == [], "the user was shown an error"
 
 
 def test_all_self_tests_are_run():
