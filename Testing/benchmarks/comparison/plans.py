@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.comparison import learnt
-from benchmarks.comparison.registry import SHIPPED
+from benchmarks.comparison.registry import BY_ADAM, SHIPPED
 from benchmarks.comparison.runner import Job
 from benchmarks.systems.dals_system import Changes
 
 BASELINES = ("Convex hull", "Poisson", "RBF", "DASM", "DASM+R", "PCA")
 PLANE_BASELINES = ("Convex hull", "Poisson", "RBF", "Contour interpolation", "DASM", "DASM+R", "PCA")
-OURS = ("DALS global", "DALS", "DALS+R")
+OURS = ("DALS global", BY_ADAM, "DALS", "DALS+R")
 PLANE_COUNTS = tuple(range(1, 11))
 POINT_COUNTS = (100, 250, 1_000, 2_500)
 FAULTS = (
@@ -75,7 +75,7 @@ def _table3(cases: Sequence[str], quick: bool) -> Plan:
 
 def _figure6(cases: Sequence[str], quick: bool) -> Plan:
     counts = (1, 3, 10) if quick else PLANE_COUNTS
-    systems = (*PLANE_BASELINES, *learnt.NAMES, "DALS global", "DALS")
+    systems = (*PLANE_BASELINES, *learnt.NAMES, "DALS global", BY_ADAM, "DALS")
     return Plan(_each(systems, [f"planes:{count}" for count in counts], cases), systems)
 
 
@@ -101,7 +101,7 @@ def _variants() -> list[tuple[str, str, Changes]]:
     found = []
     for latents, plain, even in (
         ("one latent", "DALS global", "DALS global+R"),
-        ("a latent per vertex", "DALS", "DALS+R"),
+        ("a latent per vertex", BY_ADAM, "DALS by Adam+R"),
     ):
         for regular, changes in (("L_reg", ()), ("no L_reg", (("lambda_reg", 0.0),))):
             found.append((plain, f"{latents}, {regular}", changes))
@@ -114,15 +114,15 @@ def _with_lambda_dir(value: float, condition: str, case: str) -> Job:
     label = f"{SWEEP_LABEL}{value:g}"
     if math.isinf(value):
         return Job("DALS global", condition, case, label=label)
-    return Job("DALS", condition, case, label=label, changes=(("lambda_dir", value),))
+    return Job(BY_ADAM, condition, case, label=label, changes=(("lambda_dir", value),))
 
 
 SWEEP_LABEL = "lambda_dir = "
 
 
 def _beyond(cases: Sequence[str], quick: bool) -> Plan:
-    plane_systems = (*PLANE_BASELINES, *learnt.NAMES, "DALS global", "DALS")
-    point_systems = (*BASELINES, *learnt.NAMES, "DALS global", "DALS")
+    plane_systems = (*PLANE_BASELINES, *learnt.NAMES, "DALS global", BY_ADAM, "DALS")
+    point_systems = (*BASELINES, *learnt.NAMES, "DALS global", BY_ADAM, "DALS")
     counts = POINT_COUNTS[:1] if quick else POINT_COUNTS
     faults = FAULTS[2:3] if quick else FAULTS
     unknown = [
@@ -140,7 +140,7 @@ def _beyond(cases: Sequence[str], quick: bool) -> Plan:
 
 
 def _pictures(cases: Sequence[str], quick: bool) -> Plan:
-    points, planes = (*BASELINES, *learnt.NAMES, "DALS global", "DALS"), ("DALS global", "DALS")
+    points, planes = (*BASELINES, *learnt.NAMES, "DALS global", BY_ADAM, "DALS"), ("DALS global", BY_ADAM, "DALS")
     jobs = (*_each(points, ["points"], cases), *_each((*PLANE_BASELINES, *learnt.NAMES, *planes), ["planes"], cases))
     return Plan(jobs, tuple(dict.fromkeys(job.system for job in jobs)))
 

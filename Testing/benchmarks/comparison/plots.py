@@ -12,7 +12,7 @@ from benchmarks.comparison.report import COLUMNS, Row, curve
 from dals.io.atomic import atomic_path
 
 _MARKERS = "osD^vP*Xdhp<>"
-_OURS = {"DALS": "black", "DALS global": "dimgray"}
+_OURS = {"DALS": "black", "DALS by Adam": "dimgray", "DALS global": "darkgray"}
 """Colours of the project's own method: those of the others come from a map."""
 
 

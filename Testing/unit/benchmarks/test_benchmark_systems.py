@@ -156,9 +156,9 @@ def test_contours_on_crossing_planes_cannot_be_interpolated(shape: NormalisedSha
         InterpolationSystem().fit(observations.observation_of(shape, "planes"), pose=pose_of(shape))
 
 
-@pytest.mark.parametrize("single", [True, False])
-def test_the_method_itself_as_a_system(single: bool, shape: NormalisedShape, ellipsoid_prior: ShapePrior) -> None:
-    system = DalsSystem(ellipsoid_prior, single=single, changes=(("level", 3), ("local_steps", 10)))
+@pytest.mark.parametrize("options", [{"single": True}, {"by_adam": True}, {}])
+def test_the_method_itself_as_a_system(options: dict[str, bool], shape: NormalisedShape, ellipsoid_prior: ShapePrior) -> None:
+    system = DalsSystem(ellipsoid_prior, **options, changes=(("level", 3), ("local_steps", 10)))
     assert mean_distance(system, shape, observations.observation_of(shape, "points:500")) < 3.0
 
 
@@ -177,7 +177,7 @@ def test_a_larger_region_without_points_is_no_organ() -> None:
 def test_more_planes_loosen_the_prior(shape: NormalisedShape, ellipsoid_prior: ShapePrior) -> None:
     def weights(condition: str, **options: bool) -> tuple[float, float]:
         observation = observations.observation_of(shape, condition)
-        settings = weighed(DalsSystem(ellipsoid_prior, **options).settings(observation), observation)
+        settings = weighed(DalsSystem(ellipsoid_prior, by_adam=True, **options).settings(observation), observation)
         return settings.lambda_prior, settings.lambda_dir
 
     three, six, tilted = weights("planes"), weights("planes:6"), weights("planes/tilted")
