@@ -1,8 +1,8 @@
 """The project's own method as one of the compared systems: as `dals refine` fits, or the paper's energy by Adam.
 
-The fit of `dals refine` has its defaults in the tables, nothing is tuned for them. By Adam, where the pose is known, the
-settings are chosen like those of the other systems, on livers of msd_train that are for tuning, never on test shapes.
-Chamfer distances in 1e-3 canonical units:
+The fit of `dals refine` keeps its defaults; nothing is tuned for the tables. Adam's settings, where the pose is known,
+are chosen like those of the other systems, on livers of msd_train that are for tuning, never on test shapes. Chamfer
+distances in 1e-3 canonical units:
 
 - Points, four livers: defaults 0.127; 5,000 points a step and lambda_dir 3e-4 0.093, the same with a local rate of
   0.1 0.095; 10,000 points, lambda_dir 1e-4 and 120 local steps 0.110. Distances along normals instead of those

@@ -157,7 +157,9 @@ def test_contours_on_crossing_planes_cannot_be_interpolated(shape: NormalisedSha
 
 
 @pytest.mark.parametrize("options", [{"single": True}, {"by_adam": True}, {}])
-def test_the_method_itself_as_a_system(options: dict[str, bool], shape: NormalisedShape, ellipsoid_prior: ShapePrior) -> None:
+def test_the_method_itself_as_a_system(
+    options: dict[str, bool], shape: NormalisedShape, ellipsoid_prior: ShapePrior
+) -> None:
     system = DalsSystem(ellipsoid_prior, **options, changes=(("level", 3), ("local_steps", 10)))
     assert mean_distance(system, shape, observations.observation_of(shape, "points:500")) < 3.0
 
