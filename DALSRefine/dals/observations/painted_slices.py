@@ -66,12 +66,14 @@ def contours_from_painted_slices(label_map: LabelMap) -> PlanarContours:
             )
     if not any(painted):
         raise InputError(f"The label map {label_map.name} has no slice with a painted section of the organ.")
+    spacing = np.linalg.norm(label_map.ijk_to_ras[:3, :3], axis=0)
     contours: list[Contour] = []
     for axis, slices in enumerate(painted):
+        pixel = np.delete(spacing, axis)
         for index in _one_per_stroke(slices, mask.sum(axis=_others(axis))):
             name = f"{label_map.name}, slice {_AXIS_NAMES[axis]} {index + low[axis]}"
-            section = _section(mask, axis, index, painted)
-            for number, outline in enumerate(_outlines(section, name), start=1):
+            section = _section(mask, axis, index, painted, pixel)
+            for number, outline in enumerate(_outlines(section, pixel, name), start=1):
                 ijk = np.insert(outline, axis, index, axis=1) + low
                 points = apply_matrix(label_map.ijk_to_ras, ijk)
                 contours.append(Contour(points, None, name if number == 1 else f"{name} ({number})"))
@@ -115,25 +117,31 @@ def _one_per_stroke(slices: list[int], areas: NDArray[Any]) -> list[int]:
     return chosen
 
 
-def _section(mask: BoolArray, axis: int, index: int, painted: list[list[int]]) -> BoolArray:
-    """The filled section on one slice, without the lines of other painted planes outside it."""
+def _section(mask: BoolArray, axis: int, index: int, painted: list[list[int]], pixel: FloatArray) -> BoolArray:
+    """The filled section on one slice with pixels of (2,) mm, without the lines of other painted planes outside it."""
     section = mask.take(index, axis)
-    lines = np.zeros_like(section)
+    crossing = []
     for position, other in enumerate(_others(axis)):
         near = np.zeros(mask.shape[other], dtype=np.bool_)
         near[painted[other]] = True
-        lines |= np.expand_dims(near, 1 - position)
-    # A pixel belongs to a line if it lies on another painted plane and no square wider than a line covers it.
-    width = THICKEST_STROKE + 1
-    padded = np.pad(section, width)
-    opened = ndimage.binary_opening(padded, np.ones((width, width), dtype=np.bool_))[width:-width, width:-width]
+        crossing.append(np.broadcast_to(np.expand_dims(near, 1 - position), section.shape))
+    # A pixel belongs to a line if it lies on another painted plane, no square wider than a line covers it, and nothing
+    # of the section lies beside the line there. A coarse row is as wide as a square: a lobe, not a line.
+    width = np.maximum(1, np.rint((THICKEST_STROKE + 1) * pixel.min() / pixel)).astype(int)
+    margin = THICKEST_STROKE + 1
+    padded = np.pad(section, margin)
+    opened = ndimage.binary_opening(padded, np.ones(width, dtype=np.bool_))[margin:-margin, margin:-margin]
     if opened.any():
-        section = section & (opened | ~lines)
+        kept = section & (opened | ~(crossing[0] | crossing[1]))
+        for position, lines in enumerate(crossing):
+            across = np.ones((3, 1) if position == 0 else (1, 3), dtype=np.bool_)
+            kept |= ndimage.binary_dilation(kept, across, iterations=THICKEST_STROKE, mask=section & lines)
+        section = kept
     return np.asarray(ndimage.binary_fill_holes(section))
 
 
-def _outlines(section: BoolArray, name: str) -> list[FloatArray]:
-    """Closed outlines of a section's pieces, largest first, each (N, 2) in indices of the slice."""
+def _outlines(section: BoolArray, pixel: FloatArray, name: str) -> list[FloatArray]:
+    """Closed outlines of a section's pieces, largest first, each (N, 2) in indices of the slice; `pixel` in mm."""
     pieces, count = ndimage.label(section)
     areas = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     order = np.argsort(areas)[::-1]
@@ -145,21 +153,27 @@ def _outlines(section: BoolArray, name: str) -> list[FloatArray]:
             DalsWarning,
             stacklevel=3,
         )
-    return [_outline(pieces == piece + 1) for piece in kept]
+    return [_outline(pieces == piece + 1, pixel) for piece in kept]
 
 
-def _outline(piece: BoolArray) -> FloatArray:
-    """Outer outline of one connected piece, (N, 2), by marching squares on the slightly smoothed mask."""
+def _outline(piece: BoolArray, pixel: FloatArray) -> FloatArray:
+    """Outer outline of one connected piece, (N, 2), in indices: the zero line of the slightly smoothed signed distance.
+
+    Between rows far apart the line runs straight from end to end (shape-based interpolation). Within rows it stays
+    half-way between marked and unmarked pixels.
+    """
     pad = 3
-    values = np.pad(piece.astype(np.float32), pad)
-    for axis in range(2):  # a binomial filter smooths the staircase without moving edges
-        values = ndimage.convolve1d(values, np.array([0.25, 0.5, 0.25], dtype=np.float32), axis=axis, mode="constant")
+    marked = np.pad(piece, pad)
+    inside, outside = (ndimage.distance_transform_edt(part, sampling=pixel) for part in (marked, ~marked))
+    values = inside - outside
+    for axis, side in enumerate((pixel.min() / pixel) ** 2 / 4):  # of like width in mm: coarse rows keep their ends
+        values = ndimage.convolve1d(values, np.array([side, 1 - 2 * side, side]), axis=axis, mode="nearest")
     image = vtkImageData()
     image.SetDimensions(values.shape[0], values.shape[1], 1)
     image.GetPointData().SetScalars(numpy_to_vtk(values.T.ravel(), deep=True))
     edges = vtkFlyingEdges2D()
     edges.SetInputData(image)
-    edges.SetValue(0, 0.5)
+    edges.SetValue(0, 0.0)
     edges.Update()
     polydata = edges.GetOutput()
     points = vtk_to_numpy(polydata.GetPoints().GetData())[:, :2].astype(np.float64)

@@ -133,3 +133,49 @@ def test_empty_and_hardly_painted():
     array[5, 5, 5] = True
     with pytest.raises(InputError, match="no slice"):
         contours_from_painted_slices(empty.with_array(array))
+
+
+def _thin_lobe():
+    """Three painted slices, 8 mm thick, of an organ with a lobe of one slice."""
+    organ = np.zeros((16, 90, 90), bool)
+    organ[4:12, 20:60, 20:60] = True
+    organ[10, 60:80, 20:60] = True  # the lobe, 20 mm long and one slice thick
+    organ[9, 60:64, 20:60] = True
+    painted = np.zeros_like(organ)
+    painted[10], painted[:, :, 40], painted[:, 40] = organ[10], organ[:, :, 40], organ[:, 40]
+    return LabelMap(painted, np.diag([1.0, 1.0, 8.0, 1.0]))
+
+
+def test_a_lobe_of_one_thick_slice_keeps_its_tip():
+    sagittal = next(
+        contour for contour in contours_from_painted_slices(_thin_lobe()).contours if abs(contour.plane.normal[0]) > 0.9
+    )
+    assert sagittal.points[:, 1].max() == pytest.approx(79.5, abs=0.6)
+
+
+def test_outlines_run_straight_between_the_ends_of_thick_slices():
+    rows = np.arange(10)
+    organ = np.zeros((10, 80, 80), bool)
+    for row in rows:
+        organ[row, 10 : 40 + 3 * row, 10:70] = True  # a wall that leans by 3 mm a slice
+    painted = np.zeros_like(organ)
+    painted[5], painted[:, :, 40] = organ[5], organ[:, :, 40]
+    contours = contours_from_painted_slices(LabelMap(painted, np.diag([1.0, 1.0, 8.0, 1.0]))).contours
+    wall = next(contour for contour in contours if abs(contour.plane.normal[0]) > 0.9).points
+    wall = wall[(wall[:, 1] > 38.0) & (wall[:, 2] > 10.0) & (wall[:, 2] < 60.0)]
+    assert np.abs(wall[:, 1] - (39.5 + 3.0 * wall[:, 2] / 8.0)).max() < 0.6
+
+
+def test_a_thin_part_is_not_split_where_another_plane_crosses_it():
+    organ = np.zeros((40, 60, 60), bool)
+    organ[10:30, 10:50, 10:30] = True
+    organ[19:22, 10:50, 30:50] = True  # a lobe of three voxels, and the axial plane in its middle
+    painted = np.zeros_like(organ)
+    painted[20], painted[:, 30] = organ[20], organ[:, 30]
+    coronal = [
+        contour
+        for contour in contours_from_painted_slices(LabelMap(painted, np.eye(4))).contours
+        if abs(contour.plane.normal[1]) > 0.9
+    ]
+    assert len(coronal) == 1
+    assert coronal[0].points[:, 0].max() == pytest.approx(49.5, abs=0.6)
