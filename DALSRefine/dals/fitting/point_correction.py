@@ -9,6 +9,7 @@ import torch
 
 from dals.fitting.displacement_kernel import likeness
 from dals.fitting.surface_places import Surface
+from dals.fitting.surplus_surface import without_surplus
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.model.template import finer, icosphere
 from dals.ops.dense import product, solve_positive
@@ -30,7 +31,7 @@ def onto_points(vertices: FloatArray, level: int, points: FloatArray) -> Triangl
 
     The displacement along the normals is the mean of a Gaussian field given the points' distances. Its length and
     spread and the noise of the points are those under which the distances are most probable: distances that neighbours
-    share are shape, others are noise.
+    share are shape, others are noise. Before each round, parts of the surface that the points refute are drawn back.
 
     Parameters
     ----------
@@ -54,14 +55,14 @@ def onto_points(vertices: FloatArray, level: int, points: FloatArray) -> Triangl
             vertices, faces = finer(vertices, level)
             if chosen is not None and chosen[2] > _EXACT:
                 break
-        surface = Surface.of(vertices, faces)
-        met, barycentric, distances = surface.closest(points)
-        near = np.abs(distances) < _FAR
+        surface, closest = without_surplus(Surface.of(vertices, faces), points)
+        vertices = surface.vertices
+        near = np.abs(closest.distances) < _FAR
         if near.sum() < 4:
             break
-        places = np.einsum("nk,nkd->nd", barycentric, surface.corners[met])[near]
-        facing = np.einsum("nk,nkd->nd", barycentric, surface.vertex_normals[faces[met]])[near]
-        distances = distances[near]
+        places = surface.positions(closest)[near]
+        facing = np.einsum("nk,nkd->nd", closest.barycentric, surface.vertex_normals[faces[closest.faces]])[near]
+        distances = closest.distances[near]
         if chosen is None:
             spacing = math.sqrt(float(surface.areas.sum()) / len(points))
             few = slice(_TO_JUDGE)

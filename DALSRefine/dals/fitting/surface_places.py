@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -13,6 +14,22 @@ from dals.geometry.mesh import FloatArray, IntArray
 from dals.geometry.normals import Normals
 
 _CANDIDATES = 12
+
+
+class Places(NamedTuple):
+    """The closest places of a mesh to points.
+
+    Attributes
+    ----------
+    faces : (N,)
+    barycentric : (N, 3)
+    distances : (N,)
+        How far the points are along the normals of these places, positive outside.
+    """
+
+    faces: IntArray
+    barycentric: FloatArray
+    distances: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +63,12 @@ class Surface:
         """Corners of the faces, (F, 3 corners, 3 axes)."""
         return np.asarray(self.vertices[self.faces])
 
-    def closest(self, points: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
-        """The closest places to points (N, 3).
+    def positions(self, places: Places) -> FloatArray:
+        """Of places on the mesh, (N, 3)."""
+        return np.asarray(np.einsum("nk,nkd->nd", places.barycentric, self.corners[places.faces]))
 
-        Returns
-        -------
-        faces : (N,)
-        barycentric : (N, 3)
-        distances : (N,)
-            How far the points are along the normals of these places, positive outside.
-        """
+    def closest(self, points: FloatArray) -> Places:
+        """The closest places to points (N, 3)."""
         count = min(_CANDIDATES, len(self.faces))
         candidates = cKDTree(self.corners.mean(axis=1)).query(points, k=count)[1].ravel()
         repeated = np.repeat(points, count, axis=0)
@@ -65,7 +78,7 @@ class Surface:
         rows = np.arange(len(points)) * count + squared.argmin(axis=1)
         met, places = candidates[rows], barycentric[rows]
         facing = normalised(np.einsum("nk,nkd->nd", places, self.vertex_normals[self.faces[met]]))
-        return met, places, ((points - positions[rows]) * facing).sum(axis=1)
+        return Places(met, places, ((points - positions[rows]) * facing).sum(axis=1))
 
 
 def normalised(vectors: FloatArray) -> FloatArray:
