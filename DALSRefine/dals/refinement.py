@@ -15,7 +15,8 @@ import numpy as np
 
 from dals.edits import Edit, EditedFit, EditPlan
 from dals.errors import collected_warnings
-from dals.evaluation import contour_confidence as _registered  # noqa: F401 (registers contours)
+from dals.evaluation import contour_confidence as _contours  # noqa: F401 (registers their confidence)
+from dals.evaluation import point_confidence as _points  # noqa: F401
 from dals.evaluation.confidence import Confidence, confidence_in
 from dals.evaluation.plain_shape import plain_surface
 from dals.evaluation.report import make_report

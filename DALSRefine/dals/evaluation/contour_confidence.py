@@ -47,10 +47,7 @@ def contour_confidence(
         notes += [_expected(found) for found in expected if found.name not in told]
     unusual = latent_deviation(result, prior)
     if unusual > UNUSUAL_DEVIATIONS:
-        reasons.append(
-            f"The shape is unusual for the prior {prior.name}: {unusual:.1f} standard deviations from its mean. It may "
-            "be wrong between the contours."
-        )
+        reasons.append(f"{unusual_shape(unusual, prior)} It may be wrong between the contours.")
     level: Level = "medium" if reasons else "high"
     return Confidence(level=level, reasons=tuple(reasons), notes=tuple(notes))
 
@@ -76,6 +73,11 @@ def _expected(found: Deviation) -> str:
         f"mm from what was outlined, at {place_text(found.place)}. If the organ is there, outline it or mark the plane "
         "as incomplete: without it a lobe may be missing."
     )
+
+
+def unusual_shape(deviations: float, prior: ShapePrior) -> str:
+    """Say that a latent is far from the mean."""
+    return f"The shape is unusual for the prior {prior.name}: {deviations:.1f} standard deviations from its mean."
 
 
 def latent_deviation(result: FitResult, prior: ShapePrior) -> float:

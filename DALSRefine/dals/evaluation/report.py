@@ -13,6 +13,7 @@ from dals.edits import EditedFit
 from dals.evaluation.confidence import Confidence
 from dals.evaluation.contour_residuals import straying_sections
 from dals.fitting import FitResult
+from dals.fitting.data_term import organ_bounds
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.model.prior import ShapePrior
@@ -89,7 +90,7 @@ def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
 
     Contours may miss the organ's ends, so only gross deviations count.
     """
-    low, high = observation.bounds
+    low, high = organ_bounds(observation)
     radius = 0.5 * float(np.linalg.norm(high - low))
     mean, deviation = prior.log_scale
     usual = np.exp(mean)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from dals.fitting.displacement_kernel import likeness
+from dals.fitting.stray_points import agreeing, sociable
 from dals.fitting.surface_places import Surface
 from dals.fitting.surplus_surface import without_surplus
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -31,7 +32,8 @@ def onto_points(vertices: FloatArray, level: int, points: FloatArray) -> Triangl
 
     The displacement along the normals is the mean of a Gaussian field given the points' distances. Its length and
     spread and the noise of the points are those under which the distances are most probable: distances that neighbours
-    share are shape, others are noise. Before each round, parts of the surface that the points refute are drawn back.
+    share are shape, others are noise. Points at odds with their neighbours are left out. Before each round, parts of
+    the surface that the points refute are drawn back.
 
     Parameters
     ----------
@@ -49,14 +51,18 @@ def onto_points(vertices: FloatArray, level: int, points: FloatArray) -> Triangl
     """
     order = np.random.default_rng(0).permutation(len(points))[:_MOST_POINTS]
     points = points[order]
+    together = sociable(points)  # others are no evidence that the surface runs past them
     chosen, faces = None, icosphere(level).faces
     for done in range(_ROUNDS + _FINE_ROUNDS):
         if done == _ROUNDS:
             vertices, faces = finer(vertices, level)
             if chosen is not None and chosen[2] > _EXACT:
                 break
-        surface, closest = without_surplus(Surface.of(vertices, faces), points)
-        vertices = surface.vertices
+        surface = without_surplus(Surface.of(vertices, faces), points[together])
+        vertices, closest = surface.vertices, surface.closest(points)
+        if chosen is None:
+            kept = agreeing(points, closest.distances)
+            points, together, closest = points[kept], together[kept], closest.part(kept)
         near = np.abs(closest.distances) < _FAR
         if near.sum() < 4:
             break

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dals.geometry.closest_points import closest_on_triangles
@@ -30,6 +31,10 @@ class Places(NamedTuple):
     faces: IntArray
     barycentric: FloatArray
     distances: FloatArray
+
+    def part(self, chosen: NDArray[np.bool_]) -> Places:
+        """Those of some of the points, (N,)."""
+        return Places(self.faces[chosen], self.barycentric[chosen], self.distances[chosen])
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,23 +34,14 @@ _ROUNDS = 3
 _SETTLED = 0.1  # mean distances between neighbouring points
 
 
-def without_surplus(surface: Surface, points: FloatArray) -> tuple[Surface, Places]:
-    """Draw back what points (N, 3) refute.
-
-    Returns
-    -------
-    Surface
-        Of the same template.
-    Places
-        Where it is closest to the points.
-    """
+def without_surplus(surface: Surface, points: FloatArray) -> Surface:
+    """The surface, of the same template, without the parts that points (N, 3) refute."""
     for _ in range(_ROUNDS):
-        places = surface.closest(points)
-        drawn_back = _drawn_back(surface, places, points)
+        drawn_back = _drawn_back(surface, surface.closest(points), points)
         if drawn_back is None:
-            return surface, places
+            break
         surface = Surface.of(drawn_back, surface.faces)
-    return surface, surface.closest(points)
+    return surface
 
 
 def _drawn_back(surface: Surface, places: Places, points: FloatArray) -> FloatArray | None:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from dals.fitting.cloud_noise import cloud_noise
+from dals.fitting.data_term import organ_bounds
 from dals.fitting.point_correction import onto_points
 from dals.fitting.point_residuals import PointResiduals, spread_out
 from dals.fitting.surface_places import Surface
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
 from dals.model.template import icosphere
+from dals.observations import PointCloud
 
 POSE = Pose(100.0, np.array([5.0, 6.0, 7.0]))
 BALL = icosphere(4)
@@ -46,14 +48,42 @@ def test_closest_places_are_those_of_all_faces() -> None:
     assert (np.sign(distances) == np.sign(np.linspace(0.7, 1.4, 60) - 1))[[0, 1, 2, -3, -2, -1]].all()
 
 
-@pytest.mark.parametrize("radius", [110.0, 93.0])
+@pytest.mark.parametrize("radius", [103.0, 98.0])
 def test_a_ball_has_to_grow_or_shrink_to_the_points(radius: float) -> None:
     term = PointResiduals(POSE.translation + radius * directions(3_000), weight=40.0, robust_scale=np.inf)
     residuals = term(BALL.vertices, BALL.faces, POSE)
     value = radius / 100 - 1
     assert np.allclose(residuals.values, value, atol=4e-3)
-    assert residuals.weights.sum() == pytest.approx(40.0)
-    assert residuals.loss == pytest.approx(40 * value**2, rel=0.1)
+    assert residuals.weights.sum() == pytest.approx(40.0, rel=0.1)
+    assert residuals.loss == pytest.approx(40 * value**2, rel=0.25)
+
+
+def test_strays_hardly_count() -> None:
+    """Points far from the surface, alone or among others that lie on it, and in the first steps, too."""
+    strays = directions(60, seed=9) * np.linspace(1.3, 1.8, 60)[:, None]
+    points = np.concatenate([directions(740), strays])
+    term = PointResiduals(POSE.translation + 100 * points, weight=40.0, robust_scale=np.inf)
+    for one, most in ((term, 0.01), (term.of_trials(), 0.25)):
+        weights = one(BALL.vertices, BALL.faces, POSE).weights[:800]
+        assert weights[-60:].mean() < most * weights[:740].mean()
+
+
+def test_a_lobe_of_the_points_counts() -> None:
+    """Points that agree with each other are shape, however far the surface is."""
+    unit = directions(800)
+    lobe = unit[:, 0] > 0.8
+    points = unit * np.where(lobe, 1.1, 1.0)[:, None]
+    weights = PointResiduals(100 * points, weight=40.0, robust_scale=np.inf)(
+        BALL.vertices, BALL.faces, Pose(100.0, np.zeros(3))
+    ).weights[:800]
+    assert np.median(weights[lobe]) > 0.4 * np.median(weights[~lobe])
+
+
+def test_a_stray_a_metre_away_does_not_size_the_organ() -> None:
+    cloud = PointCloud(np.concatenate([100 * directions(300), [[1_000.0, 0.0, 0.0]]]))
+    low, high = organ_bounds(cloud)
+    assert np.abs(low + 100).max() < 5
+    assert np.abs(high - 100).max() < 5
 
 
 def test_a_part_without_points_is_forgiven() -> None:
