@@ -109,7 +109,7 @@ def fit_organ(
         from dals.appearance.image_fit import fit_with_image  # most fits have no image
 
         result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
-        if result.steps == 0:
+        if result.is_earlier:  # the image was no help, and the contours may have moved
             result = _solve(observation, prior, chosen, start=start, pose=pose, witness=None, on_step=on_step)
         _warn_of_unused(use, "the surface is that of the contours alone")
     if image is not None and isinstance(result, EditedFit):

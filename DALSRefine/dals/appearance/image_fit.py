@@ -102,7 +102,7 @@ def surface_to_look_from(
     Returns
     -------
     FitResult
-        Of no steps, if it is the surface as it is.
+        `is_earlier` if it is the surface as it is.
     """
     earlier = earlier_fit(prior, contours, start, settings=settings, pose=pose)
     distances, _ = Nearness(earlier.mesh)(contours.points)

@@ -78,6 +78,11 @@ class FitResult:
     improbability: float = field(default=math.nan, kw_only=True)
     plain: TriangleMesh | None = field(default=None, kw_only=True)
 
+    @property
+    def is_earlier(self) -> bool:
+        """Whether it is an earlier fit's surface as it was, which took no step."""
+        return self.steps == 0
+
     def as_fields(self) -> dict[str, Any]:
         """Entries for a report that this kind of fit adds."""
         return {}
