@@ -135,4 +135,9 @@ def test_a_level_below_high_has_reasons(fitted: FitResult, true_map: LabelMap, e
     assert found is not None
     assert found.level == "medium"
     assert found.figures()["reasons"] == found.reasons != ()
-    assert confidence_in(PointCloud(fitted.mesh.vertices), fitted, ellipsoid_prior, fitted.mesh) is None
+
+
+def test_points_on_the_surface_are_no_reason_for_doubt(fitted: FitResult, ellipsoid_prior: ShapePrior) -> None:
+    found = confidence_in(PointCloud(fitted.mesh.vertices), fitted, ellipsoid_prior, fitted.mesh)
+    assert found is not None
+    assert (found.level, found.reasons, found.notes) == ("high", (), ())
