@@ -13,6 +13,7 @@ _NEXT = 3
 _ISOLATED = 4.0
 """Times the usual distance of that neighbour, from which a point counts for less."""
 _SOCIABLE = 0.5
+"""Weight below which a point is taken for lonely."""
 _NEIGHBOURS = 8
 _AT_ODDS, _LEAST = 5.0, 0.01
 """A point is at odds with its neighbours from so many standard deviations, and this canonical distance, on."""
@@ -20,10 +21,11 @@ _AT_ODDS, _LEAST = 5.0, 0.01
 
 def sociability(points: FloatArray) -> FloatArray:
     """Weights from 0 to 1 of points (N, 3), the lower the further their neighbours are than is usual."""
-    if len(points) <= _NEXT:
+    places = np.unique(points, axis=0)  # a point that is there several times is no neighbour of its own
+    if len(places) <= _NEXT:
         return np.ones(len(points))
-    distances = cKDTree(points).query(points, k=[_NEXT + 1])[0][:, 0]
-    usual = max(float(np.median(distances)), 1e-12)
+    distances = cKDTree(places).query(points, k=[_NEXT + 1])[0][:, 0]
+    usual = float(np.median(distances))
     return np.asarray(1 / (1 + (distances / (_ISOLATED * usual)) ** 4))
 
 

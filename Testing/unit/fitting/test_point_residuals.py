@@ -9,6 +9,7 @@ from dals.fitting.cloud_noise import cloud_noise
 from dals.fitting.data_term import organ_bounds
 from dals.fitting.point_correction import onto_points
 from dals.fitting.point_residuals import PointResiduals, spread_out
+from dals.fitting.stray_points import sociable
 from dals.fitting.surface_places import Surface
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
@@ -66,6 +67,13 @@ def test_strays_hardly_count() -> None:
     for one, most in ((term, 0.01), (term.of_trials(), 0.25)):
         weights = one(BALL.vertices, BALL.faces, POSE).weights[:800]
         assert weights[-60:].mean() < most * weights[:740].mean()
+
+
+def test_points_that_are_there_several_times_make_no_others_lonely() -> None:
+    points = directions(400)
+    several = np.concatenate([points, np.repeat(points[:100], 6, axis=0)])
+    assert sociable(several).all()
+    assert not sociable(np.concatenate([several, [[3.0, 0.0, 0.0]]]))[-1]
 
 
 def test_a_lobe_of_the_points_counts() -> None:
