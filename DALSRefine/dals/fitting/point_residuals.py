@@ -23,9 +23,9 @@ _MOST_POINTS, _MOST_FACES = 800, 700
 """What a step uses: it solves a dense system as large as the number of residuals."""
 _BACK = 0.05
 """Share of the faces' residuals: where points are few or missing, the closest one says little of a face."""
-_AT_ODDS, _FAR = 0.05, 0.15
-"""Canonical distances beyond which a point's squared distance levels off: by which it differs from that of the points
-around it, and itself. With 5% of all points scattered about, livers (BTCV) are fitted as without them."""
+_AT_ODDS, _FAR = 0.3, 0.15
+"""Where a point's squared distance levels off: by how much it differs from that of the points around, in distances to
+them, and how large it is, canonical. With 5% of all points scattered, livers (BTCV) are fitted as without them."""
 _IN_TRIALS = 6.0
 """Times these in the first steps, while the pose is far off."""
 _AROUND = 6
@@ -50,7 +50,8 @@ class PointResiduals(ResidualTerm):
         index = spread_out(len(points), _MOST_POINTS)
         self._chosen, self._forgiving = points[index], 1.0
         around = range(2, 2 + min(_AROUND, len(index) - 1))
-        self._neighbours = cKDTree(self._chosen).query(self._chosen, k=around)[1]
+        away, self._neighbours = cKDTree(self._chosen).query(self._chosen, k=around)
+        self._around_mm = float(np.median(away[:, -1]))
         social = sociability(points)[index]
         self._shares = social / social.sum()
 
@@ -67,7 +68,8 @@ class PointResiduals(ResidualTerm):
         met, barycentric, distances = surface.closest(chosen)
         weights = (1 - _BACK) * self.total_weight * self._shares
         odds = distances - np.median(distances[self._neighbours], axis=1)
-        share = _forgiveness(odds, self._forgiving * _AT_ODDS) * _forgiveness(distances, self._forgiving * _FAR)
+        at_odds = max(_AT_ODDS * self._around_mm / pose.scale, 1e-6)
+        share = _forgiveness(odds, self._forgiving * at_odds) * _forgiveness(distances, self._forgiving * _FAR)
         back = self._from_faces(surface, pose.to_canonical(self.points))
         return Residuals(
             np.concatenate([met, back[0]]),
