@@ -58,8 +58,8 @@ def onto_points(vertices: FloatArray, level: int, points: FloatArray) -> Triangl
             vertices, faces = finer(vertices, level)
             if chosen is not None and chosen[2] > _EXACT:
                 break
-        surface = without_surplus(Surface.of(vertices, faces), points[together])
-        vertices, closest = surface.vertices, surface.closest(points)
+        surface, closest = without_surplus(Surface.of(vertices, faces), points, together)
+        vertices = surface.vertices
         if chosen is None:
             kept = agreeing(points, closest.distances)
             points, together, closest = points[kept], together[kept], closest.part(kept)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
@@ -34,14 +35,34 @@ _ROUNDS = 3
 _SETTLED = 0.1  # mean distances between neighbouring points
 
 
-def without_surplus(surface: Surface, points: FloatArray) -> Surface:
-    """The surface, of the same template, without the parts that points (N, 3) refute."""
+def without_surplus(
+    surface: Surface, points: FloatArray, telling: NDArray[np.bool_] | None = None
+) -> tuple[Surface, Places]:
+    """Draw back what points refute.
+
+    Parameters
+    ----------
+    surface : Surface
+    points : (N, 3)
+    telling : (N,), optional
+        Which points are evidence that the surface runs past them; all by default.
+
+    Returns
+    -------
+    Surface
+        Of the same template.
+    Places
+        Where it is closest to all points.
+    """
+    chosen = np.ones(len(points), dtype=np.bool_) if telling is None else telling
+    places = surface.closest(points)
     for _ in range(_ROUNDS):
-        drawn_back = _drawn_back(surface, surface.closest(points), points)
+        drawn_back = _drawn_back(surface, places.part(chosen), points[chosen])
         if drawn_back is None:
             break
         surface = Surface.of(drawn_back, surface.faces)
-    return surface
+        places = surface.closest(points)
+    return surface, places
 
 
 def _drawn_back(surface: Surface, places: Places, points: FloatArray) -> FloatArray | None:

@@ -101,7 +101,7 @@ def _variants() -> list[tuple[str, str, Changes]]:
     found = []
     for latents, plain, even in (
         ("one latent", "DALS global", "DALS global+R"),
-        ("a latent per vertex", BY_ADAM, "DALS by Adam+R"),
+        ("a latent per vertex", BY_ADAM, f"{BY_ADAM}+R"),
     ):
         for regular, changes in (("L_reg", ()), ("no L_reg", (("lambda_reg", 0.0),))):
             found.append((plain, f"{latents}, {regular}", changes))

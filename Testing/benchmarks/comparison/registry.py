@@ -105,7 +105,7 @@ _FACTORIES: dict[str, Callable[[Context], System]] = {
     "DALS": _dals("DALS"),
     "DALS+R": _dals("DALS+R", remeshed=True),
     BY_ADAM: _dals(BY_ADAM, by_adam=True),
-    "DALS by Adam+R": _dals("DALS by Adam+R", by_adam=True, remeshed=True),
+    f"{BY_ADAM}+R": _dals(f"{BY_ADAM}+R", by_adam=True, remeshed=True),
     "DALS global+R": _dals("DALS global+R", single=True, remeshed=True),
     SHIPPED: _dals(SHIPPED),
 }

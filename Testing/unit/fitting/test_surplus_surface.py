@@ -34,28 +34,29 @@ def _points(count: int = 2_500, *, beyond: float = 2.0) -> np.ndarray:
 @pytest.mark.parametrize("length", [0.6, -0.8])
 def test_spurs_and_pockets_without_points_go(length: float) -> None:
     vertices = _with_spur(length)
-    surface = without_surplus(Surface.of(vertices, icosphere(LEVEL).faces), _points())
+    surface, places = without_surplus(Surface.of(vertices, icosphere(LEVEL).faces), _points())
     assert np.abs(np.linalg.norm(vertices, axis=1) - 1).max() > 0.5
     assert np.abs(np.linalg.norm(surface.vertices, axis=1) - 1).max() < 0.14  # two mean distances between points
+    assert np.abs(places.distances).max() < 0.14  # of the surface that is returned
 
 
 def test_what_no_point_measured_stays() -> None:
     """The prior's cap over a region that the points leave out."""
     vertices = _with_spur(0.4, width=0.6)
-    surface = without_surplus(Surface.of(vertices, icosphere(LEVEL).faces), _points(beyond=0.7))
+    surface, _ = without_surplus(Surface.of(vertices, icosphere(LEVEL).faces), _points(beyond=0.7))
     assert np.array_equal(surface.vertices, vertices)
 
 
 def test_a_surface_along_its_points_stays() -> None:
     mesh = _sphere()
-    surface = without_surplus(Surface.of(mesh.vertices, mesh.faces), _points(300))
+    surface, _ = without_surplus(Surface.of(mesh.vertices, mesh.faces), _points(300))
     assert np.array_equal(surface.vertices, mesh.vertices)
 
 
 def test_a_spur_that_the_points_have_stays() -> None:
     mesh = TriangleMesh(_with_spur(0.6), icosphere(LEVEL).faces)
     points = sample_points(mesh, 2_500, np.random.default_rng(4))
-    surface = without_surplus(Surface.of(mesh.vertices, mesh.faces), points)
+    surface, _ = without_surplus(Surface.of(mesh.vertices, mesh.faces), points)
     assert np.array_equal(surface.vertices, mesh.vertices)
 
 
