@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from dals.fitting.displacement_kernel import likeness
-from dals.fitting.stray_points import agreeing, sociable
+from dals.fitting.stray_points import agreeing
 from dals.fitting.surface_places import Surface
 from dals.fitting.surplus_surface import without_surplus
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.model.template import finer, icosphere
+from dals.observations.lonely_points import sociability, sociable
 from dals.ops.dense import product, solve_positive
 
 _ROUNDS, _FINE_ROUNDS = 2, 2
@@ -51,7 +52,7 @@ def onto_points(vertices: FloatArray, level: int, points: FloatArray) -> Triangl
     """
     order = np.random.default_rng(0).permutation(len(points))[:_MOST_POINTS]
     points = points[order]
-    together = sociable(points)  # others are no evidence that the surface runs past them
+    together = sociable(sociability(points))  # others are no evidence that the surface runs past them
     chosen, faces = None, icosphere(level).faces
     for done in range(_ROUNDS + _FINE_ROUNDS):
         if done == _ROUNDS:

@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 
 from dals.fitting.point_correction import onto_points
 from dals.fitting.residuals import Residuals, ResidualTerm
-from dals.fitting.stray_points import sociability
 from dals.fitting.surface_places import Surface
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.model.pose import Pose
@@ -42,9 +41,13 @@ class PointResiduals(ResidualTerm):
         Of all points together.
     robust_scale : float
         Canonical distance of a face from the points beyond which its squared distance levels off.
+    sociability : (N,), optional
+        Weights of the points relative to each other, low for those far from all others.
     """
 
-    def __init__(self, points: FloatArray, *, weight: float, robust_scale: float) -> None:
+    def __init__(
+        self, points: FloatArray, *, weight: float, robust_scale: float, sociability: FloatArray | None = None
+    ) -> None:
         self.points, self.robust_scale = points, robust_scale
         self.total_weight = weight
         index = spread_out(len(points), _MOST_POINTS)
@@ -52,7 +55,7 @@ class PointResiduals(ResidualTerm):
         around = range(2, 2 + min(_AROUND, len(index) - 1))
         away, self._neighbours = cKDTree(self._chosen).query(self._chosen, k=around)
         self._around_mm = float(np.median(away[:, -1]))
-        social = sociability(points)[index]
+        social = np.ones(len(index)) if sociability is None else sociability[index]
         self._shares = social / social.sum()
 
     def of_trials(self) -> PointResiduals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from dals.errors import InputError
 from dals.fit_settings import FitSettings
 from dals.geometry.mesh import FloatArray
 from dals.observations.contours import checked_points, distinct_up_to_three
+from dals.observations.lonely_points import sociability
 from dals.observations.observation import Arrays, Fields, Observation, bounds_of
 
 RELATIVE_THICKNESS = 0.01
@@ -58,6 +60,11 @@ class PointCloud(Observation):
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Minimum and maximum coordinates, each (3,), RAS mm."""
         return bounds_of(self.points)
+
+    @cached_property
+    def sociability(self) -> FloatArray:
+        """Weights (N,) from 0 to 1, low for points far from all others."""
+        return sociability(self.points)
 
     @property
     def named_points(self) -> list[tuple[str, FloatArray]]:

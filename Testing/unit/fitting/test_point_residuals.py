@@ -9,12 +9,12 @@ from dals.fitting.cloud_noise import cloud_noise
 from dals.fitting.data_term import organ_bounds
 from dals.fitting.point_correction import onto_points
 from dals.fitting.point_residuals import PointResiduals, spread_out
-from dals.fitting.stray_points import sociable
 from dals.fitting.surface_places import Surface
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
 from dals.model.template import icosphere
 from dals.observations import PointCloud
+from dals.observations.lonely_points import sociability, sociable
 
 POSE = Pose(100.0, np.array([5.0, 6.0, 7.0]))
 BALL = icosphere(4)
@@ -62,8 +62,8 @@ def test_a_ball_has_to_grow_or_shrink_to_the_points(radius: float) -> None:
 def test_strays_hardly_count() -> None:
     """Points far from the surface, alone or among others that lie on it, and in the first steps, too."""
     strays = directions(60, seed=9) * np.linspace(1.3, 1.8, 60)[:, None]
-    points = np.concatenate([directions(740), strays])
-    term = PointResiduals(POSE.translation + 100 * points, weight=40.0, robust_scale=np.inf)
+    points = POSE.translation + 100 * np.concatenate([directions(740), strays])
+    term = PointResiduals(points, weight=40.0, robust_scale=np.inf, sociability=sociability(points))
     for one, most in ((term, 0.01), (term.of_trials(), 0.25)):
         weights = one(BALL.vertices, BALL.faces, POSE).weights[:800]
         assert weights[-60:].mean() < most * weights[:740].mean()
@@ -72,8 +72,8 @@ def test_strays_hardly_count() -> None:
 def test_points_that_are_there_several_times_make_no_others_lonely() -> None:
     points = directions(400)
     several = np.concatenate([points, np.repeat(points[:100], 6, axis=0)])
-    assert sociable(several).all()
-    assert not sociable(np.concatenate([several, [[3.0, 0.0, 0.0]]]))[-1]
+    assert sociable(sociability(several)).all()
+    assert not sociable(sociability(np.concatenate([several, [[3.0, 0.0, 0.0]]])))[-1]
 
 
 def test_a_lobe_of_the_points_counts() -> None:

@@ -11,10 +11,10 @@ from dals.fitting.cloud_noise import cloud_noise
 from dals.fitting.data_term import DataTerm, as_tensor, data_term, evidence, organ_bounds
 from dals.fitting.point_residuals import PointResiduals
 from dals.fitting.residuals import residual_term
-from dals.fitting.stray_points import sociable
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
 from dals.observations import PointCloud
+from dals.observations.lonely_points import sociable
 from dals.ops.losses import chamfer_to_fixed
 from dals.ops.nearest import PointIndex
 from dals.ops.sampling import sample_surface
@@ -56,13 +56,15 @@ def _(observation: PointCloud, settings: FitSettings) -> PointResiduals:
     low, high = organ_bounds(observation)
     noise = cloud_noise(observation.points) / (0.5 * float(np.linalg.norm(high - low)))
     weight = _INDEPENDENT * min(len(observation.points), MOST_POINTS) ** 0.5 / (1 + (noise / _PRECISE) ** 2)
-    return PointResiduals(observation.points, weight=weight, robust_scale=settings.robust_scale)
+    return PointResiduals(
+        observation.points, weight=weight, robust_scale=settings.robust_scale, sociability=observation.sociability
+    )
 
 
 @organ_bounds.register
 def _(observation: PointCloud) -> tuple[FloatArray, FloatArray]:
     """Of the points that have others near them: a single stray would make any organ large."""
-    points = observation.points[sociable(observation.points)]
+    points = observation.points[sociable(observation.sociability)]
     return points.min(axis=0), points.max(axis=0)
 
 
