@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,12 @@ SLOWER = 2.0
 """Times the median of the first rounds."""
 FIRST_CHANGE_S, TICK_S = 0.5, 0.05
 """On a processor of one's own, and how often the panel looks."""
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path, monkeypatch):
+    """The folders of the panels in other processes of pytest are not counted."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def observers(thing) -> int:

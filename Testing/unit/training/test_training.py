@@ -381,7 +381,7 @@ def test_the_state_is_examined_for_a_small_share_of_the_time(meshes: list[Triang
     now, seen = [0.0], []
 
     def clock() -> float:
-        now[0] += 0.5
+        now[0] += 3.0
         return now[0]
 
     def examine(decoder: Decoder, latents: torch.Tensor, progress: TrainingProgress) -> None:
@@ -391,7 +391,7 @@ def test_the_state_is_examined_for_a_small_share_of_the_time(meshes: list[Triang
                 parameter.zero_()
         seen.append((progress.step, len(latents)))
 
-    settings = TINY.changed(epochs=500)
+    settings = TINY.changed(epochs=100)
     watcher = Watcher(examine=examine)
     report = train(meshes, settings=settings, folder=tmp_path / "a", device=CPU, clock=clock, watcher=watcher)
     assert 0.03 < 30.0 * len(seen) / now[0] < 0.07
