@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 LIVERS = DATA / "livers"
 HIPPOCAMPI = DATA / "hippocampus"
+SPLEENS = DATA / "spleens"
 
 _CASES_TO_CHOOSE = 5
 """Patients of BTCV, the last ones, whose kidneys no prior sees."""
@@ -106,7 +107,7 @@ def _hippocampus() -> tuple[tuple[Source, ...], tuple[Source, ...]]:
 
 
 def _spleen() -> tuple[tuple[Source, ...], tuple[Source, ...]]:
-    return (_meshes(DATA / "spleens", "train"),), (_meshes(DATA / "spleens", "test"),)
+    return (_meshes(SPLEENS, "train"),), (_meshes(SPLEENS, "test"),)
 
 
 def _kidney() -> tuple[tuple[Source, ...], tuple[Source, ...]]:

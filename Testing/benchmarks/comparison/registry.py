@@ -35,14 +35,14 @@ class Context:
 
     Attributes
     ----------
-    organ : "liver" or "hippocampus"
+    organ : "liver", "hippocampus" or "spleen"
     split : str
         Which shapes are measured.
     quick : bool
         Whether learnt systems are those of a short training.
     chosen_prior : str, optional
         Name or file of another prior than the one that was trained like the other systems (livers) or the shipped one
-        (hippocampi).
+        (hippocampi, spleens).
     """
 
     organ: str

@@ -13,6 +13,11 @@ from dals.errors import DatasetError
 
 EVERY = 8
 """Every so many shapes of the training split are left out of all training: settings are tuned on them."""
+_SPLITS = {
+    "liver": (organs.LIVERS, "msd_train"),
+    "hippocampus": (organs.HIPPOCAMPI, "prior_train"),
+    "spleen": (organs.SPLEENS, "train"),
+}
 
 
 def shapes_of(organ: str, split: str) -> list[NormalisedShape]:
@@ -20,7 +25,7 @@ def shapes_of(organ: str, split: str) -> list[NormalisedShape]:
 
     Parameters
     ----------
-    organ : "liver" or "hippocampus"
+    organ : "liver", "hippocampus" or "spleen"
     split : "test" or "validation"
     """
     return protocol.held_out(organ) if split == "test" else prepared(organ, validation_names(organ))
@@ -32,12 +37,13 @@ def validation_names(organ: str) -> list[str]:
 
 
 def training_names(organ: str) -> list[str]:
-    """What every learnt system is trained on."""
-    return [name for index, name in enumerate(_split_names(organ)) if index % EVERY]
+    """What every learnt system is trained on: all spleens, as nothing is tuned on them."""
+    names = _split_names(organ)
+    return names if organ == "spleen" else [name for index, name in enumerate(names) if index % EVERY]
 
 
 def _split_names(organ: str) -> list[str]:
-    source, split = (organs.LIVERS, "msd_train") if organ == "liver" else (organs.HIPPOCAMPI, "prior_train")
+    source, split = _SPLITS[organ]
     splits = source / "splits.json"
     if not splits.is_file():
         raise DatasetError(f"The training shapes are not there: {source} is missing.")
@@ -51,10 +57,10 @@ def dataset_folder(organ: str) -> Path:
 
 def prepared(organ: str, names: list[str]) -> list[NormalisedShape]:
     """Standard shapes by name; those that cannot be prepared are left out."""
-    folder = dataset_folder(organ)
-    if organ == "liver":
-        prepare([organs.LIVERS / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
+    folder, (source, _) = dataset_folder(organ), _SPLITS[organ]
+    if organ == "hippocampus":
+        prepare([source / "labels" / f"{name}.nii.gz" for name in names], folder, labels=(1, 2))
     else:
-        prepare([organs.HIPPOCAMPI / "labels" / f"{name}.nii.gz" for name in names], folder, labels=(1, 2))
+        prepare([source / "meshes" / f"{name}.ply" for name in names], folder, space="RAS")
     known = {shape.name: shape for shape in load_dataset(folder)}
     return [known[name] for name in names if name in known]
