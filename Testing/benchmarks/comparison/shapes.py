@@ -13,11 +13,7 @@ from dals.errors import DatasetError
 
 EVERY = 8
 """Every so many shapes of the training split are left out of all training: settings are tuned on them."""
-_SPLITS = {
-    "liver": (organs.LIVERS, "msd_train"),
-    "hippocampus": (organs.HIPPOCAMPI, "prior_train"),
-    "spleen": (organs.SPLEENS, "train"),
-}
+_SPLITS = {"liver": "msd_train", "hippocampus": "prior_train", "spleen": "train"}
 
 
 def shapes_of(organ: str, split: str) -> list[NormalisedShape]:
@@ -42,8 +38,12 @@ def training_names(organ: str) -> list[str]:
     return names if organ == "spleen" else [name for index, name in enumerate(names) if index % EVERY]
 
 
+def _source(organ: str) -> Path:
+    return {"liver": organs.LIVERS, "hippocampus": organs.HIPPOCAMPI, "spleen": organs.SPLEENS}[organ]
+
+
 def _split_names(organ: str) -> list[str]:
-    source, split = _SPLITS[organ]
+    source, split = _source(organ), _SPLITS[organ]
     splits = source / "splits.json"
     if not splits.is_file():
         raise DatasetError(f"The training shapes are not there: {source} is missing.")
@@ -57,7 +57,7 @@ def dataset_folder(organ: str) -> Path:
 
 def prepared(organ: str, names: list[str]) -> list[NormalisedShape]:
     """Standard shapes by name; those that cannot be prepared are left out."""
-    folder, (source, _) = dataset_folder(organ), _SPLITS[organ]
+    folder, source = dataset_folder(organ), _source(organ)
     if organ == "hippocampus":
         prepare([source / "labels" / f"{name}.nii.gz" for name in names], folder, labels=(1, 2))
     else:

@@ -499,3 +499,10 @@ def test_no_system_is_trained_on_what_it_is_tuned_on(tmp_path: Path, monkeypatch
     validation = shapes.validation_names("liver")
     assert validation == ["liver 0", "liver 8", "liver 16"]
     assert sorted([*validation, *shapes.training_names("liver")]) == sorted(names)
+
+
+def test_all_spleens_are_trained_on_as_the_shipped_prior_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"spleen {k}" for k in range(20)]
+    (tmp_path / "splits.json").write_text(json.dumps({"train": names}), encoding="utf-8")
+    monkeypatch.setattr(organs, "SPLEENS", tmp_path)
+    assert shapes.training_names("spleen") == names
