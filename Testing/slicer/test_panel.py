@@ -39,11 +39,9 @@ SELF_TESTS = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SELF_TESTS)
-def test_self_test(widget, application, monkeypatch, name):
+def test_self_test(widget, application, name):
     import DALSRefine
     from DALSRefineLib import self_test
-
-    monkeypatch.setattr(self_test.sessions, "ROUNDS", 3)  # `test_endurance` has ten
 
     (test,) = (test for test in self_test.TESTS if test.__name__ == f"test_{name}")
     test(DALSRefine.DALSRefineTest())

@@ -389,7 +389,7 @@ def test_a_warm_start_follows_an_edited_contour(prior: ShapePrior, truth: Triang
     assert distance(result.mesh, moved) < 5.0
 
 
-@pytest.mark.parametrize(("coarse", "fine"), [(1, 3), (3, 2)])
+@pytest.mark.parametrize(("coarse", "fine"), [(2, 3), (1, 3), (3, 2), (2, 1)])
 def test_a_warm_start_may_come_from_another_level(
     coarse: int, fine: int, prior: ShapePrior, truth: TriangleMesh
 ) -> None:
