@@ -35,9 +35,9 @@ def app():
 @pytest.fixture
 def scene(app):
     """An empty scene with Slicer's default colours."""
-    app.scene.Clear(False)  # tests of the panel have left something there
+    panel_driver.empty(app.scene)  # tests of the panel have left something there
     yield app.scene
-    app.scene.Clear(False)
+    panel_driver.empty(app.scene)
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +100,7 @@ def opened(application):
 
 @pytest.fixture
 def widget(opened, slicer, application):
-    slicer.mrmlScene.Clear()
+    panel_driver.empty(slicer.mrmlScene)
     application.MESSAGES.clear()
     return opened
 

@@ -60,6 +60,15 @@ def nodes_in(scene):
     return sorted(scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes()))
 
 
+def empty(scene):
+    """Clear a scene, of its slice nodes, too: by itself it keeps them for Slicer's views."""
+    scene.Clear(False)
+    for identifier in nodes_in(scene):
+        node = scene.GetNodeByID(identifier)
+        if node is not None and node.IsA("vtkMRMLSliceNode"):
+            scene.RemoveNode(node)
+
+
 def slice_node(slicer, view, orientation):
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene, True)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")

@@ -596,12 +596,7 @@ def test_a_plane_is_told_with_the_letter_of_its_side(panel, name, position_mm, t
     assert plane_text(CurvePlane(name, position_mm, 5)) == text
 
 
-def test_without_a_slice_view_a_sentence_says_so(panel, slicer, application):
-    from DALSRefineLib.nodes import drawing
-
-    shown = drawing.slice_node_of(slicer.mrmlScene, "Red")
-    if shown is not None:  # a test before this one has made it, and such nodes outlive their scene
-        slicer.mrmlScene.RemoveNode(shown)
+def test_without_a_slice_view_a_sentence_says_so(panel, application):
     panel.ui.axialButton.click()
     assert application.MESSAGES == ["There is no Red slice view to draw in."]
     assert panel.source.curves == []

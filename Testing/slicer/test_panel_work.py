@@ -13,10 +13,8 @@ from scene_nodes import CENTRE, circle, curve_node, sphere
 @pytest.fixture
 def with_views(slicer, panel):
     """Slice nodes of the three views, and a surface with curves on two planes."""
-    from DALSRefineLib.nodes import drawing
-
-    nodes = {  # those of a test before this one outlive their scene
-        view: drawing.slice_node_of(slicer.mrmlScene, view) or slice_node(slicer, view, orientation)
+    nodes = {
+        view: slice_node(slicer, view, orientation)
         for view, orientation in (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal"))
     }
     for node, orientation in zip(nodes.values(), ("Axial", "Sagittal", "Coronal"), strict=True):
