@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 import numpy as np
 
 from dals.fitting import FitResult
@@ -15,7 +12,6 @@ from dals.geometry.surface_distance import surface_distances
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
 
-_LEVEL = 3
 _SHARE = 0.95
 """Of the area, that lies nearer than what counts: a mean hides the one lobe that is not of the prior."""
 
@@ -23,7 +19,7 @@ _SHARE = 0.95
 def plain_surface(contours: PlanarContours, result: FitResult, prior: ShapePrior) -> TriangleMesh | None:
     """The surface that one latent for all vertices makes of contours, RAS mm; None for a fit by another method.
 
-    A fit from the beginning has it; for one that went on from an earlier fit it is made now.
+    A fit from the beginning has it; for one that went on from an earlier fit it is made now, from the earlier one.
     """
     if result.plain is not None:
         return result.plain
@@ -31,8 +27,7 @@ def plain_surface(contours: PlanarContours, result: FitResult, prior: ShapePrior
     term = residual_term(contours, settings)
     if term is None or settings.method != "gauss-newton":
         return None
-    settings = replace(settings, level=min(_LEVEL, settings.level), lambda_dir=math.inf)
-    return ProbableFit(prior, contours, term, settings, known=None, on_step=None).sketch()
+    return ProbableFit(prior, contours, term, settings, known=None, on_step=None).shared_only(result.state.plain)
 
 
 def departure(mesh: TriangleMesh, plain: TriangleMesh) -> float:

@@ -64,6 +64,7 @@ class ProbableFit:
         self.done, self.total = 0, settings.total_steps
         self.energy = math.inf
         self.plain: TriangleMesh | None = None
+        self._plain_state: FitState | None = None
 
     def run(self, start: FitState | None = None) -> tuple[TriangleMesh, FitState]:
         """Fit, from the beginning or from the end of an earlier fit.
@@ -90,17 +91,22 @@ class ProbableFit:
         if not self.settings.single_latent:
             finished = self.term.finished(pose.to_canonical(mesh.vertices), level, pose)
             mesh = TriangleMesh(pose.to_patient(finished.vertices), finished.faces)
-        return mesh, self._state(unknowns, pose)
+        return mesh, replace(self._state(unknowns, pose, level=level), plain=self._plain_state)
 
     def earlier(self, start: FitState) -> TriangleMesh:
         """The surface of an earlier fit's end state, without corrections, RAS mm; errors as in `run`."""
         solver = self._solver(start)
         return self._surface(solver, self._unknowns(start), self.settings.level)
 
-    def sketch(self) -> TriangleMesh:
-        """The surface of the latents and the pose from the beginning, without the last corrections, RAS mm."""
-        solver = self._solver(None)
-        return self._surface(solver, self._from_start(solver), self.settings.level)
+    def shared_only(self, start: FitState | None) -> TriangleMesh:
+        """The surface of one latent for all vertices, RAS mm, from the beginning or from that of an earlier fit."""
+        solver = self._solver(start)
+        if start is None:
+            unknowns = self._shared_stage(solver)
+        else:
+            noises = [_SHARED_NOISE] * _RESUMED_STEPS
+            unknowns = self._stage(solver, self._unknowns(start), "shared", noises, level=self._shared_level)
+        return self._surface(solver, unknowns, self._shared_level)
 
     def _surface(self, solver: GaussNewton, unknowns: Unknowns, level: int) -> TriangleMesh:
         """Without corrections, RAS mm."""
@@ -129,6 +135,12 @@ class ProbableFit:
         return Pose(guess.scale * factor, guess.translation + guess.scale * (1 - factor) * mean.mean(axis=0))
 
     def _from_start(self, solver: GaussNewton) -> Unknowns:
+        unknowns = self._shared_stage(solver)
+        self.plain = self._surface(solver, unknowns, self._shared_level)
+        self._plain_state = self._state(unknowns, solver.pose(unknowns), level=self._shared_level)
+        return self._local_stage(solver, unknowns, self.settings.total_steps - self.settings.shared_steps)
+
+    def _shared_stage(self, solver: GaussNewton) -> Unknowns:
         settings = self.settings
         first = solver.first
         unknowns = Unknowns(
@@ -139,9 +151,7 @@ class ProbableFit:
         first_solver = self._solver(None, self.term.of_trials())
         unknowns = self._stage(first_solver, unknowns, "shared", np.geomspace(*_TRIAL_NOISE, trials), level=coarse)
         rest = [_SHARED_NOISE] * (settings.shared_steps - trials)
-        unknowns = self._stage(solver, unknowns, "shared", rest, level=self._shared_level)
-        self.plain = self._surface(solver, unknowns, self._shared_level)
-        return self._local_stage(solver, unknowns, settings.total_steps - settings.shared_steps)
+        return self._stage(solver, unknowns, "shared", rest, level=self._shared_level)
 
     def _unknowns(self, start: FitState) -> Unknowns:
         if start.shared.shape != tuple(self.prior.latent_mean.shape):
@@ -157,7 +167,7 @@ class ProbableFit:
         return unknowns
 
     def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:
-        unknowns = self._unknowns(start)
+        unknowns, self._plain_state = self._unknowns(start), start.plain
         steps = min(_RESUMED_STEPS, self.settings.total_steps)
         self.total = steps
         if self.settings.single_latent:
@@ -195,13 +205,13 @@ class ProbableFit:
 
         return solver.descend(unknowns, standard_deviations.tolist(), level=level, local=stage == "local", told=told)
 
-    def _state(self, unknowns: Unknowns, pose: Pose) -> FitState:
+    def _state(self, unknowns: Unknowns, pose: Pose, *, level: int) -> FitState:
         basis = self.prior.latent_basis.cpu().double().numpy()
         shared = self.prior.latent_mean.cpu().double().numpy() + unknowns.shared @ basis.T
         local = None
         if unknowns.local is not None:
-            local = (local_basis(self.settings.level) @ unknowns.local @ basis.T).astype(np.float32)
-        return FitState(pose, shared.astype(np.float32), local, self.settings.level, self.prior.side)
+            local = (local_basis(level) @ unknowns.local @ basis.T).astype(np.float32)
+        return FitState(pose, shared.astype(np.float32), local, level, self.prior.side)
 
     def _coordinates(self, offsets: NDArray[np.floating[Any]]) -> FloatArray:
         """Coordinates (..., k) along the prior's directions of offsets (..., d) from the mean latent."""

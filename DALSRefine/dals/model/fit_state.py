@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from dals.model.pose import Pose
 from dals.model.prior_files import Side
 
+_PLAIN = "plain_"
+"""Of the names of its arrays."""
+
 
 @dataclass(frozen=True, eq=False)
 class FitState:
@@ -29,6 +32,8 @@ class FitState:
         Subdivision level of `local`.
     side : "left", "right" or None
         Of the prior, where it is of one side of the body.
+    plain : FitState or None
+        The shape of one latent for all vertices with which the fit began; None for the paper's method.
     """
 
     pose: Pose
@@ -36,6 +41,7 @@ class FitState:
     local: NDArray[np.float32] | None
     level: int
     side: Side | None = None
+    plain: FitState | None = None
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Fields that JSON can hold and arrays, from which `from_arrays` makes the same state."""
@@ -46,10 +52,18 @@ class FitState:
         }
         if self.local is not None:
             arrays["local"] = self.local
-        return {"scale": self.pose.scale, "level": self.level, "side": self.side}, arrays
+        fields: dict[str, Any] = {"scale": self.pose.scale, "level": self.level, "side": self.side}
+        if self.plain is not None:
+            fields["plain"], of_plain = self.plain.to_arrays()
+            arrays |= {_PLAIN + name: array for name, array in of_plain.items()}
+        return fields, arrays
 
     @classmethod
     def from_arrays(cls, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FitState:
         """The state of `to_arrays`."""
         pose = Pose(fields["scale"], arrays["translation"], arrays["rotation"])
-        return cls(pose, arrays["shared"], arrays.get("local"), fields["level"], fields.get("side"))
+        plain = None
+        if "plain" in fields:
+            of_plain = {name.removeprefix(_PLAIN): array for name, array in arrays.items() if name.startswith(_PLAIN)}
+            plain = cls.from_arrays(fields["plain"], of_plain)
+        return cls(pose, arrays["shared"], arrays.get("local"), fields["level"], fields.get("side"), plain)

@@ -41,16 +41,28 @@ def test_a_small_part_does_not_count() -> None:
     assert departure(TriangleMesh(vertices, mesh.faces), mesh) < 1.0
 
 
-def test_a_fit_from_the_beginning_has_it_and_one_that_went_on_makes_it(ellipsoid_prior: ShapePrior) -> None:
+def test_a_fit_from_the_beginning_has_it_and_one_that_went_on_makes_it_from_that(ellipsoid_prior: ShapePrior) -> None:
     contours = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
-    first = fit(ellipsoid_prior, contours)
-    again = fit(ellipsoid_prior, contours, start=first.state)
-    assert first.plain is not None
+    two = fit(ellipsoid_prior, PlanarContours(contours.contours[:2]))
+    three = fit(ellipsoid_prior, contours)
+    again = fit(ellipsoid_prior, contours, start=two.state)
+    assert three.plain is not None
     assert again.plain is None
-    assert plain_surface(contours, first, ellipsoid_prior) is first.plain
+    assert again.state.plain is two.state.plain is not None
+    assert plain_surface(contours, three, ellipsoid_prior) is three.plain
     made = plain_surface(contours, again, ellipsoid_prior)
     assert made is not None
-    assert surface_distances(made.vertices, first.plain).mean() < 1.0
+    assert surface_distances(made.vertices, three.plain).mean() < 0.1
+
+
+def test_a_state_of_older_fits_has_none(ellipsoid_prior: ShapePrior) -> None:
+    contours = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
+    first = fit(ellipsoid_prior, contours)
+    assert first.plain is not None
+    older = replace(first, plain=None, state=replace(first.state, plain=None))
+    made = plain_surface(contours, older, ellipsoid_prior)
+    assert made is not None
+    np.testing.assert_array_equal(made.vertices, first.plain.vertices)
 
 
 def test_the_method_of_the_paper_has_none(ellipsoid_prior: ShapePrior) -> None:
