@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dals.fitting.displacement_kernel import likeness
+from dals.fitting.displacement_kernel import field_of, likeness
 from dals.fitting.residuals import ResidualTerm
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.model.pose import Pose
@@ -76,9 +76,9 @@ def _carried(vertices: FloatArray, places: FloatArray, forces: FloatArray) -> Fl
     The field is read anew after each step. Two sheets of a thin part then move alike where they come close, and do not
     pass through each other as they would in one long step.
     """
-    moves = product(likeness(vertices, places, spread=_SPREAD, length=_LENGTH), forces)
+    moves = field_of(forces, places, vertices, spread=_SPREAD, length=_LENGTH)
     steps = max(1, math.ceil(float(np.linalg.norm(moves, axis=1).max()) / (_STEP * _LENGTH)))
     vertices = vertices + moves / steps
     for _ in range(steps - 1):
-        vertices = vertices + product(likeness(vertices, places, spread=_SPREAD, length=_LENGTH), forces) / steps
+        vertices = vertices + field_of(forces, places, vertices, spread=_SPREAD, length=_LENGTH) / steps
     return vertices

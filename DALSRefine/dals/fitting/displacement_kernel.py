@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dals.geometry.mesh import FloatArray
-from dals.ops.dense import product
+
+_ROWS = 512
+"""Of a kernel matrix at once: they stay in the processor's cache, and the matrix is never whole in memory."""
 
 
 def likeness(a: FloatArray, b: FloatArray, *, spread: float, length: float) -> FloatArray:
@@ -19,10 +23,24 @@ def likeness(a: FloatArray, b: FloatArray, *, spread: float, length: float) -> F
     length : float
         Standard deviation of the Gaussian, in the unit of the points.
     """
-    values = product(a, -2 * b.T)  # then in place: the arrays are large
-    values += (a**2).sum(axis=1)[:, None]
-    values += (b**2).sum(axis=1)
-    values *= -1 / (2 * length**2)
-    np.exp(np.minimum(values, 0.0, out=values), out=values)
-    values *= spread**2
-    return values
+    left, right = _factors(a, b, length)
+    return np.asarray(_gaussian(left, right).mul_(spread**2).numpy())
+
+
+def field_of(forces: FloatArray, places: FloatArray, at: FloatArray, *, spread: float, length: float) -> FloatArray:
+    """Displacements (N, 3) at points (N, 3) by forces (M, 3) at places (M, 3): `likeness(at, places) @ forces`."""
+    left, right = _factors(at, places, length)
+    weighted = torch.from_numpy(forces * spread**2)
+    return np.asarray(torch.cat([_gaussian(rows, right) @ weighted for rows in left.split(_ROWS)]).numpy())
+
+
+def _factors(a: FloatArray, b: FloatArray, length: float) -> tuple[Tensor, Tensor]:
+    """Matrices (N, 5) and (5, M) whose product is the exponent: squared distances over -2 `length` squared."""
+    scale = -1 / (2 * length**2)
+    left = np.concatenate([a, np.ones((len(a), 1)), (a**2).sum(axis=1, keepdims=True)], axis=1) * scale
+    right = np.concatenate([-2 * b, (b**2).sum(axis=1, keepdims=True), np.ones((len(b), 1))], axis=1)
+    return torch.from_numpy(left), torch.from_numpy(right).T
+
+
+def _gaussian(left: Tensor, right: Tensor) -> Tensor:
+    return (left @ right).clamp_(max=0.0).exp_()  # rounding can make a squared distance negative

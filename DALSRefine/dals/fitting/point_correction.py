@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from dals.fitting.displacement_kernel import likeness
+from dals.fitting.displacement_kernel import field_of, likeness
 from dals.fitting.stray_points import agreeing
 from dals.fitting.surface_places import Surface
 from dals.fitting.surplus_surface import without_surplus
@@ -78,9 +78,7 @@ def onto_points(vertices: FloatArray, level: int, points: FloatArray) -> Triangl
         covariance = likeness(places, places, spread=spread, length=length) * product(facing, facing.T)
         covariance[np.diag_indices(len(covariance))] += noise**2
         factors = solve_positive(covariance, distances)
-        vertices = vertices + product(
-            likeness(vertices, places, spread=spread, length=length), factors[:, None] * facing
-        )
+        vertices = vertices + field_of(factors[:, None] * facing, places, vertices, spread=spread, length=length)
     return TriangleMesh(vertices, faces)
 
 
