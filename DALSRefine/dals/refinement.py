@@ -18,7 +18,7 @@ from dals.errors import collected_warnings
 from dals.evaluation import contour_confidence as _contours  # noqa: F401 (registers their confidence)
 from dals.evaluation import point_confidence as _points  # noqa: F401
 from dals.evaluation.confidence import Confidence, confidence_in
-from dals.evaluation.plain_shape import plain_surface
+from dals.evaluation.plain_shape import with_plain
 from dals.evaluation.report import make_report
 from dals.evaluation.uncertainty import Uncertainty, judged_by, uncertainty_of
 from dals.fit_settings import FitSettings
@@ -257,7 +257,7 @@ def _describe(fitted: OrganFit, mesh: TriangleMesh) -> Refinement:
     began = time.monotonic()
     observation, prior, result = fitted.observation, fitted.prior, fitted.result
     if isinstance(observation, PlanarContours):
-        result = replace(result, plain=plain_surface(observation, result, prior))
+        result = with_plain(observation, result, prior)
     uncertainty = uncertainty_of(observation, result, prior, mesh, known=fitted.pose_known)
     confidence = judged_by(confidence_in(observation, result, prior, mesh), uncertainty)
     report = make_report(result, observation, prior, mesh, confidence=confidence)

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.geometry.surface_distance import surface_distances
+from dals.geometry.surface_distance import SignedDistance
 from dals.observations import PlanarContours
 
 MISSED_MM = 4.0
@@ -41,9 +41,9 @@ class Deviation:
 def missed_contours(contours: PlanarContours, mesh: TriangleMesh) -> list[Deviation]:
     """For each contour its point furthest from the surface."""
     drawn = {contour.name: sum(len(one.points) for one in group) for group in contours.by_plane for contour in group}
-    found = []
+    surface, found = SignedDistance(mesh), []
     for contour in contours.contours:
-        distances = surface_distances(contour.points, mesh)
+        distances = np.abs(surface.at(contour.points))
         worst = int(distances.argmax())
         share = np.count_nonzero(distances > MISSED_MM) / drawn[contour.name]
         found.append(Deviation(contour.name, float(distances[worst]), contour.points[worst], share))

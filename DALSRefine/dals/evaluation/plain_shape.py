@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dals.fitting import FitResult
@@ -16,18 +18,19 @@ _SHARE = 0.95
 """Of the area, that lies nearer than what counts: a mean hides the one lobe that is not of the prior."""
 
 
-def plain_surface(contours: PlanarContours, result: FitResult, prior: ShapePrior) -> TriangleMesh | None:
-    """The surface that one latent for all vertices makes of contours, RAS mm; None for a fit by another method.
+def with_plain(contours: PlanarContours, result: FitResult, prior: ShapePrior) -> FitResult:
+    """The fit with the surface that one latent for all vertices makes of the contours.
 
-    A fit from the beginning has it; for one that went on from an earlier fit it is made now, from the earlier one.
+    A fit from the beginning has it; for one that went on from an earlier fit it is made now, from that one's. A fit by
+    another method stays without.
     """
-    if result.plain is not None:
-        return result.plain
     settings = result.settings
     term = residual_term(contours, settings)
-    if term is None or settings.method != "gauss-newton":
-        return None
-    return ProbableFit(prior, contours, term, settings, known=None, on_step=None).shared_only(result.state.plain)
+    if result.plain is not None or term is None or settings.method != "gauss-newton":
+        return result
+    fit = ProbableFit(prior, contours, term, settings, known=None, on_step=None)
+    plain, state = fit.shared_only(result.state.plain)
+    return replace(result, plain=plain, state=replace(result.state, plain=state))
 
 
 def departure(mesh: TriangleMesh, plain: TriangleMesh) -> float:

@@ -15,7 +15,7 @@ from dals.evaluation.contour_residuals import straying_sections
 from dals.fitting import FitResult
 from dals.fitting.data_term import organ_bounds
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.geometry.surface_distance import surface_distances
+from dals.geometry.surface_distance import SignedDistance
 from dals.model.prior import ShapePrior
 from dals.observations import Observation, PlanarContours
 
@@ -117,12 +117,13 @@ def _judged(confidence: Confidence | None) -> dict[str, Any]:
 def _residuals(result: FitResult, observation: Observation, mesh: TriangleMesh) -> list[dict[str, Any]]:
     if isinstance(result, EditedFit) and mesh is result.mesh:
         return [{"name": observation.kind, **result.residual_mm}]
-    return [_residual(name, _thinned(points), mesh) for name, points in observation.named_points]
+    surface = SignedDistance(mesh)
+    return [_residual(name, _thinned(points), surface) for name, points in observation.named_points]
 
 
-def _residual(name: str, points: FloatArray, mesh: TriangleMesh) -> dict[str, Any]:
+def _residual(name: str, points: FloatArray, surface: SignedDistance) -> dict[str, Any]:
     """Mean and largest distance of observed points from the surface."""
-    distance = surface_distances(points, mesh)
+    distance = np.abs(surface.at(points))
     return {"name": name, "mean": float(distance.mean()), "maximum": float(distance.max())}
 
 

@@ -28,7 +28,7 @@ def expected_sections(contours: PlanarContours, plain: TriangleMesh) -> list[Dev
     contours : PlanarContours
         That were fitted.
     plain : TriangleMesh
-        What a single latent makes of them, RAS mm (`dals.evaluation.plain_shape.plain_surface`).
+        What a single latent makes of them, RAS mm (`dals.evaluation.plain_shape.with_plain`).
 
     Returns
     -------

@@ -16,6 +16,8 @@ _SCALES = ((1, 0.5, 0.7), (2, 0.25, 0.3))
 The long one alone missed tips of lobes, a short one alone made the surface between the planes worse, on livers.
 """
 _JITTER = 1e-6
+_LEAST = 1e-6
+"""Singular value, as a part of the largest one, from which a combination of the functions counts."""
 
 
 @lru_cache(maxsize=16)
@@ -31,6 +33,12 @@ def local_basis(level: int) -> FloatArray:
         factor = np.linalg.cholesky(_covariance(anchors, anchors, length) + _JITTER * np.eye(len(anchors)))
         parts.append(math.sqrt(variance) * np.linalg.solve(factor, _covariance(anchors, vertices, length)).T)
     return np.concatenate(parts, axis=1)
+
+
+@lru_cache(maxsize=4)
+def local_weights(level: int) -> FloatArray:
+    """The pseudo-inverse (m, V) of `local_basis`: weights of the functions that come closest to a field."""
+    return np.asarray(np.linalg.pinv(local_basis(level), rcond=_LEAST))
 
 
 def _covariance(a: FloatArray, b: FloatArray, length: float) -> FloatArray:

@@ -63,9 +63,11 @@ class PlaneResiduals(ResidualTerm):
     def __call__(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> Residuals:
         """Residuals of a mesh with canonical vertices (V, 3), faces counter-clockwise seen from outside."""
         surface = Surface.of(vertices, faces)
+        # It sees centroids and normals; the exact closest points decide among its candidates.
+        tree = cKDTree(np.concatenate([surface.corners.mean(axis=1), _NORMAL_WEIGHT * surface.face_normals], axis=1))
         parts = []
         for region in self.regions:
-            parts.append(_from_contours(surface, region, pose, self.weight))
+            parts.append(_from_contours(surface, tree, region, pose, self.weight))
             parts.append(self._from_sections(surface, region, pose))
         met, barycentric, values, weights, losses = zip(*parts, strict=True)
         return Residuals(
@@ -121,12 +123,10 @@ class PlaneResiduals(ResidualTerm):
         return met, ends.mean(axis=1), values, weights * share**2, float(weights @ (share * values**2))
 
 
-def _from_contours(surface: Surface, region: PlaneRegion, pose: Pose, weight: float) -> _Part:
+def _from_contours(surface: Surface, tree: cKDTree, region: PlaneRegion, pose: Pose, weight: float) -> _Part:
     """From points of the contours to the closest places of the surface that face the same way."""
     points, normals = pose.to_canonical(region.points), region.normals @ pose.rotation
     corners = surface.corners
-    # The k-d tree sees centroids and normals; the exact closest points decide among its candidates.
-    tree = cKDTree(np.concatenate([corners.mean(axis=1), _NORMAL_WEIGHT * surface.face_normals], axis=1))
     candidates = tree.query(np.concatenate([points, _NORMAL_WEIGHT * normals], axis=1), k=_CANDIDATES)[1]
     flat = candidates.ravel()
     repeated = np.repeat(points, _CANDIDATES, axis=0)

@@ -14,7 +14,7 @@ from dals.fit_settings import FitSettings
 from dals.fitting.first_guess import first_guess
 from dals.fitting.fold_removal import remove_folds
 from dals.fitting.gauss_newton import GaussNewton, Unknowns
-from dals.fitting.local_kernel import local_basis
+from dals.fitting.local_kernel import local_basis, local_weights
 from dals.fitting.precise_decoder import PreciseDecoder
 from dals.fitting.residuals import ResidualTerm
 from dals.fitting.result import FitStep, OnStep, Stage
@@ -24,6 +24,7 @@ from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
 from dals.observations import Observation
+from dals.ops.dense import product
 
 _TRIAL_LEVEL = 2
 _TRIAL_NOISE, _SHARED_NOISE, _LOCAL_NOISE, _FINE_NOISE = (0.1, 0.04), 0.03, (0.025, 0.02), 0.012
@@ -98,15 +99,17 @@ class ProbableFit:
         solver = self._solver(start)
         return self._surface(solver, self._unknowns(start), self.settings.level)
 
-    def shared_only(self, start: FitState | None) -> TriangleMesh:
-        """The surface of one latent for all vertices, RAS mm, from the beginning or from that of an earlier fit."""
-        solver = self._solver(start)
+    def shared_only(self, start: FitState | None) -> tuple[TriangleMesh, FitState]:
+        """The surface (RAS mm) and the state of one latent for all vertices.
+
+        From the beginning, or from that of an earlier fit, where one step goes nearly all of the way.
+        """
+        solver, level = self._solver(start), self._shared_level
         if start is None:
             unknowns = self._shared_stage(solver)
         else:
-            noises = [_SHARED_NOISE] * _RESUMED_STEPS
-            unknowns = self._stage(solver, self._unknowns(start), "shared", noises, level=self._shared_level)
-        return self._surface(solver, unknowns, self._shared_level)
+            unknowns = self._stage(solver, self._unknowns(start), "shared", [_SHARED_NOISE], level=level)
+        return self._surface(solver, unknowns, level), self._state(unknowns, solver.pose(unknowns), level=level)
 
     def _surface(self, solver: GaussNewton, unknowns: Unknowns, level: int) -> TriangleMesh:
         """Without corrections, RAS mm."""
@@ -161,9 +164,7 @@ class ProbableFit:
         shared = self._coordinates(start.shared - self.prior.latent_mean.cpu().numpy())
         unknowns = Unknowns(shared, None, math.log(start.pose.scale), np.asarray(start.pose.translation), np.zeros(3))
         if start.local is not None and not self.settings.single_latent:
-            basis = local_basis(start.level)
-            local = np.linalg.lstsq(basis, self._coordinates(start.local), rcond=1e-6)[0]
-            unknowns = replace(unknowns, local=np.asarray(local, dtype=np.float64))
+            unknowns = replace(unknowns, local=product(local_weights(start.level), self._coordinates(start.local)))
         return unknowns
 
     def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:
