@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dals.appearance.drawn_samples import DrawnSamples, disturbed, table, with_distance
-from dals.appearance.forest import Forest, grow
+from dals.appearance.forest import TREES, Forest, grow
+from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray
+from dals.ops.threads import in_threads
 
 _LEARNT_DEVIATION = 0.02
 _TESTED_DEVIATION = 0.03
@@ -72,58 +75,73 @@ def learn(planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, se
     ]
     if len(planes) < 2:
         return None
-    error, surface_error, shift = _left_out(planes, scale_mm=scale_mm, band_mm=band_mm, seed=seed)
+    study = _Study(planes, scale_mm, band_mm, seed)
+    whole, *trials = in_threads(study.trial, [None, *range(min(len(planes), _MOST_FOLDS))])
+    found, bounded, drawn = (
+        np.concatenate([getattr(trial, name) for trial in trials]) for name in ("found", "bounded", "drawn")
+    )
+    error, surface_error = float(((found > 0) != drawn).mean()), float((bounded != drawn).mean())
+    shift = float(np.clip(np.quantile(found, 1 - drawn.mean()), -_LARGEST_SHIFT, _LARGEST_SHIFT))
     mended = 1 - error / max(surface_error, 1e-9)
     trust = float(np.clip(mended / _FULL_TRUST, 0.0, 1.0))
-    forest = _forest(planes, np.random.default_rng(seed), scale_mm=scale_mm, band_mm=band_mm, seed=seed)
-    return Appearance(forest, trust, error, surface_error, shift)
+    return Appearance(whole.forest, trust, error, surface_error, shift)
 
 
-def _left_out(
-    planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, seed: int
-) -> tuple[float, float, float]:
-    """Errors of classifiers and of the surface on planes that the former have not seen, and the shift of log-odds."""
-    odds, surface, truth = [], [], []
-    folds = np.arange(len(planes)) % _MOST_FOLDS
-    for fold in np.unique(folds):
-        rng = np.random.default_rng([seed, int(fold)])
-        seen = [samples for samples, number in zip(planes, folds, strict=True) if number != fold]
-        forest = _forest(seen, rng, scale_mm=scale_mm, band_mm=band_mm, seed=seed, trees=_FOLD_TREES)
-        for samples, number in zip(planes, folds, strict=True):
-            if number != fold:
-                continue
-            deviation = _TESTED_DEVIATION * scale_mm
-            for distances in disturbed(samples, deviation, rng, scale_mm=scale_mm, copies=_TESTED_COPIES):
-                near = np.flatnonzero(np.abs(distances) < band_mm)
+class _Trial(NamedTuple):
+    """A forest, and what it and the surface make of N places on planes that it has not seen.
+
+    Attributes
+    ----------
+    forest : Forest
+    found : (N,)
+        Log-odds of being inside.
+    bounded, drawn : (N,) bool
+        Whether they are inside of the surface, and of what was drawn.
+    """
+
+    forest: Forest
+    found: FloatArray
+    bounded: BoolArray
+    drawn: BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """What `learn` is given."""
+
+    planes: Sequence[DrawnSamples]
+    scale_mm: float
+    band_mm: float
+    seed: int
+
+    def trial(self, fold: int | None) -> _Trial:
+        """Learn from all planes, or from all but every `_MOST_FOLDS`-th from `fold` on, to be tested on these."""
+        out = [] if fold is None else list(self.planes[fold::_MOST_FOLDS])
+        rng = np.random.default_rng(self.seed if fold is None else [self.seed, fold])
+        forest = self._forest([samples for samples in self.planes if samples not in out], rng, tested=bool(out))
+        found, bounded, drawn = [np.zeros(0)], [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.bool_)]
+        deviation = _TESTED_DEVIATION * self.scale_mm
+        for samples in out:
+            for distances in disturbed(samples, deviation, rng, scale_mm=self.scale_mm, copies=_TESTED_COPIES):
+                near = np.flatnonzero(np.abs(distances) < self.band_mm)
                 near = near[:: 1 + len(near) // _MOST_TESTED]
                 rows = with_distance(samples.features[near], distances[near])
-                odds.append(log_odds_of(forest(rows)))
-                surface.append(distances[near] < 0)
-                truth.append(samples.inside[near])
-    found, drawn, bounded = np.concatenate(odds), np.concatenate(truth), np.concatenate(surface)
-    shift = float(np.clip(np.quantile(found, 1 - drawn.mean()), -_LARGEST_SHIFT, _LARGEST_SHIFT))
-    return float(((found > 0) != drawn).mean()), float((bounded != drawn).mean()), shift
+                found.append(log_odds_of(forest(rows)))
+                bounded.append(distances[near] < 0)
+                drawn.append(samples.inside[near])
+        return _Trial(forest, np.concatenate(found), np.concatenate(bounded), np.concatenate(drawn))
 
-
-def _forest(
-    planes: Sequence[DrawnSamples],
-    rng: np.random.Generator,
-    *,
-    scale_mm: float,
-    band_mm: float,
-    seed: int,
-    trees: int = 40,
-) -> Forest:
-    rows, classes = table(
-        planes,
-        rng,
-        deviation_mm=_LEARNT_DEVIATION * scale_mm,
-        scale_mm=scale_mm,
-        band_mm=band_mm,
-        copies=_COPIES,
-        most=_MOST_SAMPLES,
-    )
-    return grow(rows, classes, trees=trees, seed=seed)
+    def _forest(self, planes: Sequence[DrawnSamples], rng: np.random.Generator, *, tested: bool) -> Forest:
+        rows, classes = table(
+            planes,
+            rng,
+            deviation_mm=_LEARNT_DEVIATION * self.scale_mm,
+            scale_mm=self.scale_mm,
+            band_mm=self.band_mm,
+            copies=_COPIES,
+            most=_MOST_SAMPLES,
+        )
+        return grow(rows, classes, trees=_FOLD_TREES if tested else TREES, seed=self.seed)
 
 
 def log_odds_of(probability: FloatArray) -> FloatArray:

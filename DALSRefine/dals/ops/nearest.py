@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
+
+from dals.ops.threads import in_threads
 
 _Item = TypeVar("_Item")
 
@@ -64,11 +65,10 @@ def _query(tree: cKDTree, queries: Tensor) -> Tensor:
 
 
 def _each(function: Callable[[_Item], Tensor], items: list[_Item], *, queries: Tensor) -> list[Tensor]:
-    """Apply a function to each item, in threads if there are many queries. The trees release the GIL."""
+    """Apply a function to each item, in threads if there are many queries."""
     if len(items) == 1 or queries.shape[:-1].numel() < _WORTH_THREADS:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return list(pool.map(function, items))
+    return in_threads(function, items)
 
 
 def _nearest_brute_force(queries: Tensor, references: Tensor) -> Tensor:
