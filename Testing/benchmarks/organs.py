@@ -84,12 +84,22 @@ def organ_data(organ: str) -> Organ:
     return Organ(training, held_out, HELD_OUT_TITLES[organ])
 
 
-def _split(folder: Path, name: str) -> list[str]:
-    return list(json.loads((folder / "splits.json").read_text(encoding="utf-8"))[name])
+def split_names(folder: Path, split: str) -> list[str]:
+    """Names of the cases of a split of a folder's shapes.
+
+    Raises
+    ------
+    DatasetError
+        If they are not there.
+    """
+    splits = folder / "splits.json"
+    if not splits.is_file():
+        raise DatasetError(f"The shapes are not there: {folder} is missing.")
+    return list(json.loads(splits.read_text(encoding="utf-8"))[split])
 
 
 def _meshes(folder: Path, *splits: str) -> Source:
-    names = [name for split in splits for name in _split(folder, split)]
+    names = [name for split in splits for name in split_names(folder, split)]
     return Source(tuple(folder / "meshes" / f"{name}.ply" for name in names), space="RAS")
 
 
@@ -100,7 +110,7 @@ def _liver() -> tuple[tuple[Source, ...], tuple[Source, ...]]:
 
 def _hippocampus() -> tuple[tuple[Source, ...], tuple[Source, ...]]:
     def source(split: str) -> Source:
-        files = tuple(HIPPOCAMPI / "labels" / f"{name}.nii.gz" for name in _split(HIPPOCAMPI, split))
+        files = tuple(HIPPOCAMPI / "labels" / f"{name}.nii.gz" for name in split_names(HIPPOCAMPI, split))
         return Source(files, labels=(1, 2))
 
     return (source("prior_train"),), (source("segmenter_test"),)

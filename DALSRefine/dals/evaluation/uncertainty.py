@@ -31,11 +31,11 @@ BAND = 1.645
 """Standard deviations on either side that hold 90% of a normal distribution."""
 _LEVEL = 3
 _NEIGHBOURS = 3
-_FACTOR, _POWER, _TYPICAL = 0.813, 1.085, 0.03
+_FACTOR, _POWER, _TYPICAL = 0.84, 1.32, 0.03
 """Laplace's standard deviation of `_TYPICAL` (canonical) counts `_FACTOR` times, and others with this power."""
 _VOLUME = 1.2
 """Factor of Laplace's standard deviation of the volume."""
-_EXPECTED, _EXPECTED_POWER = 0.82, 1.167
+_EXPECTED, _EXPECTED_POWER = 0.389, 0.955
 """The expected mean distance from the true surface as a factor and a power of the band's mean half-width, canonical."""
 _DEPARTURE, _DEPARTURE_POWER = 0.035, 0.5
 """Departure from a shape of one latent, canonical, of a usual organ, and the power with which the expectation grows."""

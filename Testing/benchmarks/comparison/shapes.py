@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from benchmarks import organs, protocol
 from dals.dataset.normalisation import NormalisedShape
 from dals.dataset.preparation import prepare
 from dals.dataset.storage import load_dataset
-from dals.errors import DatasetError
 
 EVERY = 8
 """Every so many shapes of the training split are left out of all training: settings are tuned on them."""
@@ -43,11 +41,7 @@ def _source(organ: str) -> Path:
 
 
 def _split_names(organ: str) -> list[str]:
-    source, split = _source(organ), _SPLITS[organ]
-    splits = source / "splits.json"
-    if not splits.is_file():
-        raise DatasetError(f"The training shapes are not there: {source} is missing.")
-    return list(json.loads(splits.read_text(encoding="utf-8"))[split])
+    return organs.split_names(_source(organ), _SPLITS[organ])
 
 
 def dataset_folder(organ: str) -> Path:
