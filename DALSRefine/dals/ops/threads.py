@@ -13,9 +13,9 @@ _Result = TypeVar("_Result")
 
 
 def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Results of a function for each item, in their order. It gains where most of the time Python's lock is released.
+    """Results of a function for each item, in their order.
 
-    That is so in numpy's operations on large arrays and in scipy's k-d trees.
+    Worth it where the work releases Python's lock, as numpy does on large arrays, and scipy's k-d trees do.
     """
     threads = torch.get_num_threads()
     if threads == 1:
