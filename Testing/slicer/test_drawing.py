@@ -46,12 +46,10 @@ def keeper(drawing):
 
 @pytest.fixture
 def slice_node(scene):
-    """Makes a slice node of a view, through a point off the centre; the scene does not clear them itself."""
-    made = []
+    """Makes a slice node of a view, through a point off the centre."""
 
     def make(orientation="Axial", view="Red"):
         node = scene.AddNewNodeByClass("vtkMRMLSliceNode", view)
-        made.append(node)
         node.SetLayoutName(view)
         if orientation == "oblique":
             matrix = np.eye(4)
@@ -64,9 +62,7 @@ def slice_node(scene):
             node.JumpSliceByCentering(*OFF_CENTRE)
         return node
 
-    yield make
-    for node in made:
-        scene.RemoveNode(node)
+    return make
 
 
 @pytest.fixture

@@ -134,7 +134,6 @@ def test_a_click_goes_to_the_place(with_edits, slicer):
     place = report_of(panel)["edits"][1]["centre_mm"]
     panel.ui.editsTable.cellClicked.emit(1, 1)
     assert red.GetSliceOffset() == pytest.approx(place[2], abs=1e-3)
-    slicer.mrmlScene.RemoveNode(red)  # it would outlive the scene
     assert marks.mark_of(slicer.mrmlScene).GetNthControlPointPosition(0) == pytest.approx(place)
 
 

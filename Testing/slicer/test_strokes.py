@@ -27,8 +27,7 @@ def slice_node(scene):
     node.SetDimensions(400, 400, 1)
     node.SetFieldOfView(250.0, 250.0, 1.0)
     node.JumpSliceByCentering(20.0, -30.0, 41.0)
-    yield node
-    scene.RemoveNode(node)
+    return node
 
 
 @pytest.fixture

@@ -25,9 +25,10 @@ def with_plain(contours: PlanarContours, result: FitResult, prior: ShapePrior) -
     another method stays without.
     """
     settings = result.settings
-    term = residual_term(contours, settings)
-    if result.plain is not None or term is None or settings.method != "gauss-newton":
+    if result.plain is not None or settings.method != "gauss-newton":
         return result
+    term = residual_term(contours, settings)
+    assert term is not None  # contours have one
     fit = ProbableFit(prior, contours, term, settings, known=None, on_step=None)
     plain, state = fit.shared_only(result.state.plain)
     return replace(result, plain=plain, state=replace(result.state, plain=state))
