@@ -36,18 +36,12 @@ def slice_nodes(scene):
     from slicer import vtkMRMLSliceNode
 
     vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
-    for index in reversed(range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode"))):
-        scene.RemoveNode(
-            scene.GetNthNodeByClass(index, "vtkMRMLSliceNode")
-        )  # those of earlier tests outlive their scene
     nodes = {}
     for view, orientation in (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal")):
         nodes[view] = scene.AddNewNodeByClass("vtkMRMLSliceNode", view)
         nodes[view].SetLayoutName(view)
         nodes[view].SetOrientation(orientation)
-    yield nodes
-    for node in nodes.values():
-        scene.RemoveNode(node)
+    return nodes
 
 
 def model(scene, mesh, name="liver"):
