@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
 from dals.geometry.mesh import FloatArray, TriangleMesh
@@ -41,7 +42,7 @@ class Nearness:
 
         Beyond `within_mm` of all samples, which is found out sooner, the distance is infinite and the normal 0.
         """
-        far, index = self._tree.query(points, distance_upper_bound=within_mm)
+        far, index = self._tree.query(points, distance_upper_bound=within_mm, workers=torch.get_num_threads())
         distances, normals = np.full(len(points), np.inf), np.zeros((len(points), 3))
         near = np.flatnonzero(np.isfinite(far))
         index = index[near]

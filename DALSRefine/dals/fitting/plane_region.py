@@ -188,12 +188,17 @@ def _is_inside(loops: Sequence[FloatArray], points: FloatArray) -> NDArray[np.bo
         return np.zeros(len(points), dtype=np.bool_)
     starts = np.concatenate(loops)
     ends = np.concatenate([np.roll(loop, -1, axis=0) for loop in loops])
-    height = points[:, 1, None]
-    crossing = (starts[:, 1] <= height) != (ends[:, 1] <= height)
+    # In the order of their heights, the points that an edge passes stand side by side.
+    order = np.argsort(points[:, 1])
+    heights = points[order, 1]
+    first = np.searchsorted(heights, np.minimum(starts[:, 1], ends[:, 1]), side="left")
+    passed = np.searchsorted(heights, np.maximum(starts[:, 1], ends[:, 1]), side="left") - first
+    edge = np.repeat(np.arange(len(starts)), passed)
+    point = order[np.arange(len(edge)) + np.repeat(first - (np.cumsum(passed) - passed), passed)]
     rise = ends[:, 1] - starts[:, 1]
     slope = (ends[:, 0] - starts[:, 0]) / np.where(rise == 0, 1.0, rise)
-    right = starts[:, 0] + (height - starts[:, 1]) * slope > points[:, 0, None]
-    return np.asarray((crossing & right).sum(axis=1) % 2 == 1)
+    right = starts[edge, 0] + (points[point, 1] - starts[edge, 1]) * slope[edge] > points[point, 0]
+    return np.asarray(np.bincount(point[right], minlength=len(points)) % 2 == 1)
 
 
 def _distances_from_segments(points: FloatArray, starts: FloatArray, ends: FloatArray) -> FloatArray:
