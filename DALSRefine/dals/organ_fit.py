@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dals.edits import EditedFit, edited_fit
 from dals.errors import DalsWarning, InputError
+from dals.evaluation.plain_shape import departure, with_plain
 from dals.evaluation.report import unusual_size
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitState, OnStep, fit
@@ -108,9 +109,13 @@ def fit_organ(
     if image is not None and isinstance(observation, PlanarContours):
         from dals.appearance.image_fit import fit_with_image  # most fits have no image
 
-        result, use = fit_with_image(prior, observation, image, result, pose=pose, on_step=on_step)
+        drawn = result
+        result, use = fit_with_image(prior, observation, image, drawn, pose=pose, on_step=on_step)
         if result.is_earlier:  # the image was no help, and the contours may have moved
             result = _solve(observation, prior, chosen, start=start, pose=pose, witness=None, on_step=on_step)
+        elif result is not drawn:
+            departed = _departed(observation, drawn, prior)
+            result = replace(result, state=replace(result.state, departure=departed))
         _warn_of_unused(use, "the surface is that of the contours alone")
     if image is not None and isinstance(result, EditedFit):
         use = use_of(result, image)
@@ -119,6 +124,14 @@ def fit_organ(
     mesh = even_out(result.mesh) if remesh else result.mesh
     spent = time.monotonic() - began
     return OrganFit(observation, prior, result, mesh, pose is not None, spent, use, sided.tried)
+
+
+def _departed(contours: PlanarContours, drawn: FitResult, prior: ShapePrior) -> float | None:
+    """How far a surface is from a known shape before an image moves it, canonical; an earlier one tells of itself."""
+    if drawn.state.departure is not None:
+        return drawn.state.departure
+    drawn = with_plain(contours, drawn, prior)
+    return None if drawn.plain is None else departure(drawn.mesh, drawn.plain) / drawn.state.pose.scale
 
 
 def _warn_of_unused(use: ImageUse, instead: str) -> None:

@@ -258,7 +258,8 @@ def _describe(fitted: OrganFit, mesh: TriangleMesh) -> Refinement:
     observation, prior, result = fitted.observation, fitted.prior, fitted.result
     if isinstance(observation, PlanarContours):
         result = with_plain(observation, result, prior)
-    uncertainty = uncertainty_of(observation, result, prior, mesh, known=fitted.pose_known)
+    misjudged = 1.0 if fitted.image_use is None else fitted.image_use.misjudged
+    uncertainty = uncertainty_of(observation, result, prior, mesh, known=fitted.pose_known, misjudged=misjudged)
     confidence = judged_by(confidence_in(observation, result, prior, mesh), uncertainty)
     report = make_report(result, observation, prior, mesh, confidence=confidence)
     if uncertainty is not None:

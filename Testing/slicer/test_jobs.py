@@ -42,6 +42,7 @@ STATE = FitState(
     np.arange(24, dtype=np.float32).reshape(6, 4),
     2,
     plain=FitState(Pose(90.0, np.array([1.0, -1.0, 3.0])), np.arange(4, dtype=np.float32) + 1, None, 1, "left"),
+    departure=0.04,
 )
 
 

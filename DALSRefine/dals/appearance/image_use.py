@@ -36,6 +36,13 @@ class ImageUse:
     reason: str = ""
     seconds: float = 0.0
 
+    @property
+    def misjudged(self) -> float:
+        """The classifier's error as a share of the surface's; 1 where that is unknown or the image was not used."""
+        if not self.trust or self.error_percent is None or not self.surface_error_percent:
+            return 1.0
+        return self.error_percent / self.surface_error_percent
+
     def entry(self) -> dict[str, Any]:
         """JSON-compatible values for the report."""
         figures = {

@@ -23,6 +23,7 @@ from dals.fitting.residuals import residual_term
 from dals.fitting.surface_posterior import surface_posterior
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.places import place_text
+from dals.geometry.surface_distance import surface_distances
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
 from dals.observations import Observation, PlanarContours, PointCloud
@@ -43,6 +44,10 @@ _DEPARTURES = (0.015, 0.15)
 """Smaller and larger ones were not measured; they count as these."""
 _DOUBTFUL = 0.028
 """Expected distance above which the confidence says so, in radii of the usual organ; in a liver 3.8 mm."""
+_SEEN_POWER = 0.26
+"""With which the expectation falls with what is misjudged on planes left out, where an image shows them."""
+_UNUSUAL, _GROWN = 0.08, 1.25
+"""Departure that no usual organ has, if an image made it this many times larger."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
 
 
@@ -65,6 +70,8 @@ class Uncertainty:
         Part of the surface that is mostly a guess.
     worst_place : (3,) float64
         The vertex with the largest deviation, RAS mm.
+    led_to : (3,) float64 or None
+        Where the surface is furthest from any known shape, RAS mm, if an image led it unusually far.
     """
 
     deviation_mm: FloatArray
@@ -73,6 +80,7 @@ class Uncertainty:
     volume_ml: tuple[float, float]
     rough_share: float
     worst_place: FloatArray
+    led_to: FloatArray | None = None
 
     def figures(self) -> dict[str, Any]:
         """For the report."""
@@ -89,7 +97,13 @@ class Uncertainty:
 
 
 def uncertainty_of(
-    observation: Observation, result: FitResult, prior: ShapePrior, mesh: TriangleMesh, *, known: bool
+    observation: Observation,
+    result: FitResult,
+    prior: ShapePrior,
+    mesh: TriangleMesh,
+    *,
+    known: bool,
+    misjudged: float = 1.0,
 ) -> Uncertainty | None:
     """The uncertainty of a surface that was fitted to contours or points; None for other kinds of observation.
 
@@ -103,6 +117,8 @@ def uncertainty_of(
         The final surface, RAS mm, possibly remeshed.
     known : bool
         Whether the pose was known.
+    misjudged : float
+        Where an image was used, what it misjudges on planes left out as a share of what a surface misjudges there.
     """
     if not isinstance(observation, (PlanarContours, PointCloud)):
         return None
@@ -124,7 +140,10 @@ def uncertainty_of(
     share = own / max(own.sum(), 1e-12)
     worst = int(deviations.argmax())
     half_width = BAND * float(share @ deviations) / pose.scale
-    expected = expected_distance(half_width, _departed(result))
+    departed = _departed(result)
+    # What an image showed is no longer a guess.
+    expected = expected_distance(half_width, departed if state.departure is None else state.departure)
+    expected *= min(misjudged, 1.0) ** _SEEN_POWER
     return Uncertainty(
         deviation_mm=deviations,
         expected_distance_mm=expected * pose.scale,
@@ -132,6 +151,7 @@ def uncertainty_of(
         volume_ml=(max(mesh.volume - BAND * spread, 0.0) / 1e3, (mesh.volume + BAND * spread) / 1e3),
         rough_share=float(share[BAND * deviations > _ROUGH * pose.scale].sum()),
         worst_place=mesh.vertices[worst],
+        led_to=_furthest_led(result, departed),
     )
 
 
@@ -164,19 +184,35 @@ def _departed(result: FitResult) -> float | None:
     return departure(result.mesh, result.plain) / result.state.pose.scale
 
 
+def _furthest_led(result: FitResult, departed: float | None) -> FloatArray | None:
+    """Where an image led the surface furthest from any known shape, if that is unusually far."""
+    before = result.state.departure
+    if before is None or departed is None or departed < max(_UNUSUAL, _GROWN * before):
+        return None
+    assert result.plain is not None  # a departure is from it
+    return np.asarray(result.mesh.vertices[surface_distances(result.mesh.vertices, result.plain).argmax()])
+
+
 def judged_by(confidence: Confidence | None, uncertainty: Uncertainty | None) -> Confidence | None:
     """The confidence with what the uncertainty adds to it: whether most of the surface is a guess, and where."""
     if uncertainty is None:
         return confidence
     confidence = confidence or Confidence(level="high", reasons=())
-    if not uncertainty.doubtful:
+    reasons = []
+    if uncertainty.doubtful:
+        reasons.append(
+            f"The surface is expected to be {uncertainty.expected_distance_mm:.1f} mm off on average, and most of all "
+            f"at {place_text(uncertainty.worst_place)}. Draw or mark the organ there."
+        )
+    if uncertainty.led_to is not None:
+        reasons.append(
+            f"The image led the surface unusually far from the shapes that the prior knows, most of all at "
+            f"{place_text(uncertainty.led_to)}. Check it there, or draw the organ there."
+        )
+    if not reasons:
         return confidence
-    reason = (
-        f"The surface is expected to be {uncertainty.expected_distance_mm:.1f} mm off on average, and most of all at "
-        f"{place_text(uncertainty.worst_place)}. Draw or mark the organ there."
-    )
     level: Level = "low" if confidence.level == "low" else "medium"
-    return replace(confidence, level=level, reasons=(*confidence.reasons, reason))
+    return replace(confidence, level=level, reasons=(*confidence.reasons, *reasons))
 
 
 def _settings(observation: Observation, settings: FitSettings) -> FitSettings:

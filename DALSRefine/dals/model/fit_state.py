@@ -34,6 +34,9 @@ class FitState:
         Of the prior, where it is of one side of the body.
     plain : FitState or None
         The shape of one latent for all vertices with which the fit began; None for the paper's method.
+    departure : float or None
+        Where an image moved the surface: how far from `plain` it was before, canonical
+        (`dals.evaluation.plain_shape.departure`).
     """
 
     pose: Pose
@@ -42,6 +45,7 @@ class FitState:
     level: int
     side: Side | None = None
     plain: FitState | None = None
+    departure: float | None = None
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Fields that JSON can hold and arrays, from which `from_arrays` makes the same state."""
@@ -52,7 +56,12 @@ class FitState:
         }
         if self.local is not None:
             arrays["local"] = self.local
-        fields: dict[str, Any] = {"scale": self.pose.scale, "level": self.level, "side": self.side}
+        fields: dict[str, Any] = {
+            "scale": self.pose.scale,
+            "level": self.level,
+            "side": self.side,
+            "departure": self.departure,
+        }
         if self.plain is not None:
             fields["plain"], of_plain = self.plain.to_arrays()
             arrays |= {_PLAIN + name: array for name, array in of_plain.items()}
@@ -66,4 +75,12 @@ class FitState:
         if "plain" in fields:
             of_plain = {name.removeprefix(_PLAIN): array for name, array in arrays.items() if name.startswith(_PLAIN)}
             plain = cls.from_arrays(fields["plain"], of_plain)
-        return cls(pose, arrays["shared"], arrays.get("local"), fields["level"], fields.get("side"), plain)
+        return cls(
+            pose,
+            arrays["shared"],
+            arrays.get("local"),
+            fields["level"],
+            fields.get("side"),
+            plain,
+            fields.get("departure"),
+        )

@@ -78,6 +78,30 @@ def test_a_moved_contour_goes_on_from_what_the_image_said(ellipsoid_prior: Shape
     assert surface_distances(moved.points, again.mesh).mean() < 2
 
 
+def test_what_the_image_shows_is_less_of_a_guess(ellipsoid_prior: ShapePrior, without: dals.Refinement) -> None:
+    first = refined(ellipsoid_prior, picture())
+    assert first.uncertainty is not None
+    assert without.uncertainty is not None
+    assert first.uncertainty.expected_distance_mm < without.uncertainty.expected_distance_mm
+    assert first.uncertainty.led_to is None
+    again = dals.refine(contours(), ellipsoid_prior, settings=QUICK, image=picture(), start=first.state)
+    assert first.state.departure == again.state.departure  # that of the contours alone
+    alone = dals.refine(contours(), ellipsoid_prior, settings=QUICK, start=first.state)
+    assert alone.state.departure is None
+
+
+def test_an_image_that_leads_to_an_unknown_shape_is_not_believed_silently(ellipsoid_prior: ShapePrior) -> None:
+    bitten = picture()
+    bite = inside_ellipsoid(bitten, (60.0, 80.0, 45.0), centre=(80.0, -30.0, 100.0))
+    bitten.array[bite & inside_ellipsoid(bitten, RADII)] -= 80
+    result = refined(ellipsoid_prior, bitten)
+    assert result.uncertainty is not None
+    assert result.uncertainty.led_to is not None
+    assert result.confidence is not None
+    assert result.confidence.level == "medium"
+    assert any("The image led the surface unusually far" in reason for reason in result.warnings)
+
+
 def test_contours_far_from_the_earlier_surface_are_fitted_first(ellipsoid_prior: ShapePrior) -> None:
     first = refined(ellipsoid_prior, picture())
     shift = np.array([0.0, 0.0, 30.0])

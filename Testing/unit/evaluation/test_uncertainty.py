@@ -10,6 +10,7 @@ import dals
 from dals.evaluation.confidence import Confidence
 from dals.evaluation.formatting import interval_text
 from dals.evaluation.uncertainty import Uncertainty, calibrated, expected_distance, judged_by
+from dals.geometry.mesh import FloatArray
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours, PointCloud
 from dals.refinement import Refinement
@@ -20,7 +21,7 @@ def three(ellipsoid_prior: ShapePrior) -> Refinement:
     return dals.refine(PlanarContours(tuple(ellipse_contour(axis) for axis in range(3))), ellipsoid_prior)
 
 
-def of(expected: float, *, doubtful: bool = False) -> Uncertainty:
+def of(expected: float, *, doubtful: bool = False, led_to: FloatArray | None = None) -> Uncertainty:
     return Uncertainty(
         deviation_mm=np.array([1.0, 3.0]),
         expected_distance_mm=expected,
@@ -28,6 +29,7 @@ def of(expected: float, *, doubtful: bool = False) -> Uncertainty:
         volume_ml=(1430.0, 1590.0),
         rough_share=0.5,
         worst_place=np.array([12.0, -40.0, 130.0]),
+        led_to=led_to,
     )
 
 
@@ -98,6 +100,15 @@ def test_a_guess_is_said_with_its_place_and_lowers_the_confidence() -> None:
     points = judged_by(None, of(0.5))
     assert points is not None
     assert points.level == "high"
+
+
+def test_a_surface_that_an_image_led_far_from_all_known_shapes_is_to_be_checked() -> None:
+    led = judged_by(Confidence(level="high", reasons=()), of(0.5, led_to=np.array([60.0, 5.0, 20.0])))
+    assert led is not None
+    assert led.level == "medium"
+    (reason,) = led.reasons
+    assert reason.startswith("The image led the surface unusually far from the shapes that the prior knows")
+    assert "most of all at R 60, A 5, S 20 mm" in reason
 
 
 def test_calibrated_deviations_keep_their_order() -> None:
