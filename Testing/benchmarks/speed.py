@@ -23,12 +23,14 @@ sys.path[:0] = [str(ROOT / "DALSRefine")]
 
 import torch
 
+from dals.demo.synthetic_ct import synthetic_ct
 from dals.demo.synthetic_liver import cut_contour, synthetic_liver
 from dals.evaluation.metrics import compare
 from dals.fit_settings import FitSettings
 from dals.fitting import FitStep
 from dals.geometry.label_map import LabelMap
 from dals.geometry.splines import sample_closed_spline
+from dals.geometry.volume import Volume
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.io.label_maps import write_label_map
 from dals.io.markups import write_contours
@@ -40,6 +42,7 @@ from dals.refinement import refine
 
 OFFSETS = (0.06, -0.05, 0.07)
 SPACING_MM = (0.8, 0.8, 5.0)
+CT_SPACING_MM, CT_MARGIN_MM = (1.6, 1.6, 5.0), 40.0
 
 
 def main() -> int:
@@ -57,6 +60,7 @@ def main() -> int:
     default = kind_named("contours").defaults
     rows["default"] = _measure(prior, contours, truth, default)
     rows["refit"] = _refit(prior, contours)
+    rows["refit with image"] = _refit(prior, contours, image=scan_of(truth))
     if not options.skip_paper:
         rows["paper's loop"] = _measure(prior, contours, truth, kind_named("contours").paper)
     _print(rows, _floor(prior, default))
@@ -81,6 +85,15 @@ def body_scan(truth: Any) -> LabelMap:
     matrix = np.diag([*SPACING_MM, 1.0])
     matrix[:3, 3] = truth.vertices.mean(axis=0) - matrix[:3, :3] @ [300.0, 220.0, 60.0]
     return mesh_to_label_map(truth, LabelMap(np.zeros((100, 512, 512), dtype=np.bool_), matrix, "scan"))
+
+
+def scan_of(truth: Any) -> Volume:
+    """A synthetic CT of the organ and what is around it."""
+    low, high = truth.vertices.min(axis=0) - CT_MARGIN_MM, truth.vertices.max(axis=0) + CT_MARGIN_MM
+    matrix = np.diag([*CT_SPACING_MM, 1.0])
+    matrix[:3, 3] = low
+    size = np.ceil((high - low) / CT_SPACING_MM).astype(int)
+    return synthetic_ct(truth, LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "scan"))
 
 
 def _cold_starts(
@@ -118,7 +131,7 @@ def _cold_start(root: Path, prior: str, given: list[str], folder: Path) -> dict[
     return {"wall_s": wall, "fit_s": json.loads(report.read_text())["seconds"], "peak_gb": peak / 1024**2}
 
 
-def _refit(prior: ShapePrior, contours: PlanarContours) -> dict[str, float]:
+def _refit(prior: ShapePrior, contours: PlanarContours, *, image: Volume | None = None) -> dict[str, float]:
     """After a point was moved by 5 mm: seconds to the first changed surface and to the end, report and all."""
     first, *others = contours.contours
     assert first.control_points is not None
@@ -126,7 +139,7 @@ def _refit(prior: ShapePrior, contours: PlanarContours) -> dict[str, float]:
     outwards = clicks[0] - clicks.mean(axis=0)
     clicks[0] += 5.0 * outwards / np.linalg.norm(outwards)
     moved = PlanarContours((Contour(sample_closed_spline(clicks), clicks, first.name), *others))
-    start = refine(contours, prior).state
+    start = refine(contours, prior, image=image).state
     changed: list[float] = []
 
     def told(step: FitStep) -> None:
@@ -138,7 +151,7 @@ def _refit(prior: ShapePrior, contours: PlanarContours) -> dict[str, float]:
     for _ in range(2):
         changed.clear()
         began = time.monotonic()
-        refine(moved, prior, start=start, on_step=told)
+        refine(moved, prior, image=image, start=start, on_step=told)
         times.append((time.monotonic() - began, changed[0]))
     end, first_change = min(times)
     return {"first_s": first_change, "wall_s": end}

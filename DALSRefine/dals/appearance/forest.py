@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray, IntArray
+from dals.ops.threads import in_threads
 
 TREES = 40
 _LEVELS = 14
@@ -51,8 +52,9 @@ class Forest:
     def __call__(self, samples: NDArray[np.float32]) -> FloatArray:
         """Probability of class 1 for samples (N, C), (N,)."""
         samples = np.ascontiguousarray(samples, dtype=np.float32)
-        chunks = [self._probability(samples[first : first + _CHUNK]) for first in range(0, len(samples), _CHUNK)]
-        return np.concatenate(chunks).astype(np.float64) if chunks else np.zeros(0)
+        chunks = [samples[first : first + _CHUNK] for first in range(0, len(samples), _CHUNK)]
+        found = in_threads(self._probability, chunks)
+        return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
 
     def _probability(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         trees = len(self.feature)

@@ -13,11 +13,16 @@ from dals.appearance.image_use import ImageUse
 from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
 from dals.appearance.nearness import Nearness
+from dals.errors import FitCancelledError
 from dals.fit_settings import FitSettings
-from dals.fitting import FitResult, OnStep, fit
+from dals.fitting import FitResult, FitStep, OnStep, fit
 from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_region import PlaneRegion
+from dals.fitting.plane_residuals import PlaneResiduals
+from dals.fitting.probable_fit import steps_of_refit
+from dals.fitting.residuals import residual_term
 from dals.fitting.solver import earlier_fit, fit_to_image
+from dals.geometry.mesh import TriangleMesh
 from dals.geometry.volume import ImageSource
 from dals.model.fit_state import FitState
 from dals.model.pose import Pose
@@ -57,7 +62,8 @@ def fit_with_image(
     pose : Pose, optional
         The true pose, if known.
     on_step : callable, optional
-        As in `dals.fitting.fit`.
+        As in `dals.fitting.fit`. Of an earlier surface it hears at once, as step 0, moved onto the contours as they are
+        now: looking takes seconds.
 
     Returns
     -------
@@ -69,8 +75,12 @@ def fit_with_image(
     ------
     InputError
         If the image shows another place.
+    FitCancelledError
+        If `on_step` returned False.
     """
     began = time.monotonic()
+    if drawn.is_earlier and on_step is not None:
+        _show_at_once(contours, drawn, on_step)
     use, odds = look(contours, image, drawn)
     result = drawn
     if odds is not None:
@@ -79,6 +89,22 @@ def fit_with_image(
             result, steps=drawn.steps + result.steps, seconds=drawn.seconds + result.seconds, plain=drawn.plain
         )
     return result, replace(use, seconds=time.monotonic() - began)
+
+
+def _show_at_once(contours: PlanarContours, earlier: FitResult, on_step: OnStep) -> None:
+    """Tell of an earlier surface, moved onto the contours when somebody wants to see it."""
+    term, settings, pose = residual_term(contours, earlier.settings), earlier.settings, earlier.state.pose
+    assert isinstance(term, PlaneResiduals)  # those of contours
+
+    def loss_mm() -> float:
+        return float(np.sqrt(np.mean(Nearness(earlier.mesh)(contours.points)[0] ** 2)))
+
+    def mesh() -> TriangleMesh:
+        vertices = term.followed(pose.to_canonical(earlier.mesh.vertices), settings.level, pose)
+        return TriangleMesh(pose.to_patient(vertices), earlier.mesh.faces)
+
+    if on_step(FitStep("local", 0, steps_of_refit(settings), loss_mm, mesh)) is False:
+        raise FitCancelledError("The refinement was cancelled; nothing was changed.")
 
 
 def surface_to_look_from(

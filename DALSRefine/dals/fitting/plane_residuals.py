@@ -90,13 +90,19 @@ class PlaneResiduals(ResidualTerm):
         Where the edges are shorter than what a hand draws, the finer template only divides them: it would follow the
         hand's tremor, and fold.
         """
-        noise = max(NOISE, _TREMOR_MM / pose.scale) if self.by_hand else NOISE
-        vertices = corrected(vertices, icosphere(level).faces, self, pose, far=FAR, noise=noise)
+        vertices = self.followed(vertices, level, pose)
         edge_mm = TriangleMesh(vertices, icosphere(level).faces).mean_edge_length * pose.scale
         vertices, faces = finer(vertices, level)
         if edge_mm < _DRAWN_MM:
             return TriangleMesh(vertices, faces)
-        return TriangleMesh(corrected(vertices, faces, self, pose, far=FINE_FAR, noise=noise), faces)
+        return TriangleMesh(corrected(vertices, faces, self, pose, far=FINE_FAR, noise=self._noise(pose)), faces)
+
+    def followed(self, vertices: FloatArray, level: int, pose: Pose) -> FloatArray:
+        """Canonical vertices (V, 3) of a template moved onto the contours, as far as that template can follow them."""
+        return corrected(vertices, icosphere(level).faces, self, pose, far=FAR, noise=self._noise(pose))
+
+    def _noise(self, pose: Pose) -> float:
+        return max(NOISE, _TREMOR_MM / pose.scale) if self.by_hand else NOISE
 
     def _from_sections(self, surface: Surface, region: PlaneRegion, pose: Pose) -> _Part:
         """From the segments in which faces meet the plane to the contours, along the surface's normals.

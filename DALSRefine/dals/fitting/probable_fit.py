@@ -33,6 +33,11 @@ _TRIAL_SHARE, _COARSE_SHARE = 0.6, 0.6
 _RESUMED_STEPS = 3
 
 
+def steps_of_refit(settings: FitSettings) -> int:
+    """How many steps a fit takes that goes on from an earlier one."""
+    return min(_RESUMED_STEPS, settings.total_steps)
+
+
 class ProbableFit:
     """Runs the stages of a fit and tells of them.
 
@@ -169,7 +174,7 @@ class ProbableFit:
 
     def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:
         unknowns, self._plain_state = self._unknowns(start), start.plain
-        steps = min(_RESUMED_STEPS, self.settings.total_steps)
+        steps = steps_of_refit(self.settings)
         self.total = steps
         if self.settings.single_latent:
             return self._stage(solver, unknowns, "shared", [_FINE_NOISE] * steps, level=self.settings.level)

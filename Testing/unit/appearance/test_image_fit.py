@@ -9,7 +9,8 @@ import pytest
 from known_shapes import ellipse_contour, ellipsoid, grid, inside_ellipsoid
 
 import dals
-from dals.errors import InputError
+from dals.errors import FitCancelledError, InputError
+from dals.fitting import FitStep
 from dals.geometry.label_map import LabelMap
 from dals.geometry.surface_distance import surface_distances
 from dals.geometry.volume import Volume
@@ -64,18 +65,27 @@ def test_the_image_places_the_surface_between_the_planes(
 def test_a_moved_contour_goes_on_from_what_the_image_said(ellipsoid_prior: ShapePrior) -> None:
     first = refined(ellipsoid_prior, picture())
     moved = dals.PlanarContours(tuple(replace(one, points=1.01 * one.points) for one in contours().contours))
-    told: list[int] = []
-    again = dals.refine(
-        moved,
-        ellipsoid_prior,
-        settings=QUICK,
-        image=picture(),
-        start=first.state,
-        on_step=lambda step: told.append(step.step),
-    )
-    assert told == [1, 2, 3]  # no fit of the contours alone before
+    told: list[FitStep] = []
+    again = dals.refine(moved, ellipsoid_prior, settings=QUICK, image=picture(), start=first.state, on_step=told.append)
+    assert [(step.step, step.total) for step in told] == [(k, 3) for k in range(4)]  # no fit of the contours alone
+    at_once = told[0].mesh()
+    assert told[0].loss_mm() > 0.3
+    assert surface_distances(moved.points, at_once).mean() < 0.5 * surface_distances(moved.points, first.mesh).mean()
+    assert np.abs(surface_distances(at_once.vertices, first.mesh)).mean() < 2
     assert error_of(again) < 1.1 * error_of(dals.refine(moved, ellipsoid_prior, settings=QUICK, image=picture()))
     assert surface_distances(moved.points, again.mesh).mean() < 2
+
+
+def test_a_refit_is_cancelled_before_it_looks(ellipsoid_prior: ShapePrior) -> None:
+    first, told = refined(ellipsoid_prior, picture()), []
+
+    def cancel(step: FitStep) -> bool:
+        told.append(step.step)
+        return False
+
+    with pytest.raises(FitCancelledError):
+        dals.refine(contours(), ellipsoid_prior, settings=QUICK, image=picture(), start=first.state, on_step=cancel)
+    assert told == [0]
 
 
 def test_what_the_image_shows_is_less_of_a_guess(ellipsoid_prior: ShapePrior, without: dals.Refinement) -> None:
