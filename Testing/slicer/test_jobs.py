@@ -31,7 +31,7 @@ from DALSRefineLib.process.jobs import (
     OrganTask,
     Request,
 )
-from DALSRefineLib.process.messages import event_message, event_of, job_message, job_of
+from DALSRefineLib.process.messages import ImageMemory, event_message, event_of, job_message, job_of
 from DALSRefineLib.process.wire import Message, WireError, pack, unpack
 
 PACKAGE = Path(__file__).resolve().parents[2] / "DALSRefine"
@@ -122,6 +122,27 @@ def test_an_image_survives_the_way(tmp_path: Path) -> None:
     image = Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([1.0, -2.0, 3.0, 1.0]), "CT")
     request = Request(observation=OBSERVATIONS["contours"], prior=Path("liver.safetensors"), image=image)
     assert same(job_of(travelled(job_message(request, 0), tmp_path)), request)
+
+
+def test_an_image_is_sent_once(tmp_path: Path) -> None:
+    ct = Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([1.0, -2.0, 3.0, 1.0]), "CT")
+    mr = dataclasses.replace(ct, name="MR", array=-ct.array)
+    request = Request(observation=OBSERVATIONS["contours"], prior=Path("liver.safetensors"), image=ct)
+    memory, known = ImageMemory(), None
+    for image, sent in ((ct, True), (ct, False), (None, False), (ct, False), (mr, True), (mr, False), (ct, True)):
+        wanted = dataclasses.replace(request, image=image)
+        message = job_message(wanted, 0, known=known)
+        assert any(name.startswith("image") for name in message.arrays) == sent
+        assert same(job_of(memory.completed(travelled(message, tmp_path))), wanted)
+        known = known if image is None else image
+
+
+def test_an_image_that_was_never_sent_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    image = Volume(np.zeros((3, 4, 5), dtype=np.int16), np.eye(4), "CT")
+    request = Request(observation=OBSERVATIONS["contours"], prior=Path("liver.safetensors"), image=image)
+    message = ImageMemory().completed(travelled(job_message(request, 0, known=image), tmp_path))
+    with pytest.raises(WireError, match="malformed"):
+        job_of(message)
 
 
 def test_further_organs_survive_the_way(tmp_path: Path) -> None:

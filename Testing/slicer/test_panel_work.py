@@ -385,6 +385,26 @@ def test_the_image_that_is_shown_goes_with_one_segmentation(panel, sample, slice
     assert requests[2].image is None
 
 
+def test_an_image_is_cut_out_anew_only_where_it_has_to_be(scene, inputs):
+    from scene_nodes import oblique_grid, volume_node
+
+    from dals.observations import PointCloud
+    from DALSRefineLib.nodes.volume_nodes import ImageParts
+
+    node, parts = volume_node(scene, oblique_grid()), ImageParts()
+    around = PointCloud(CENTRE + 5.0 * np.concatenate([np.eye(3), -np.eye(3)]))
+    first = parts.shown(node, around)
+    assert parts.shown(node, PointCloud(around.points + 0.5)) is first, "there is half of the diagonal around it"
+    grown = parts.shown(node, PointCloud(CENTRE + 1.5 * (around.points - CENTRE)))
+    assert grown is not first
+    node.GetImageData().Modified()
+    changed = parts.shown(node, PointCloud(CENTRE + 1.5 * (around.points - CENTRE)))
+    assert changed is not grown
+    node.SetOrigin(*(np.array(node.GetOrigin()) + 1.0))
+    assert parts.shown(node, PointCloud(CENTRE + 1.5 * (around.points - CENTRE))) is not changed
+    assert parts.shown(None, around) is None
+
+
 def test_voxels_of_the_image_are_where_they_are_in_the_world(scene, inputs):
     from scene_nodes import oblique_grid, under_linear_transform, volume_node
 

@@ -23,6 +23,7 @@ from dals.errors import DalsError, InputError, PriorError
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.volume import Volume
 from dals.geometry.voxelisation import mesh_to_label_map
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior, load_prior
@@ -174,6 +175,22 @@ def comparable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [comparable(each) for each in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def test_an_image_reaches_each_fit_and_a_new_process(
+    new_listener: Callable[..., Listener], quick: Request, observations: dict[str, Observation]
+) -> None:
+    image = Volume(np.zeros((30, 30, 30), dtype=np.int16), np.diag([10.0, 10.0, 10.0, 1.0]), "CT")
+    image.ijk_to_ras[:3, 3] = np.array([30.0, -20.0, 45.0]) - 150.0
+    request = replace(quick, observation=observations["contours"], changes={"level": 2, "shared_level": 2}, image=image)
+    listener = new_listener()
+    for _ in range(2):
+        finished, _events = listener.finish(request)
+        assert finished.report["image"]["reason"] == "The image shows nothing there."
+    assert listener.runner.process_id is not None
+    os.kill(listener.runner.process_id, signal.SIGTERM)
+    finished, _events = listener.finish(request)
+    assert finished.report["image"]["name"] == "CT"
 
 
 def test_infinite_settings_reach_the_fit(listener: Listener, quick: Request) -> None:

@@ -19,6 +19,9 @@ from DALSRefineLib.i18n import tr as _
 from DALSRefineLib.nodes.transforms import array_of, matrix_to_world
 
 _SAME_VOXELS = 1e-3  # grids that differ by less, in voxels, are one
+_SLACK = 0.1
+"""Of the diagonal of what was observed: so far it may grow before a part of the image, which shows half of the diagonal
+around it, is cut out anew."""
 
 
 def grid_of_volume(volume_node: Any) -> LabelMap:
@@ -107,15 +110,35 @@ def image_around(volume_node: Any, observation: Observation) -> Volume:
     return part
 
 
-def image_if_shown(volume_node: Any, observation: Observation) -> Volume | None:
-    """`image_around`, or None without a volume and, with a warning, where it does not show the observation."""
-    if volume_node is None:
-        return None
-    try:
-        return image_around(volume_node, observation)
-    except InputError as error:
-        warnings.warn(_("The image was not used. {reason}").format(reason=error), DalsWarning, stacklevel=2)
-        return None
+class ImageParts:
+    """`image_around`, cut out anew only where it has to be: a contour that is dragged on asks for it many times."""
+
+    def __init__(self) -> None:
+        self._source: tuple[Any, ...] = ()
+        self._low, self._high = np.zeros(3), np.zeros(3)
+        self._part: Volume | None = None
+
+    def shown(self, volume_node: Any, observation: Observation) -> Volume | None:
+        """The part around an observation; None without a volume and, with a warning, where it does not show it.
+
+        It is the same object as before if neither volume nor observation has moved away from what it shows.
+        """
+        if volume_node is None:
+            return None
+        try:
+            return self._around(volume_node, observation)
+        except InputError as error:
+            warnings.warn(_("The image was not used. {reason}").format(reason=error), DalsWarning, stacklevel=2)
+            return None
+
+    def _around(self, volume_node: Any, observation: Observation) -> Volume:
+        grid, (low, high) = grid_of_volume(volume_node), observation.bounds
+        source = (volume_node.GetID(), volume_node.GetImageData().GetMTime(), grid.name, grid.ijk_to_ras.tobytes())
+        slack = _SLACK * float(np.linalg.norm(self._high - self._low))
+        near = (low >= self._low - slack).all() and (high <= self._high + slack).all()
+        if self._part is None or source != self._source or not near:
+            self._part, self._source, self._low, self._high = image_around(volume_node, observation), source, low, high
+        return self._part
 
 
 def _interpolated(

@@ -12,7 +12,7 @@ import slicer
 
 from dals.errors import DalsError, collected_warnings
 from DALSRefineLib.i18n import tr as _
-from DALSRefineLib.nodes.volume_nodes import image_if_shown
+from DALSRefineLib.nodes.volume_nodes import ImageParts
 from DALSRefineLib.panel.advanced_section import AdvancedSection
 from DALSRefineLib.panel.binding import Binding
 from DALSRefineLib.panel.fit_options import changed_settings
@@ -43,7 +43,7 @@ class RefinePanel:
     """
 
     def __init__(self, ui: Any, session: RefineSession) -> None:
-        self.ui, self.session = ui, session
+        self.ui, self.session, self.images = ui, session, ImageParts()
         self.parameters: Any = None
         self.packages = PackageSection(ui)
         self._logged = ""
@@ -158,7 +158,7 @@ class RefinePanel:
             changes = changed_settings(self.advanced.options, parameters.source) | self.source.choices
             tasks, organs = organ_tasks(self.source, self.priors.headers, changes)
             wanted = parameters.useImage and self.source.takes_image
-            image = image_if_shown(self.result.volume, observation) if wanted else None
+            image = self.images.shown(self.result.volume, observation) if wanted else None
         if gesture is None:
             self.source.settle()
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, get_args
 
@@ -20,13 +21,17 @@ from DALSRefineLib.process.wire import Message, WireError
 
 REQUEST, CHOICE = "Request", "Choice"
 JOBS = (REQUEST, CHOICE)
+_IMAGE = "image"
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 _EVENTS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Event)}
 _T = TypeVar("_T")
 
 
-def job_message(job: Job, number: int) -> Message:
-    """Convert a request or a choice to a message with its number."""
+def job_message(job: Job, number: int, *, known: Volume | None = None) -> Message:
+    """Convert a request or a choice to a message with its number.
+
+    `known` is the image that the worker was sent last: its voxels are not sent again (`ImageMemory`).
+    """
     if isinstance(job, Choice):
         return Message(CHOICE, {"number": number, "key": job.key, "chosen": [list(each) for each in job.chosen]})
     fields, arrays = _task_parts(job)
@@ -42,7 +47,8 @@ def job_message(job: Job, number: int) -> Message:
         arrays |= _under("start", started)
     if job.image is not None:
         fields["image"] = job.image.name
-        arrays |= _under("image", {"array": job.image.array, "ijk_to_ras": job.image.ijk_to_ras})
+        if job.image is not known:
+            arrays |= _under(_IMAGE, {"array": job.image.array, "ijk_to_ras": job.image.ijk_to_ras})
     for index, other in enumerate(job.others):
         told, held = _task_parts(other)
         fields["others"].append(told)
@@ -59,6 +65,23 @@ def job_of(message: Message) -> Job:
         If the message is malformed.
     """
     return _understood(_choice_of, message) if message.kind == CHOICE else _understood(_request_of, message)
+
+
+class ImageMemory:
+    """Gives messages the image that an earlier one had, where they have its name only."""
+
+    def __init__(self) -> None:
+        self._arrays: Arrays = {}
+
+    def completed(self, message: Message) -> Message:
+        """The message with its image, which is remembered."""
+        if _IMAGE not in message.fields:
+            return message
+        own = _within(_IMAGE, message.arrays)
+        if own:
+            self._arrays = own
+            return message
+        return replace(message, arrays={**message.arrays, **_under(_IMAGE, self._arrays)})
 
 
 def event_message(event: Event, number: int) -> Message:
@@ -118,7 +141,7 @@ def _request_of(message: Message) -> Request:
         **_task_values(fields, arrays),
         device=fields["device"],
         start=FitState.from_arrays(fields["start"], _within("start", arrays)) if "start" in fields else None,
-        image=_image(fields["image"], _within("image", arrays)) if "image" in fields else None,
+        image=_image(fields["image"], _within(_IMAGE, arrays)) if "image" in fields else None,
         remesh=fields["remesh"],
         preview_seconds=fields["preview_seconds"],
         others=tuple(

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from dals.geometry.volume import Volume
 from DALSRefineLib.process.interpreter import worker_python
-from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed, FitProgress, Job, Outcome
+from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed, FitProgress, Job, Outcome, Request
 from DALSRefineLib.process.messages import event_of, job_message
 from DALSRefineLib.process.wire import Message, WireError, pack, unpack
 
@@ -82,6 +83,7 @@ class ProcessRunner:
         self._request: Job | None = None  # of the running fit
         self._heard = False  # whether that fit has sent an event
         self._deaths = 0  # processes that died with that request before they sent anything
+        self._image: Volume | None = None  # that the process was sent last
         self._closed = False
 
     @property
@@ -136,12 +138,14 @@ class ProcessRunner:
         if self._process is None or self._folder is None:
             return  # it could not be started; the failure has been reported
         try:
-            line = pack(job_message(request, self._number), Path(self._folder.name))
+            line = pack(job_message(request, self._number, known=self._image), Path(self._folder.name))
         except OSError as error:
             sentence = f"The fit's temporary files cannot be written ({error.strerror}); please make room for them."
             self._tell(FitFailed(sentence, repr(error)))
         else:
             self._process.write(line)
+            if isinstance(request, Request) and request.image is not None:
+                self._image = request.image
 
     def _take_output(self, data: bytes) -> None:
         *lines, self._partial = (self._partial + data).split(b"\n")
@@ -183,7 +187,7 @@ class ProcessRunner:
 
     def _discard(self) -> str:
         """End the process; returns its exit status and the end of stderr."""
-        process, self._process = self._process, None
+        process, self._process, self._image = self._process, None, None
         output = "" if process is None else process.stop()
         if self._folder is not None:
             self._folder.cleanup()

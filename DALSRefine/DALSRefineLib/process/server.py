@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from dals.errors import DalsError, DeviceError, FitCancelledError
 from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed
-from DALSRefineLib.process.messages import JOBS, event_message, job_of
+from DALSRefineLib.process.messages import JOBS, ImageMemory, event_message, job_of
 from DALSRefineLib.process.wire import Message, pack, unpack
 
 _ENGINE = "DALSRefineLib.process.fitting_job"
@@ -124,10 +124,10 @@ def _engine() -> ModuleType:
 
 def _listen(incoming: IO[bytes], inbox: Inbox, folder: Path) -> None:
     """Receive messages until Slicer closes the pipe, then end the process immediately."""
-    status = 1
+    status, images = 1, ImageMemory()
     try:
         for line in incoming:
-            inbox.put(unpack(line, folder))
+            inbox.put(images.completed(unpack(line, folder)))
         status = 0
     except Exception:
         traceback.print_exc()
