@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 
 import numpy as np
 
@@ -62,8 +64,8 @@ def fit_with_image(
     pose : Pose, optional
         The true pose, if known.
     on_step : callable, optional
-        As in `dals.fitting.fit`. Of an earlier surface it hears at once, as step 0, moved onto the contours as they are
-        now: looking takes seconds.
+        As in `dals.fitting.fit`. Looking takes seconds: of an earlier surface it hears at once, as step 0, moved onto
+        the contours as they are now, and several times, so that it can cancel.
 
     Returns
     -------
@@ -80,8 +82,9 @@ def fit_with_image(
     """
     began = time.monotonic()
     if drawn.is_earlier and on_step is not None:
-        _show_at_once(contours, drawn, on_step)
-    use, odds = look(contours, image, drawn)
+        use, odds = look(contours, image, drawn, pause=partial(_go_on, on_step, _shown_at_once(contours, drawn)))
+    else:
+        use, odds = look(contours, image, drawn)
     result = drawn
     if odds is not None:
         result = fit_to_image(prior, contours, drawn, odds, trust=use.trust, pose=pose, on_step=on_step)
@@ -91,19 +94,25 @@ def fit_with_image(
     return result, replace(use, seconds=time.monotonic() - began)
 
 
-def _show_at_once(contours: PlanarContours, earlier: FitResult, on_step: OnStep) -> None:
-    """Tell of an earlier surface, moved onto the contours when somebody wants to see it."""
+def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:
+    """Step 0: an earlier surface, moved onto the contours when somebody wants to see it."""
     term, settings, pose = residual_term(contours, earlier.settings), earlier.settings, earlier.state.pose
     assert isinstance(term, PlaneResiduals)  # those of contours
 
+    @cache
     def loss_mm() -> float:
         return float(np.sqrt(np.mean(Nearness(earlier.mesh)(contours.points)[0] ** 2)))
 
+    @cache
     def mesh() -> TriangleMesh:
         vertices = term.followed(pose.to_canonical(earlier.mesh.vertices), settings.level, pose)
         return TriangleMesh(pose.to_patient(vertices), earlier.mesh.faces)
 
-    if on_step(FitStep("local", 0, steps_of_refit(settings), loss_mm, mesh)) is False:
+    return FitStep("local", 0, steps_of_refit(settings), loss_mm, mesh)
+
+
+def _go_on(on_step: OnStep, step: FitStep) -> None:
+    if on_step(step) is False:
         raise FitCancelledError("The refinement was cancelled; nothing was changed.")
 
 
@@ -137,11 +146,15 @@ def surface_to_look_from(
     return fit(prior, contours, settings=settings, pose=pose, start=start, on_step=on_step)
 
 
-def look(contours: PlanarContours, image: ImageSource, drawn: FitResult) -> tuple[ImageUse, LogOdds | None]:
+def look(
+    contours: PlanarContours, image: ImageSource, drawn: FitResult, *, pause: Callable[[], None] = lambda: None
+) -> tuple[ImageUse, LogOdds | None]:
     """Learn how the organ looks where it was drawn, and classify what lies around the surface of a fit.
 
-    Parameters and errors as in `fit_with_image`; there is no map where the image cannot be trusted.
+    Parameters and errors as in `fit_with_image`; there is no map where the image cannot be trusted. `pause` is called
+    now and then.
     """
+    pause()
     scale, seed = drawn.state.pose.scale, drawn.settings.seed
     band = _BAND * scale
     low, high = drawn.mesh.vertices.min(axis=0), drawn.mesh.vertices.max(axis=0)
@@ -154,8 +167,11 @@ def look(contours: PlanarContours, image: ImageSource, drawn: FitResult) -> tupl
     regions = [
         PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM, middle=middle) for group in contours.by_plane
     ]
-    surface = Nearness(drawn.mesh)
-    planes = [drawn_samples(region, features, surface, band_mm=band) for region in regions]
+    surface, planes = Nearness(drawn.mesh), []
+    for region in regions:
+        pause()
+        planes.append(drawn_samples(region, features, surface, band_mm=band))
+    pause()
     appearance = learn(planes, scale_mm=scale, band_mm=band, seed=seed)
     if appearance is None:
         return ImageUse(name=image.name, trust=0.0, reason="The image shows too little of the drawn planes."), None
@@ -167,4 +183,5 @@ def look(contours: PlanarContours, image: ImageSource, drawn: FitResult) -> tupl
     )
     if appearance.trust < _LEAST_TRUST:
         return replace(use, trust=0.0, reason="The organ does not stand out from its neighbours in the image."), None
-    return use, log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band)
+    pause()
+    return use, log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band, pause=pause)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,18 @@ def log_odds_map(
     regions: Sequence[PlaneRegion],
     *,
     band_mm: float,
+    pause: Callable[[], None] = lambda: None,
 ) -> LogOdds:
-    """Classify the voxels around a surface (RAS mm); those on drawn planes are as drawn, unknown ones are 0."""
+    """Classify the voxels around a surface (RAS mm); those on drawn planes are as drawn, unknown ones are 0.
+
+    `pause` is called in between.
+    """
     patch = features.patch
     grid = LabelMap(np.zeros(patch.values.shape, dtype=np.bool_), patch.ijk_to_ras)
     inside = mesh_to_label_map(mesh, grid).array
     voxels, distances, normals = _band(surface, patch, inside, band_mm=band_mm, step_mm=_STEP * features.scale_mm)
     points = patch.centres(voxels)
+    pause()
     found = appearance.log_odds(features.at(points, normals), distances)
     found = np.clip(found, -_CERTAIN, _CERTAIN)
     for region in regions:
