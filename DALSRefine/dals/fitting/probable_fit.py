@@ -72,8 +72,15 @@ class ProbableFit:
         self.plain: TriangleMesh | None = None
         self._plain_state: FitState | None = None
 
-    def run(self, start: FitState | None = None) -> tuple[TriangleMesh, FitState]:
+    def run(self, start: FitState | None = None, *, steps: int | None = None) -> tuple[TriangleMesh, FitState]:
         """Fit, from the beginning or from the end of an earlier fit.
+
+        Parameters
+        ----------
+        start : FitState, optional
+            Of the earlier fit.
+        steps : int, optional
+            From there, if not as many as after a contour was moved.
 
         Returns
         -------
@@ -89,7 +96,7 @@ class ProbableFit:
             If `start` is of another prior.
         """
         solver = self._solver(start)
-        unknowns = self._from_start(solver) if start is None else self._resumed(solver, start)
+        unknowns = self._from_start(solver) if start is None else self._resumed(solver, start, steps)
         pose, level = solver.pose(unknowns), self.settings.level
         self.energy = solver.energy_of(unknowns, _FINE_NOISE, level)
         mesh = self._surface(solver, unknowns, level)
@@ -172,9 +179,9 @@ class ProbableFit:
             unknowns = replace(unknowns, local=product(local_weights(start.level), self._coordinates(start.local)))
         return unknowns
 
-    def _resumed(self, solver: GaussNewton, start: FitState) -> Unknowns:
+    def _resumed(self, solver: GaussNewton, start: FitState, steps: int | None) -> Unknowns:
         unknowns, self._plain_state = self._unknowns(start), start.plain
-        steps = steps_of_refit(self.settings)
+        steps = steps_of_refit(self.settings) if steps is None else steps
         self.total = steps
         if self.settings.single_latent:
             return self._stage(solver, unknowns, "shared", [_FINE_NOISE] * steps, level=self.settings.level)

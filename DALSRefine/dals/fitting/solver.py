@@ -21,6 +21,9 @@ from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.observations import Observation
 
+_FIRST_LOOK_STEPS = 4
+"""From the surface of the contours alone to that of the image: further than after a contour was moved."""
+
 
 def fit(
     prior: ShapePrior,
@@ -107,7 +110,16 @@ def fit_to_image(
     if drawn is None:
         raise TypeError(f"observations of kind {observation.kind} have no residuals")
     term = ImageTerm(drawn, odds, trust=trust)
-    return _probable_fit(prior, observation, term, earlier.settings, known=pose, start=earlier.state, on_step=on_step)
+    return _probable_fit(
+        prior,
+        observation,
+        term,
+        earlier.settings,
+        known=pose,
+        start=earlier.state,
+        steps=None if earlier.is_earlier else min(_FIRST_LOOK_STEPS, earlier.settings.total_steps),
+        on_step=on_step,
+    )
 
 
 def _probable_fit(
@@ -118,12 +130,13 @@ def _probable_fit(
     *,
     known: Pose | None,
     start: FitState | None,
+    steps: int | None = None,
     on_step: OnStep | None,
 ) -> FitResult:
     """Fit by Gauss-Newton."""
     began = time.monotonic()
     probable = ProbableFit(prior, observation, term, settings, known=known, on_step=on_step)
-    mesh, state = probable.run(start)
+    mesh, state = probable.run(start, steps=steps)
     device = prior.latent_mean.device
     vertices = torch.as_tensor(state.pose.to_canonical(mesh.vertices), dtype=torch.float32, device=device)
     generator = torch.Generator(device=device).manual_seed(settings.seed)
