@@ -3,6 +3,7 @@
 Painted slices of real organs, the pose unknown, the shipped priors. `--quick` takes two cases on which settings were
 chosen and stores nothing. `--full` takes the unseen livers in MR from three and from six painted slices and from three
 clicked curves, the liver in CT, and the test hippocampi, and stores every case under `Testing/benchmarks/results`.
+Other organs of the MR cases: `--group spleen-mr --also right-kidney-mr left-kidney-mr --name image-organs`.
 Grow from seeds needs slicer-core (`.[slicer]`), the random walker scikit-image (`.[remesh]`).
 """
 
@@ -23,7 +24,8 @@ from benchmarks.image_study.table import table
 from benchmarks.stored import store
 from dals.errors import DalsWarning, InputError
 
-GROUPS = ("mr-chosen", "mr", "ct", "hippocampus-chosen", "hippocampus")
+OTHERS = ("right-kidney-mr", "left-kidney-mr", "spleen-mr")
+GROUPS = ("mr-chosen", "mr", "ct", "hippocampus-chosen", "hippocampus", *OTHERS)
 FULL = (("mr", 3, PAINTED), ("ct", 3, PAINTED), ("hippocampus", 3, PAINTED), ("mr", 6, PAINTED), ("mr", 3, CLICKED))
 
 

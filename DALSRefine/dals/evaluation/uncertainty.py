@@ -46,7 +46,7 @@ _DOUBTFUL = 0.028
 """Expected distance above which the confidence says so, in radii of the usual organ; in a liver 3.8 mm."""
 _SEEN_POWER = 0.26
 """With which the expectation falls with what is misjudged on planes left out, where an image shows them."""
-_UNUSUAL, _GROWN = 0.08, 1.25
+_UNUSUAL, _GROWN = 0.08, 1.6
 """Departure that no usual organ has, if an image made it this many times larger."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
 

@@ -23,6 +23,13 @@ _CLICK_MM, _CLOSEST_MM, _CLICKS, _TREMOR_MM = 20.0, 2.5, (15, 30), 0.5
 
 CHOSEN_UP_TO = 8
 """Numbers of the MR cases on which settings are chosen; the others are reported."""
+_IN_MR = {
+    "mr": ("liver", 1),
+    "right-kidney-mr": ("kidney", 2),
+    "left-kidney-mr": ("kidney", 3),
+    "spleen-mr": ("spleen", 4),
+}
+"""Prior, and value in the label maps, of the organs of the MR cases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +51,8 @@ class Case:
 
 
 def names_of(group: str) -> list[str]:
-    """The cases of a group: mr-chosen, mr, ct, hippocampus-chosen or hippocampus."""
-    if group.startswith("mr"):
+    """The cases of a group: mr-chosen, mr, other organs in MR, ct, hippocampus-chosen or hippocampus."""
+    if group.removesuffix("-chosen") in _IN_MR:
         numbers = sorted(int(path.name.split("_")[1].split(".")[0]) for path in (DATA / "chaos/mr").glob("image_*"))
         return [str(number) for number in numbers if (number <= CHOSEN_UP_TO) == group.endswith("chosen")]
     if group == "ct":
@@ -62,9 +69,9 @@ def load(group: str, name: str) -> Case:
     DatasetError
         If its files are not there.
     """
-    if group.startswith("mr"):
-        folder = DATA / "chaos/mr"
-        return _case(f"MR {name}", "liver", folder / f"image_{name}.nii.gz", folder / f"label_{name}.nii.gz", (1,))
+    if group.removesuffix("-chosen") in _IN_MR:
+        folder, (prior, value) = DATA / "chaos/mr", _IN_MR[group.removesuffix("-chosen")]
+        return _case(f"MR {name}", prior, folder / f"image_{name}.nii.gz", folder / f"label_{name}.nii.gz", (value,))
     if group == "ct":
         folder = DATA / "chaos/ct"
         return _case(name, "liver", folder / f"{name}_image.nii.gz", folder / f"{name}_liver.nii.gz", None)

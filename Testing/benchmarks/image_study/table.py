@@ -18,6 +18,9 @@ _HEAD = (
 TITLES = {
     "mr-chosen": "livers in MR (CHAOS, settings chosen on them)",
     "mr": "livers in MR (CHAOS, unseen)",
+    "right-kidney-mr": "right kidneys in MR (CHAOS, unseen)",
+    "left-kidney-mr": "left kidneys in MR (CHAOS, unseen)",
+    "spleen-mr": "spleens in MR (CHAOS, unseen)",
     "ct": "liver in CT (CHAOS)",
     "hippocampus-chosen": "hippocampi in MR (settings chosen on them)",
     "hippocampus": "hippocampi in MR (unseen)",
