@@ -157,4 +157,4 @@ class Refiner:
         if isinstance(outcome, FitFailed):
             raise outcome.exception()
         if not isinstance(outcome, FitFinished):
-            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+            raise FitCancelledError

@@ -38,6 +38,9 @@ class DatasetError(DalsError):
 class FitCancelledError(DalsError):
     """The caller stopped the fit."""
 
+    def __init__(self, message: str = "The refinement was cancelled; nothing was changed.") -> None:
+        super().__init__(message)
+
 
 class DalsWarning(UserWarning):
     """Something doubtful that the clinician has to check; the computation goes on."""

@@ -76,7 +76,7 @@ class Fitter:
 
     def _stop_if_unwanted(self) -> None:
         if not self._wanted():
-            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+            raise FitCancelledError
 
     def _fit(self, request: Request, tell: Callable[[Event], None], wanted: Callable[[], bool]) -> FitFinished:
         began = time.monotonic()

@@ -113,7 +113,7 @@ def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:
 
 def _go_on(on_step: OnStep, step: FitStep) -> None:
     if on_step(step) is False:
-        raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+        raise FitCancelledError
 
 
 def surface_to_look_from(

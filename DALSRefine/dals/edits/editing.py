@@ -270,7 +270,7 @@ def _teller(on_step: OnStep | None, lattice: SignedLattice) -> Any:
             lambda: TriangleMesh(vertices, faces),
         )
         if on_step(step) is False:
-            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+            raise FitCancelledError
 
     return tell
 

@@ -95,4 +95,4 @@ class Descent:
             lambda: TriangleMesh(pose.to_patient(positions.cpu().double().numpy()), template.faces),
         )
         if self.on_step(step) is False:
-            raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+            raise FitCancelledError

@@ -214,7 +214,7 @@ class ProbableFit:
                 lambda: TriangleMesh(pose.to_patient(vertices), faces),
             )
             if self.on_step(step) is False:
-                raise FitCancelledError("The refinement was cancelled; nothing was changed.")
+                raise FitCancelledError
 
         return solver.descend(unknowns, standard_deviations.tolist(), level=level, local=stage == "local", told=told)
 
