@@ -27,6 +27,9 @@ from dals.ops.dense import product, solve_positive
 
 SHIFT_DEVIATION, TURN_DEVIATION = 0.3, 0.2
 """Standard deviations of the translation (canonical) and the rotation (radians) about the first guess."""
+_WIDEST_SIZE = 0.04
+"""Largest standard deviation of the size's logarithm. Latents express sizes, too, and the residuals of one contour err
+alike: with more freedom, the size makes up for what the latents cannot express, and grows where no contour is."""
 LEAST_WEIGHT = 1e-2
 """Least weight of a term of the prior: a variance of 100."""
 _STRANGE_SIZE = 5.0  # standard deviations
@@ -113,10 +116,11 @@ class GaussNewton:
         known: bool,
     ) -> None:
         self.decoder, self.term, self.settings, self.first, self.known = decoder, term, settings, first, known
-        mean, self._size_deviation = prior.log_scale
+        mean, deviation = prior.log_scale
         guess = math.log(first.scale)
-        strange = abs(guess - mean) > _STRANGE_SIZE * self._size_deviation  # another organ or unit
+        strange = abs(guess - mean) > _STRANGE_SIZE * deviation  # another organ or unit
         self._usual_size = guess if strange else mean
+        self._size_spread = size_spread(prior, settings)
         self._latest: _Point | None = None  # stages begin, and the fit ends, where the last step went
 
     def pose(self, unknowns: Unknowns) -> Pose:
@@ -262,6 +266,7 @@ class GaussNewton:
             turn=TURN_DEVIATION * deviations[4:] if self.settings.rotating else unknowns.turn,
         )
 
-    @property
-    def _size_spread(self) -> float:
-        return self._size_deviation / math.sqrt(max(self.settings.lambda_scale, LEAST_WEIGHT))
+
+def size_spread(prior: ShapePrior, settings: FitSettings) -> float:
+    """Standard deviation of the logarithm of an organ's size, with its weight."""
+    return min(prior.log_scale[1], _WIDEST_SIZE) / math.sqrt(max(settings.lambda_scale, LEAST_WEIGHT))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dals.fit_settings import FitSettings
-from dals.fitting.gauss_newton import LEAST_WEIGHT, SHIFT_DEVIATION, TURN_DEVIATION
+from dals.fitting.gauss_newton import LEAST_WEIGHT, SHIFT_DEVIATION, TURN_DEVIATION, size_spread
 from dals.fitting.local_kernel import local_basis
 from dals.fitting.precise_decoder import PreciseDecoder
 from dals.fitting.residuals import Residuals
@@ -132,8 +132,7 @@ def _pose_slopes(
     prior: ShapePrior, state: FitState, positions: FloatArray, normals: FloatArray, settings: FitSettings
 ) -> FloatArray:
     """Along normals, for a standard deviation each of size, place and turn."""
-    spread = prior.log_scale[1] / math.sqrt(max(settings.lambda_scale, LEAST_WEIGHT))
-    size = (normals * positions).sum(axis=1, keepdims=True) * spread
+    size = (normals * positions).sum(axis=1, keepdims=True) * size_spread(prior, settings)
     parts = [size, normals @ state.pose.rotation.T * SHIFT_DEVIATION]
     if settings.rotating:
         parts.append(np.cross(positions, normals) * TURN_DEVIATION)

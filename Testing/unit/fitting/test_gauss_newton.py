@@ -66,6 +66,23 @@ def test_the_shape_and_its_place_are_found(
     assert result.state.pose.scale == pytest.approx(POSE.scale, rel=0.05)
 
 
+def test_sizes_that_vary_widely_in_training_give_a_fit_no_more_freedom(
+    ellipsoid_prior: ShapePrior, contours: PlanarContours
+) -> None:
+    # Large spleens got a horn: there were 30 spleens in training, of 0.2 in deviation.
+    usual = ellipsoid_prior.log_scale[0]
+
+    def fitted(deviation: float) -> TriangleMesh:
+        scales = torch.exp(usual + deviation / 2**0.5 * torch.tensor([-1.0, 1.0]))
+        prior = replace(ellipsoid_prior, scales_mm=scales)
+        assert prior.log_scale == pytest.approx((usual, deviation), rel=1e-4)
+        return fit(prior, contours, settings=QUICK).mesh
+
+    narrow, wide, usual_freedom = fitted(0.02), fitted(0.2), fitted(0.04)
+    assert np.abs(wide.vertices - usual_freedom.vertices).max() < 0.05
+    assert np.abs(narrow.vertices - usual_freedom.vertices).max() > 0.1
+
+
 def test_there_is_one_answer(ellipsoid_prior: ShapePrior, contours: PlanarContours) -> None:
     first = fit(ellipsoid_prior, contours, settings=QUICK)
     threads = torch.get_num_threads()
