@@ -30,7 +30,7 @@ _TRIAL_LEVEL = 2
 _TRIAL_NOISE, _SHARED_NOISE, _LOCAL_NOISE, _FINE_NOISE = (0.1, 0.04), 0.03, (0.025, 0.02), 0.012
 """Standard deviations of an observation, canonical: large ones first, so that far and near places agree on the pose."""
 _TRIAL_SHARE, _COARSE_SHARE = 0.6, 0.6
-_RESUMED_STEPS = 3
+_RESUMED_STEPS = 2
 
 
 def steps_of_refit(settings: FitSettings) -> int:
