@@ -16,6 +16,7 @@ from dals.geometry.polylines import resample_loop
 from dals.geometry.splines import sample_closed_spline
 from dals.geometry.volume import Volume
 from dals.io.images import ijk_to_ras
+from dals.model.prior_files import Side
 from dals.observations import Contour, PlanarContours
 
 DATA = ROOT.parent / "shared" / "data"
@@ -23,13 +24,13 @@ _CLICK_MM, _CLOSEST_MM, _CLICKS, _TREMOR_MM = 20.0, 2.5, (15, 30), 0.5
 
 CHOSEN_UP_TO = 8
 """Numbers of the MR cases on which settings are chosen; the others are reported."""
-_IN_MR = {
-    "mr": ("liver", 1),
-    "right-kidney-mr": ("kidney", 2),
-    "left-kidney-mr": ("kidney", 3),
-    "spleen-mr": ("spleen", 4),
+_IN_MR: dict[str, tuple[str, int, Side | None]] = {
+    "mr": ("liver", 1, None),
+    "right-kidney-mr": ("kidney", 2, "right"),
+    "left-kidney-mr": ("kidney", 3, "left"),
+    "spleen-mr": ("spleen", 4, None),
 }
-"""Prior, and value in the label maps, of the organs of the MR cases."""
+"""Prior, value in the label maps, and side of the organs of the MR cases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +43,15 @@ class Case:
     image : Volume
     truth : LabelMap
         On the image's grid.
+    side : "left", "right" or None
+        That is stated.
     """
 
     name: str
     prior: str
     image: Volume
     truth: LabelMap
+    side: Side | None = None
 
 
 def names_of(group: str) -> list[str]:
@@ -70,8 +74,9 @@ def load(group: str, name: str) -> Case:
         If its files are not there.
     """
     if group.removesuffix("-chosen") in _IN_MR:
-        folder, (prior, value) = DATA / "chaos/mr", _IN_MR[group.removesuffix("-chosen")]
-        return _case(f"MR {name}", prior, folder / f"image_{name}.nii.gz", folder / f"label_{name}.nii.gz", (value,))
+        folder, (prior, value, side) = DATA / "chaos/mr", _IN_MR[group.removesuffix("-chosen")]
+        case = _case(f"MR {name}", prior, folder / f"image_{name}.nii.gz", folder / f"label_{name}.nii.gz", (value,))
+        return replace(case, side=side)
     if group == "ct":
         folder = DATA / "chaos/ct"
         return _case(name, "liver", folder / f"{name}_image.nii.gz", folder / f"{name}_liver.nii.gz", None)

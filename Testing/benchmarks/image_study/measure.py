@@ -19,6 +19,7 @@ from dals.fitting import fit
 from dals.geometry.label_map import LabelMap
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.model.prior import ShapePrior, load_prior
+from dals.model.prior_files import Side
 from dals.observations.painted_slices import contours_from_painted_slices
 
 CONTOURS, IMAGE = "contours only", "contours and image"
@@ -47,13 +48,14 @@ class Row:
 
 
 @cache
-def _prior(name: str) -> ShapePrior:
-    return load_prior(name)
+def _prior(name: str, side: Side | None) -> ShapePrior:
+    prior = load_prior(name)
+    return prior if side in (None, prior.side) else prior.of_other_side()
 
 
 @cache
-def _model(name: str) -> PcaModel:
-    return model_of(_prior(name))
+def _model(name: str, side: Side | None) -> PcaModel:
+    return model_of(_prior(name, side))
 
 
 def measure(
@@ -61,7 +63,7 @@ def measure(
 ) -> list[Row]:
     """All methods on one case, from the same planes; the pose is not known."""
     case = load(group, name)
-    prior = _prior(case.prior)
+    prior = _prior(case.prior, case.side)
     truth = case.truth
     slices = painted(truth, planes=planes)
     contours = contours_from_painted_slices(slices)
@@ -101,7 +103,7 @@ def measure(
         add(IMAGE, mesh_to_label_map(found.mesh, truth), used, trust=use.trust)
     for method, image in ((PRINCIPAL, None), (PRINCIPAL_IMAGE, case.image)):
         if method in methods:
-            model, began = _model(case.prior), time.process_time()
+            model, began = _model(case.prior, case.side), time.process_time()
             mesh = principal_components(model, contours, alone, image)
             add(method, mesh_to_label_map(mesh, truth), seconds + time.process_time() - began)
     scale = alone.state.pose.scale
