@@ -38,8 +38,8 @@ class OrganFit:
         Of the side that was taken.
     result : FitResult
     mesh : TriangleMesh
-        Of the result, possibly remeshed, RAS mm.
-    pose_known : bool
+        Of the result, or what the image made of it, possibly remeshed, RAS mm.
+    pose_known, remeshed : bool
     remesh_seconds : float
     image_use : ImageUse or None
     side_tried : bool
@@ -51,6 +51,7 @@ class OrganFit:
     result: FitResult
     mesh: TriangleMesh
     pose_known: bool
+    remeshed: bool
     remesh_seconds: float
     image_use: ImageUse | None = None
     side_tried: bool = False
@@ -61,8 +62,7 @@ def with_edits(fitted: OrganFit, chosen: Iterable[int]) -> OrganFit:
     if not isinstance(fitted.result, EditedFit):
         return fitted
     result = fitted.result.with_edits(chosen)
-    remeshed = fitted.mesh is not fitted.result.mesh
-    return replace(fitted, result=result, mesh=even_out(result.mesh) if remeshed else result.mesh)
+    return replace(fitted, result=result, mesh=even_out(result.mesh) if fitted.remeshed else result.mesh)
 
 
 def fit_organ(
@@ -121,9 +121,10 @@ def fit_organ(
         use = use_of(result, image)
         _warn_of_unused(use, "the edits are those of the shape alone")
     began = time.monotonic()
-    mesh = even_out(result.mesh) if remesh else result.mesh
+    mesh = result.mesh if use is None or use.mending is None else use.mending.mesh
+    mesh = even_out(mesh) if remesh else mesh
     spent = time.monotonic() - began
-    return OrganFit(observation, prior, result, mesh, pose is not None, spent, use, sided.tried)
+    return OrganFit(observation, prior, result, mesh, pose is not None, remesh, spent, use, sided.tried)
 
 
 def _departed(contours: PlanarContours, drawn: FitResult, prior: ShapePrior) -> float | None:

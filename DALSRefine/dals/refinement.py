@@ -258,19 +258,22 @@ def _describe(fitted: OrganFit, mesh: TriangleMesh) -> Refinement:
     observation, prior, result = fitted.observation, fitted.prior, fitted.result
     if isinstance(observation, PlanarContours):
         result = with_plain(observation, result, prior)
-    misjudged = 1.0 if fitted.image_use is None else fitted.image_use.misjudged
+    use = fitted.image_use
+    misjudged = 1.0 if use is None else use.misjudged
     uncertainty = uncertainty_of(observation, result, prior, mesh, known=fitted.pose_known, misjudged=misjudged)
     confidence = judged_by(confidence_in(observation, result, prior, mesh), uncertainty)
+    if confidence is not None and use is not None and use.note is not None:
+        confidence = replace(confidence, notes=(*confidence.notes, use.note))
     report = make_report(result, observation, prior, mesh, confidence=confidence)
     if uncertainty is not None:
         report["uncertainty"] = uncertainty.figures()
-    report["remeshed"] = fitted.mesh is not result.mesh
+    report["remeshed"] = fitted.remeshed
     seconds = {"fit": result.seconds, "remesh": fitted.remesh_seconds, "report": time.monotonic() - began}
     if prior.side is not None:
         report["side"] = {"side": prior.side, "chosen": "by the fit" if fitted.side_tried else "beforehand"}
-    if fitted.image_use is not None:
-        report["image"] = fitted.image_use.entry()
-        seconds["image"] = fitted.image_use.seconds
+    if use is not None:
+        report["image"] = use.entry()
+        seconds["image"] = use.seconds
     return Refinement(
         mesh=mesh,
         report={**report, "timings_s": seconds},

@@ -14,6 +14,7 @@ from dals.appearance.features import features_in, part_around
 from dals.appearance.image_use import ImageUse
 from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
+from dals.appearance.mending import mended
 from dals.appearance.nearness import Nearness
 from dals.errors import FitCancelledError
 from dals.fit_settings import FitSettings
@@ -72,6 +73,7 @@ def fit_with_image(
     FitResult
         `drawn` itself where the image cannot be trusted.
     ImageUse
+        Its `mending`, if there is one, is the surface to take in place of the result's.
 
     Raises
     ------
@@ -91,13 +93,14 @@ def fit_with_image(
         result = replace(
             result, steps=drawn.steps + result.steps, seconds=drawn.seconds + result.seconds, plain=drawn.plain
         )
+        mending = mended(result.mesh, odds, _of_contours(contours, drawn), trust=use.trust, pose=result.state.pose)
+        use = replace(use, mending=mending)
     return result, replace(use, seconds=time.monotonic() - began)
 
 
 def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:
     """Step 0: an earlier surface, moved onto the contours when somebody wants to see it."""
-    term, settings, pose = residual_term(contours, earlier.settings), earlier.settings, earlier.state.pose
-    assert isinstance(term, PlaneResiduals)  # those of contours
+    term, settings, pose = _of_contours(contours, earlier), earlier.settings, earlier.state.pose
 
     @cache
     def loss_mm() -> float:
@@ -109,6 +112,12 @@ def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:
         return TriangleMesh(pose.to_patient(vertices), earlier.mesh.faces)
 
     return FitStep("local", 0, steps_of_refit(settings), loss_mm, mesh)
+
+
+def _of_contours(contours: PlanarContours, fitted: FitResult) -> PlaneResiduals:
+    term = residual_term(contours, fitted.settings)
+    assert isinstance(term, PlaneResiduals)
+    return term
 
 
 def _go_on(on_step: OnStep, step: FitStep) -> None:

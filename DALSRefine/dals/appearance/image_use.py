@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dals.appearance.mending import Mending
+from dals.geometry.places import place_text
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageUse:
@@ -23,6 +26,8 @@ class ImageUse:
         Of contours, places there that a surface misjudges which errs as it does between planes.
     edits_changed : int or None
         Of a segmentation, leaks and missing parts that are carried out, or not, because of the image.
+    mending : Mending or None
+        Of contours, the surface where the image refuted that of the fit.
     reason : str
         Why the image was not used; empty if it was.
     seconds : float
@@ -33,6 +38,7 @@ class ImageUse:
     error_percent: float | None = None
     surface_error_percent: float | None = None
     edits_changed: int | None = None
+    mending: Mending | None = None
     reason: str = ""
     seconds: float = 0.0
 
@@ -43,6 +49,18 @@ class ImageUse:
             return 1.0
         return self.error_percent / self.surface_error_percent
 
+    @property
+    def note(self) -> str | None:
+        """What a person should look at."""
+        if self.mending is None:
+            return None
+        found = self.mending
+        where = "In 1 place" if found.pieces == 1 else f"In {found.pieces} places"
+        return (
+            f"{where} the image clearly contradicts what the prior made of the contours, by up to "
+            f"{found.depth_mm:.0f} mm at {place_text(found.place)}; the surface follows the image there."
+        )
+
     def entry(self) -> dict[str, Any]:
         """JSON-compatible values for the report."""
         figures = {
@@ -51,6 +69,7 @@ class ImageUse:
             "error_percent": self.error_percent,
             "surface_error_percent": self.surface_error_percent,
             "edits_changed": self.edits_changed,
+            "mended": None if self.mending is None else self.mending.entry(),
             "reason": self.reason,
         }
         return {name: value for name, value in figures.items() if value not in (None, "")}

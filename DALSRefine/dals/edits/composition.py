@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
 
 from dals.edits.candidates import APART, Candidate
-from dals.geometry.label_map import LabelMap, marked_box
+from dals.geometry.label_map import BoolArray, LabelMap, marked_box
 from dals.geometry.signed_lattice import Field, SignedLattice, signed_distance
 
 _BLEND = 2.5 * APART
@@ -34,12 +34,20 @@ def composed(lattice: SignedLattice, prior: Field, applied: Sequence[Candidate],
     unit : float
         Millimetres in one canonical unit.
     """
-    values = lattice.values.copy()
-    if not applied:
-        return values
-    wanted = np.zeros(values.shape, dtype=np.bool_)
+    wanted = np.zeros(lattice.values.shape, dtype=np.bool_)
     for candidate in applied:
         wanted[candidate.box] |= candidate.region
+    return blended(lattice.values, prior, wanted, lattice, unit=unit)
+
+
+def blended(field: Field, other: Field, wanted: BoolArray, lattice: SignedLattice, *, unit: float) -> Field:
+    """A signed distance, changed to another one in a region, with smooth transitions around it; all on the lattice.
+
+    `unit` is as in `composed`.
+    """
+    values = field.copy()
+    if not wanted.any():
+        return values
     blend = max(_BLEND * unit, 2.0 * float(lattice.spacing.max()))
     box = grown(marked_box(wanted), blend, lattice)
     away = np.maximum(signed_distance(wanted[box], lattice.spacing), 0) / np.float32(blend)
@@ -47,7 +55,7 @@ def composed(lattice: SignedLattice, prior: Field, applied: Sequence[Candidate],
     share = share * share * (3 - 2 * share)
     # Around a region the two agree but for what is usual; places that are not to be changed stay.
     usual = np.float32(APART * unit)
-    difference = prior[box] - values[box]
+    difference = other[box] - values[box]
     difference = np.where(wanted[box], difference, np.clip(difference, -usual, usual))
     values[box] += share * difference
     return values

@@ -95,11 +95,15 @@ class PlaneResiduals(ResidualTerm):
         vertices, faces = finer(vertices, level)
         if edge_mm < _DRAWN_MM:
             return TriangleMesh(vertices, faces)
-        return TriangleMesh(corrected(vertices, faces, self, pose, far=FINE_FAR, noise=self._noise(pose)), faces)
+        return TriangleMesh(self.brought(vertices, faces, pose), faces)
 
     def followed(self, vertices: FloatArray, level: int, pose: Pose) -> FloatArray:
         """Canonical vertices (V, 3) of a template moved onto the contours, as far as that template can follow them."""
         return corrected(vertices, icosphere(level).faces, self, pose, far=FAR, noise=self._noise(pose))
+
+    def brought(self, vertices: FloatArray, faces: IntArray, pose: Pose) -> FloatArray:
+        """Canonical vertices (V, 3) of a fine mesh that is near the contours, moved onto them."""
+        return corrected(vertices, faces, self, pose, far=FINE_FAR, noise=self._noise(pose))
 
     def _noise(self, pose: Pose) -> float:
         return max(NOISE, _TREMOR_MM / pose.scale) if self.by_hand else NOISE
