@@ -27,9 +27,11 @@ from dals.ops.dense import product, solve_positive
 
 SHIFT_DEVIATION, TURN_DEVIATION = 0.3, 0.2
 """Standard deviations of the translation (canonical) and the rotation (radians) about the first guess."""
-_WIDEST_SIZE = 0.04
-"""Largest standard deviation of the size's logarithm. Latents express sizes, too, and the residuals of one contour err
-alike: with more freedom, the size makes up for what the latents cannot express, and grows where no contour is."""
+_GROWTH = 0.04
+"""Standard deviation of the logarithm of a size above the usual one, at most. Contours bound an organ from below: if it
+were free, the size would make up for what latents cannot express, and the organ would grow where no contour is."""
+_ABOVE = -1e-6
+"""Logarithm from which on a size counts as above the usual one, at which many fits begin."""
 LEAST_WEIGHT = 1e-2
 """Least weight of a term of the prior: a variance of 100."""
 _STRANGE_SIZE = 5.0  # standard deviations
@@ -120,7 +122,7 @@ class GaussNewton:
         guess = math.log(first.scale)
         strange = abs(guess - mean) > _STRANGE_SIZE * deviation  # another organ or unit
         self._usual_size = guess if strange else mean
-        self._size_spread = size_spread(prior, settings)
+        self._size_deviation = deviation
         self._latest: _Point | None = None  # stages begin, and the fit ends, where the last step went
 
     def pose(self, unknowns: Unknowns) -> Pose:
@@ -244,7 +246,7 @@ class GaussNewton:
 
     def _pose_deviations(self, unknowns: Unknowns) -> FloatArray:
         """Size, translation and rotation (7,) in standard deviations."""
-        size = (unknowns.log_scale - self._usual_size) / self._size_spread
+        size = (unknowns.log_scale - self._usual_size) / self._size_spread(unknowns.log_scale)
         shift = (unknowns.translation - self.first.translation) / (self.first.scale * SHIFT_DEVIATION)
         return np.concatenate([[size], shift, unknowns.turn / TURN_DEVIATION])
 
@@ -253,7 +255,7 @@ class GaussNewton:
         pose = self.pose(here.unknowns)
         positions = here.residuals.at_places(here.vertices, faces)
         normals = here.residuals.at_places(here.residuals.vertex_normals, faces)
-        size = (normals * positions).sum(axis=1, keepdims=True) * self._size_spread
+        size = (normals * positions).sum(axis=1, keepdims=True) * self._size_spread(here.unknowns.log_scale)
         shift = normals @ pose.rotation.T * (SHIFT_DEVIATION * self.first.scale / pose.scale)
         turn = np.cross(positions, normals) * (TURN_DEVIATION if self.settings.rotating else 0.0)
         return np.concatenate([size, shift, turn], axis=1)
@@ -261,12 +263,25 @@ class GaussNewton:
     def _with_pose(self, unknowns: Unknowns, deviations: FloatArray) -> Unknowns:
         return replace(
             unknowns,
-            log_scale=self._usual_size + self._size_spread * float(deviations[0]),
+            log_scale=self._usual_size + self._size_spread(unknowns.log_scale) * float(deviations[0]),
             translation=self.first.translation + SHIFT_DEVIATION * self.first.scale * deviations[1:4],
             turn=TURN_DEVIATION * deviations[4:] if self.settings.rotating else unknowns.turn,
         )
 
+    def _size_spread(self, log_scale: float) -> float:
+        return size_spread(self._size_deviation, log_scale - self._usual_size, self.settings)
 
-def size_spread(prior: ShapePrior, settings: FitSettings) -> float:
-    """Standard deviation of the logarithm of an organ's size, with its weight."""
-    return min(prior.log_scale[1], _WIDEST_SIZE) / math.sqrt(max(settings.lambda_scale, LEAST_WEIGHT))
+
+def size_spread(deviation: float, growth: float, settings: FitSettings) -> float:
+    """Standard deviation of the logarithm of an organ's size, with its weight.
+
+    Parameters
+    ----------
+    deviation : float
+        Of the training shapes' logarithms.
+    growth : float
+        Logarithm of the size as a share of the usual one.
+    settings : FitSettings
+    """
+    free = min(deviation, _GROWTH) if growth > _ABOVE else deviation
+    return free / math.sqrt(max(settings.lambda_scale, LEAST_WEIGHT))

@@ -132,7 +132,9 @@ def _pose_slopes(
     prior: ShapePrior, state: FitState, positions: FloatArray, normals: FloatArray, settings: FitSettings
 ) -> FloatArray:
     """Along normals, for a standard deviation each of size, place and turn."""
-    size = (normals * positions).sum(axis=1, keepdims=True) * size_spread(prior, settings)
+    usual, deviation = prior.log_scale
+    spread = size_spread(deviation, math.log(state.pose.scale) - usual, settings)
+    size = (normals * positions).sum(axis=1, keepdims=True) * spread
     parts = [size, normals @ state.pose.rotation.T * SHIFT_DEVIATION]
     if settings.rotating:
         parts.append(np.cross(positions, normals) * TURN_DEVIATION)
