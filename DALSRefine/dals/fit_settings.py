@@ -55,7 +55,7 @@ class FitSettings:
         dimensions); 0 in the paper.
     lambda_scale : float
         Weight of the squared deviation of the organ's size from the training shapes', in standard deviations of its
-        logarithm, which Gauss-Newton takes for 0.04 at most. Used only where the pose is estimated.
+        logarithm. Above the usual size, Gauss-Newton takes it for 0.04 at most. Used only where the pose is estimated.
     shared_steps, local_steps : int
         Adam steps of the two stages.
     pose_rate, shared_rate, local_rate : float

@@ -35,6 +35,7 @@ _ABOVE = -1e-6
 LEAST_WEIGHT = 1e-2
 """Least weight of a term of the prior: a variance of 100."""
 _STRANGE_SIZE = 5.0  # standard deviations
+_ALIKE = 20.0  # residuals that err as one, where shapes are compared
 _SHORTEST = 0.1
 _LARGEST_STEP = 0.5  # canonical
 
@@ -141,16 +142,25 @@ class GaussNewton:
         """Twice the negative logarithm of the posterior density, but for a constant."""
         return residuals.loss / noise**2 + self._prior_energy(unknowns)
 
-    def energy_of(self, unknowns: Unknowns, noise: float, level: int) -> float:
-        """`energy` of the surface of the unknowns on a template."""
-        return self.energy(unknowns, self._evaluate(unknowns, level).residuals, noise)
+    def improbability(self, unknowns: Unknowns, noise: float, level: int) -> float:
+        """The energy of the latents, and a little of the residuals', of the surface on a template; without the pose.
+
+        It compares shapes. The residuals are hundreds, but those of one contour err alike: what is left of them after
+        the fit depends on chance, while a wrong shape needs other latents.
+        """
+        loss = self._evaluate(unknowns, level).residuals.loss / noise**2
+        return self._latent_energy(unknowns) + loss / _ALIKE
 
     def _prior_energy(self, unknowns: Unknowns) -> float:
+        energy = self._latent_energy(unknowns)
+        return energy if self.known else energy + float((self._pose_deviations(unknowns) ** 2).sum())
+
+    def _latent_energy(self, unknowns: Unknowns) -> float:
         settings = self.settings
         energy = max(settings.lambda_prior, LEAST_WEIGHT) * float(unknowns.shared @ unknowns.shared)
         if unknowns.local is not None:
             energy += max(settings.lambda_dir, LEAST_WEIGHT) * float((unknowns.local**2).sum())
-        return energy if self.known else energy + float((self._pose_deviations(unknowns) ** 2).sum())
+        return energy
 
     def descend(
         self,

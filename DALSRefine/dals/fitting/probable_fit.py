@@ -68,7 +68,7 @@ class ProbableFit:
         self.known, self.on_step = known, on_step
         self.decoder = PreciseDecoder(prior)
         self.done, self.total = 0, settings.total_steps
-        self.energy = math.inf
+        self.improbability = math.inf
         self.plain: TriangleMesh | None = None
         self._plain_state: FitState | None = None
 
@@ -98,7 +98,7 @@ class ProbableFit:
         solver = self._solver(start)
         unknowns = self._from_start(solver) if start is None else self._resumed(solver, start, steps)
         pose, level = solver.pose(unknowns), self.settings.level
-        self.energy = solver.energy_of(unknowns, _FINE_NOISE, level)
+        self.improbability = solver.improbability(unknowns, _FINE_NOISE, level)
         mesh = self._surface(solver, unknowns, level)
         mesh = remove_folds(mesh) if self.settings.removing_folds else mesh
         if not self.settings.single_latent:

@@ -151,6 +151,6 @@ def _probable_fit(
         seconds,
         str(device),
         settings,
-        improbability=probable.energy,
+        improbability=probable.improbability,
         plain=probable.plain,
     )

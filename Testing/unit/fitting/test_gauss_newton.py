@@ -270,6 +270,20 @@ def test_a_fit_of_points_has_one_answer(ellipsoid_prior: ShapePrior, truth: Tria
     assert np.linalg.norm(results[0] - results[1], axis=1).max() < 0.01
 
 
+def test_shapes_are_compared_by_their_latents_not_by_their_pose(
+    ellipsoid_prior: ShapePrior, contours: PlanarContours
+) -> None:
+    # With the whole energy, 5 of 7 right kidneys in MR were taken for left ones.
+    solver, unknowns = solver_of(ellipsoid_prior, contours), random_unknowns(ellipsoid_prior)
+    found = solver.improbability(unknowns, 0.02, 2)
+    assert unknowns.local is not None
+    latents = QUICK.lambda_prior * (unknowns.shared**2).sum() + QUICK.lambda_dir * (unknowns.local**2).sum()
+    residuals = solver.term(solver.decode(unknowns, 2), icosphere(2).faces, solver.pose(unknowns))
+    assert found == pytest.approx(latents + residuals.loss / 0.02**2 / 20)
+    nearer = replace(unknowns, shared=0.5 * unknowns.shared, local=0.5 * unknowns.local)
+    assert solver.improbability(nearer, 1e6, 2) == pytest.approx(0.25 * latents, rel=1e-3)
+
+
 def test_a_surface_is_decoded_once_though_several_ask_for_it(
     ellipsoid_prior: ShapePrior, contours: PlanarContours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,10 +295,10 @@ def test_a_surface_is_decoded_once_though_several_ask_for_it(
         return decode(field, level)
 
     monkeypatch.setattr(solver.decoder, "vertices", counted)
-    energy = solver.energy_of(unknowns, 0.02, 2)
+    energy = solver.improbability(unknowns, 0.02, 2)
     surface = solver.decode(unknowns, 2)
     assert decoded == [2]
-    assert solver.energy_of(replace(unknowns), 0.02, 2) == energy  # equal unknowns, but others
+    assert solver.improbability(replace(unknowns), 0.02, 2) == energy  # equal unknowns, but others
     assert np.array_equal(surface, solver.decode(unknowns, 2))
     solver.decode(unknowns, 3)
     assert decoded == [2, 2, 2, 3]
