@@ -121,7 +121,7 @@ def fit_organ(
         use = use_of(result, image)
         _warn_of_unused(use, "the edits are those of the shape alone")
     began = time.monotonic()
-    mesh = result.mesh if use is None or use.mending is None else use.mending.mesh
+    mesh = result.mesh if use is None else use.surface(result.mesh)
     mesh = even_out(mesh) if remesh else mesh
     spent = time.monotonic() - began
     return OrganFit(observation, prior, result, mesh, pose is not None, remesh, spent, use, sided.tried)

@@ -73,7 +73,7 @@ def fit_with_image(
     FitResult
         `drawn` itself where the image cannot be trusted.
     ImageUse
-        Its `mending`, if there is one, is the surface to take in place of the result's.
+        Its `surface` is the one to take.
 
     Raises
     ------

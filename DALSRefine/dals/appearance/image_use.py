@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dals.appearance.mending import Mending
+from dals.geometry.mesh import TriangleMesh
 from dals.geometry.places import place_text
 
 
@@ -27,7 +28,7 @@ class ImageUse:
     edits_changed : int or None
         Of a segmentation, leaks and missing parts that are carried out, or not, because of the image.
     mending : Mending or None
-        Of contours, the surface where the image refuted that of the fit.
+        Of contours, where the image refuted the surface of the fit.
     reason : str
         Why the image was not used; empty if it was.
     seconds : float
@@ -48,6 +49,10 @@ class ImageUse:
         if not self.trust or self.error_percent is None or not self.surface_error_percent:
             return 1.0
         return self.error_percent / self.surface_error_percent
+
+    def surface(self, fitted: TriangleMesh) -> TriangleMesh:
+        """The surface of a fit, or what the image made of it."""
+        return fitted if self.mending is None else self.mending.mesh
 
     @property
     def note(self) -> str | None:

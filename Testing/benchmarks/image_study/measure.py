@@ -100,8 +100,7 @@ def measure(
         began = time.process_time()
         found, use = fit_with_image(prior, contours, case.image, alone)
         used = seconds + time.process_time() - began
-        mesh = found.mesh if use.mending is None else use.mending.mesh
-        add(IMAGE, mesh_to_label_map(mesh, truth), used, trust=use.trust)
+        add(IMAGE, mesh_to_label_map(use.surface(found.mesh), truth), used, trust=use.trust)
     for method, image in ((PRINCIPAL, None), (PRINCIPAL_IMAGE, case.image)):
         if method in methods:
             model, began = _model(case.prior, case.side), time.process_time()
