@@ -12,6 +12,7 @@ from dals.edits import EditedFit, edited_fit
 from dals.errors import DalsWarning, InputError
 from dals.evaluation.plain_shape import departure, with_plain
 from dals.evaluation.report import unusual_size
+from dals.evaluation.uncertainty import error_between_planes, led_unusually_far
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitState, OnStep, fit
 from dals.fitting.sides import SideChoice, fit_on_side
@@ -25,6 +26,10 @@ from dals.observations import Observation, PlanarContours, Segmentation
 if TYPE_CHECKING:
     from dals.appearance.image_use import ImageUse
     from dals.edits.testimony import Witness
+
+
+LEARNT = 2 / 3
+"""Of the errors that contours alone leave between planes: those with which a classifier learns from their surface."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +112,9 @@ def fit_organ(
         )
         warnings.warn(sentence, DalsWarning, stacklevel=2)
     if image is not None and isinstance(observation, PlanarContours):
-        from dals.appearance.image_fit import fit_with_image  # most fits have no image
-
-        drawn = result
-        result, use = fit_with_image(prior, observation, image, drawn, pose=pose, on_step=on_step)
+        result, use = follow_image(prior, observation, image, result, pose=pose, on_step=on_step)
         if result.is_earlier:  # the image was no help, and the contours may have moved
             result = _solve(observation, prior, chosen, start=start, pose=pose, witness=None, on_step=on_step)
-        elif result is not drawn:
-            departed = _departed(observation, drawn, prior)
-            result = replace(result, state=replace(result.state, departure=departed))
         _warn_of_unused(use, "the surface is that of the contours alone")
     if image is not None and isinstance(result, EditedFit):
         use = use_of(result, image)
@@ -127,12 +126,52 @@ def fit_organ(
     return OrganFit(observation, prior, result, mesh, pose is not None, remesh, spent, use, sided.tried)
 
 
-def _departed(contours: PlanarContours, drawn: FitResult, prior: ShapePrior) -> float | None:
-    """How far a surface is from a known shape before an image moves it, canonical; an earlier one tells of itself."""
-    if drawn.state.departure is not None:
-        return drawn.state.departure
+def follow_image(
+    prior: ShapePrior,
+    contours: PlanarContours,
+    image: ImageSource,
+    drawn: FitResult,
+    *,
+    pose: Pose | None = None,
+    on_step: OnStep | None = None,
+) -> tuple[FitResult, ImageUse]:
+    """Move the surface between the drawn planes to where the image places it, as `dals.refine` does.
+
+    An image that moved it far is looked at once more, from where the surface is then, unless that is far from all known
+    shapes. Parameters, results and errors are those of `dals.appearance.image_fit.fit_with_image`.
+    """
+    from dals.appearance.image_fit import fit_with_image, is_far  # most fits have no image
+    from dals.appearance.learning import SurfaceErrors
+
+    seen_before = drawn.state.departure is not None
+    judged = drawn if seen_before else _judged(contours, drawn, prior, known=pose is not None)
+    state = judged.state
+    later = SurfaceErrors() if state.error is None else SurfaceErrors(tested=state.error)
+    first = later if seen_before else replace(later, learnt=LEARNT * later.tested)
+    result, use = fit_with_image(prior, contours, image, judged, errors=first, pose=pose, on_step=on_step)
+    if result is judged:
+        return drawn, use
+    result = _with_judgement(result, state)
+    mesh = use.surface(result.mesh)
+    if seen_before or not is_far(mesh, judged) or led_unusually_far(result):
+        return result, use
+    nearer = replace(result, mesh=mesh)
+    again, seen = fit_with_image(prior, contours, image, nearer, errors=later, pose=pose, on_step=on_step)
+    if again is nearer:
+        return result, use
+    return _with_judgement(again, state), replace(use, mending=seen.mending, seconds=use.seconds + seen.seconds)
+
+
+def _judged(contours: PlanarContours, drawn: FitResult, prior: ShapePrior, *, known: bool) -> FitResult:
+    """A fit of contours alone; its state tells how good it is, so that later ones know when an image has moved it."""
     drawn = with_plain(contours, drawn, prior)
-    return None if drawn.plain is None else departure(drawn.mesh, drawn.plain) / drawn.state.pose.scale
+    error = error_between_planes(contours, drawn, prior, known=known)
+    departed = None if drawn.plain is None else departure(drawn.mesh, drawn.plain) / drawn.state.pose.scale
+    return replace(drawn, state=replace(drawn.state, departure=departed, error=error))
+
+
+def _with_judgement(result: FitResult, state: FitState) -> FitResult:
+    return replace(result, state=replace(result.state, departure=state.departure, error=state.error))
 
 
 def _warn_of_unused(use: ImageUse, instead: str) -> None:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
 
-from dals.appearance.drawn_samples import drawn_samples
-from dals.appearance.features import features_in, part_around
 from dals.appearance.image_use import ImageUse
-from dals.appearance.learning import learn
-from dals.appearance.log_odds_map import log_odds_map
+from dals.appearance.learning import SurfaceErrors
 from dals.appearance.mending import mended
 from dals.appearance.nearness import Nearness
+from dals.appearance.view import View
 from dals.errors import FitCancelledError
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitStep, OnStep, fit
-from dals.fitting.image_term import LogOdds
-from dals.fitting.plane_region import PlaneRegion
 from dals.fitting.plane_residuals import PlaneResiduals
 from dals.fitting.probable_fit import steps_of_refit
 from dals.fitting.residuals import residual_term
@@ -32,15 +27,11 @@ from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
 
-_BAND = 0.15
-"""Canonical distance from the surface within which the image counts: few surfaces from three planes err by more."""
-_MARGIN = 1.5
-"""Of the band: how much of the image is looked at around the surface."""
+_FAR = 0.0125
+"""Mean canonical distance that calls for another look."""
 _NEAR, _MOST = 0.1, 98.0
 """Canonical distance from an earlier surface, within which so many percent of the contours' points have to lie for it
 to be looked from."""
-_REGION_SPACING_MM = 4.0
-_LEAST_TRUST = 0.05
 
 
 def fit_with_image(
@@ -49,6 +40,7 @@ def fit_with_image(
     image: ImageSource,
     drawn: FitResult,
     *,
+    errors: SurfaceErrors,
     pose: Pose | None = None,
     on_step: OnStep | None = None,
 ) -> tuple[FitResult, ImageUse]:
@@ -61,7 +53,9 @@ def fit_with_image(
     image : ImageSource
         Any unit, grid and orientation.
     drawn : FitResult
-        The fit of the contours alone.
+        The fit of the contours alone, or another surface from which to look.
+    errors : SurfaceErrors
+        Of the contours' surface and of that one.
     pose : Pose, optional
         The true pose, if known.
     on_step : callable, optional
@@ -83,10 +77,12 @@ def fit_with_image(
         If `on_step` returned False.
     """
     began = time.monotonic()
+    pause = _nothing
     if drawn.is_earlier and on_step is not None:
-        use, odds = look(contours, image, drawn, pause=partial(_go_on, on_step, _shown_at_once(contours, drawn)))
-    else:
-        use, odds = look(contours, image, drawn)
+        pause = partial(_go_on, on_step, _shown_at_once(contours, drawn))
+    pause()
+    view = View.around(contours, image, drawn.mesh, scale_mm=drawn.state.pose.scale)
+    use, odds = view.seen_from(drawn.mesh, errors=errors, seed=drawn.settings.seed, pause=pause)
     result = drawn
     if odds is not None:
         result = fit_to_image(prior, contours, drawn, odds, trust=use.trust, pose=pose, on_step=on_step)
@@ -96,6 +92,16 @@ def fit_with_image(
         mending = mended(result.mesh, odds, _of_contours(contours, drawn), trust=use.trust, pose=result.state.pose)
         use = replace(use, mending=mending)
     return result, replace(use, seconds=time.monotonic() - began)
+
+
+def _nothing() -> None:
+    pass
+
+
+def is_far(mesh: TriangleMesh, drawn: FitResult) -> bool:
+    """Whether a surface is so far from the one from which the image was looked at that it is seen better from there."""
+    distances, _ = Nearness(drawn.mesh)(mesh.vertices)
+    return float(np.abs(distances).mean()) > _FAR * drawn.state.pose.scale
 
 
 def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:
@@ -153,44 +159,3 @@ def surface_to_look_from(
     if np.percentile(np.abs(distances), _MOST) < _NEAR * start.pose.scale:
         return earlier
     return fit(prior, contours, settings=settings, pose=pose, start=start, on_step=on_step)
-
-
-def look(
-    contours: PlanarContours, image: ImageSource, drawn: FitResult, *, pause: Callable[[], None] = lambda: None
-) -> tuple[ImageUse, LogOdds | None]:
-    """Learn how the organ looks where it was drawn, and classify what lies around the surface of a fit.
-
-    Parameters and errors as in `fit_with_image`; there is no map where the image cannot be trusted. `pause` is called
-    now and then.
-    """
-    pause()
-    scale, seed = drawn.state.pose.scale, drawn.settings.seed
-    band = _BAND * scale
-    low, high = drawn.mesh.vertices.min(axis=0), drawn.mesh.vertices.max(axis=0)
-    margin = _MARGIN * band
-    part = part_around(image, low, high, margin_mm=margin, what="outlined")
-    features = features_in(part, low - margin, high + margin, scale_mm=scale)
-    if features is None:
-        return ImageUse(name=image.name, trust=0.0, reason="The image shows nothing there."), None
-    middle = 0.5 * (contours.bounds[0] + contours.bounds[1])
-    regions = [
-        PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM, middle=middle) for group in contours.by_plane
-    ]
-    surface, planes = Nearness(drawn.mesh), []
-    for region in regions:
-        pause()
-        planes.append(drawn_samples(region, features, surface, band_mm=band))
-    pause()
-    appearance = learn(planes, scale_mm=scale, band_mm=band, seed=seed)
-    if appearance is None:
-        return ImageUse(name=image.name, trust=0.0, reason="The image shows too little of the drawn planes."), None
-    use = ImageUse(
-        name=image.name,
-        trust=round(appearance.trust, 3),
-        error_percent=round(100 * appearance.error, 2),
-        surface_error_percent=round(100 * appearance.surface_error, 2),
-    )
-    if appearance.trust < _LEAST_TRUST:
-        return replace(use, trust=0.0, reason="The organ does not stand out from its neighbours in the image."), None
-    pause()
-    return use, log_odds_map(appearance, features, drawn.mesh, surface, regions, band_mm=band, pause=pause)

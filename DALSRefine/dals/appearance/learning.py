@@ -15,12 +15,6 @@ from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray
 from dals.ops.threads import in_threads
 
-_LEARNT_DEVIATION = 0.02
-_TESTED_DEVIATION = 0.03
-"""Standard deviations (canonical) of the surfaces' errors with which the classifier learns and is tested.
-
-Between three planes, surfaces from contours err by about the latter, on livers and hippocampi.
-"""
 _COPIES, _MOST_SAMPLES = 4, 20_000
 _TESTED_COPIES, _MOST_TESTED = 4, 2_000
 """Disturbed surfaces on each plane that is left out, and places of each."""
@@ -29,6 +23,22 @@ _FULL_TRUST = 0.15
 """Share of the surface's errors that the image has to mend on planes left out for full trust."""
 _FEWEST = 50
 _LARGEST_SHIFT = 1.0
+
+
+@dataclass(frozen=True)
+class SurfaceErrors:
+    """Standard deviations (canonical) of surfaces' errors between the planes, on which they are nearly right.
+
+    Attributes
+    ----------
+    tested : float
+        Of the surface from contours alone: what the image has to know better.
+    learnt : float
+        Of the surface from which the image is looked at: what the classifier learns to mend.
+    """
+
+    tested: float = 0.03
+    learnt: float = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +68,9 @@ class Appearance:
         return log_odds_of(self.forest(with_distance(features, distances))) - self.shift
 
 
-def learn(planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, seed: int = 0) -> Appearance | None:
+def learn(
+    planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, errors: SurfaceErrors, seed: int = 0
+) -> Appearance | None:
     """Learn from the drawn planes, each being left out in turn to test the rest; None if there is too little to see.
 
     Parameters
@@ -68,6 +80,7 @@ def learn(planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, se
         Of the canonical unit.
     band_mm : float
         Within which distances count.
+    errors : SurfaceErrors
     seed : int
     """
     planes = [
@@ -75,7 +88,7 @@ def learn(planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, se
     ]
     if len(planes) < 2:
         return None
-    study = _Study(planes, scale_mm, band_mm, seed)
+    study = _Study(planes, scale_mm, band_mm, errors, seed)
     whole, *trials = in_threads(study.trial, [None, *range(min(len(planes), _MOST_FOLDS))])
     found, bounded, drawn = (
         np.concatenate([getattr(trial, name) for trial in trials]) for name in ("found", "bounded", "drawn")
@@ -112,6 +125,7 @@ class _Study:
     planes: Sequence[DrawnSamples]
     scale_mm: float
     band_mm: float
+    errors: SurfaceErrors
     seed: int
 
     def trial(self, fold: int | None) -> _Trial:
@@ -120,7 +134,7 @@ class _Study:
         rng = np.random.default_rng(self.seed if fold is None else [self.seed, fold])
         forest = self._forest([samples for samples in self.planes if samples not in out], rng, tested=bool(out))
         found, bounded, drawn = [np.zeros(0)], [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.bool_)]
-        deviation = _TESTED_DEVIATION * self.scale_mm
+        deviation = self.errors.tested * self.scale_mm
         for samples in out:
             for distances in disturbed(samples, deviation, rng, scale_mm=self.scale_mm, copies=_TESTED_COPIES):
                 near = np.flatnonzero(np.abs(distances) < self.band_mm)
@@ -135,7 +149,7 @@ class _Study:
         rows, classes = table(
             planes,
             rng,
-            deviation_mm=_LEARNT_DEVIATION * self.scale_mm,
+            deviation_mm=self.errors.learnt * self.scale_mm,
             scale_mm=self.scale_mm,
             band_mm=self.band_mm,
             copies=_COPIES,

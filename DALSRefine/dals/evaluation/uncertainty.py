@@ -46,6 +46,8 @@ _DOUBTFUL = 0.028
 """Expected distance above which the confidence says so, in radii of the usual organ; in a liver 3.8 mm."""
 _SEEN_POWER = 0.26
 """With which the expectation falls with what is misjudged on planes left out, where an image shows them."""
+_BETWEEN, _ERRORS = 2.0, (0.02, 0.07)
+"""Standard deviation of a surface's errors between planes, as a multiple of its expected mean distance; its limits."""
 _UNUSUAL, _GROWN = 0.08, 1.6
 """Departure that no usual organ has, if an image made it this many times larger."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
@@ -155,6 +157,23 @@ def uncertainty_of(
     )
 
 
+def error_between_planes(contours: PlanarContours, drawn: FitResult, prior: ShapePrior, *, known: bool) -> float:
+    """Standard deviation (canonical) of a surface's errors where nothing was drawn.
+
+    Parameters
+    ----------
+    contours : PlanarContours
+    drawn : FitResult
+        Of the contours alone, from the beginning.
+    prior : ShapePrior
+    known : bool
+        Whether the pose was known.
+    """
+    found = uncertainty_of(contours, drawn, prior, drawn.mesh, known=known)
+    assert found is not None  # contours have one
+    return float(np.clip(_BETWEEN * found.expected_distance_mm / drawn.state.pose.scale, *_ERRORS))
+
+
 def calibrated(laplace: FloatArray) -> FloatArray:
     """Standard deviations (V,) as measured, from Laplace's; both canonical."""
     return np.asarray(_FACTOR * _TYPICAL * (laplace / _TYPICAL) ** _POWER)
@@ -175,6 +194,11 @@ def expected_distance(half_width: float, departure: float | None = None) -> floa
     if departure is None:
         return float(usual)
     return float(usual * (np.clip(departure, *_DEPARTURES) / _DEPARTURE) ** _DEPARTURE_POWER)
+
+
+def led_unusually_far(result: FitResult) -> bool:
+    """Whether an image led the surface of a fit further from all known shapes than it leads usual organs."""
+    return _furthest_led(result, _departed(result)) is not None
 
 
 def _departed(result: FitResult) -> float | None:

@@ -37,6 +37,9 @@ class FitState:
     departure : float or None
         Where an image moved the surface: how far from `plain` it was before, canonical
         (`dals.evaluation.plain_shape.departure`).
+    error : float or None
+        The standard deviation of the errors between planes that it had before, canonical
+        (`dals.evaluation.uncertainty.error_between_planes`).
     """
 
     pose: Pose
@@ -46,6 +49,7 @@ class FitState:
     side: Side | None = None
     plain: FitState | None = None
     departure: float | None = None
+    error: float | None = None
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Fields that JSON can hold and arrays, from which `from_arrays` makes the same state."""
@@ -61,6 +65,7 @@ class FitState:
             "level": self.level,
             "side": self.side,
             "departure": self.departure,
+            "error": self.error,
         }
         if self.plain is not None:
             fields["plain"], of_plain = self.plain.to_arrays()
@@ -83,4 +88,5 @@ class FitState:
             fields.get("side"),
             plain,
             fields.get("departure"),
+            fields.get("error"),
         )

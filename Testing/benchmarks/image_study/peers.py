@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures
-from dals.appearance.learning import learn
+from dals.appearance.learning import SurfaceErrors, learn
 from dals.appearance.log_odds_map import log_odds_map
 from dals.appearance.nearness import Nearness
 from dals.appearance.patch import ImagePatch, image_patch
@@ -24,7 +24,7 @@ from dals.geometry.transforms import apply_matrix
 from dals.geometry.volume import Volume
 from dals.observations import PlanarContours
 
-_BAND, _FINEST = 0.15, 0.02  # as in dals.appearance.image_fit
+_BAND, _FINEST = 0.15, 0.02  # as in dals.appearance.view and .features
 _OUTSIDE, _INSIDE = 1, 2
 _BETA = 130.0  # scikit-image's default
 
@@ -37,12 +37,14 @@ def patch_around(image: Volume, low: FloatArray, high: FloatArray, scale: float)
     return patch
 
 
-def classified(patch: ImagePatch, contours: PlanarContours, mesh: TriangleMesh, scale: float) -> NDArray[np.bool_]:
+def classified(
+    patch: ImagePatch, contours: PlanarContours, mesh: TriangleMesh, *, scale: float, errors: SurfaceErrors
+) -> NDArray[np.bool_]:
     """The project's classifier around the surface from contours alone, without a prior after it: its largest piece."""
     features, surface = ImageFeatures(patch, scale_mm=scale), Nearness(mesh)
     regions = [PlaneRegion.of_contours(group, spacing_mm=4.0) for group in contours.by_plane]
     planes = [drawn_samples(region, features, surface, band_mm=_BAND * scale) for region in regions]
-    appearance = learn(planes, scale_mm=scale, band_mm=_BAND * scale)
+    appearance = learn(planes, scale_mm=scale, band_mm=_BAND * scale, errors=errors)
     assert appearance is not None
     odds = log_odds_map(appearance, features, mesh, surface, regions, band_mm=_BAND * scale)
     return largest_piece(odds.array > 0)

@@ -6,12 +6,11 @@ is the prior: a few numbers for the whole surface in place of latents that vary 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from benchmarks.systems.pca import PcaModel, decoded_shapes, learn
-from dals.appearance.image_fit import look
+from dals.appearance.learning import SurfaceErrors
+from dals.appearance.view import View
 from dals.fitting import FitResult
 from dals.fitting.image_term import ImageTerm
 from dals.fitting.residuals import ResidualTerm, residual_term
@@ -33,16 +32,20 @@ def model_of(prior: ShapePrior) -> PcaModel:
 
 
 def principal_components(
-    model: PcaModel, contours: PlanarContours, drawn: FitResult, image: Volume | None
+    model: PcaModel, contours: PlanarContours, drawn: FitResult, image: Volume | None, *, errors: SurfaceErrors
 ) -> TriangleMesh:
-    """The most probable shape of the model, RAS mm; its pose starts at that of the fit of the contours alone."""
+    """The most probable shape of the model, RAS mm; its pose starts at that of the fit of the contours alone.
+
+    `errors` are those of that fit between the planes.
+    """
     pose = drawn.state.pose
     term = residual_term(contours, drawn.settings)
     assert term is not None
     alone = _fitted(model, term, pose)
     if image is None:
         return alone
-    use, odds = look(contours, image, replace(drawn, mesh=alone))
+    view = View.around(contours, image, alone, scale_mm=pose.scale)
+    use, odds = view.seen_from(alone, errors=errors, seed=drawn.settings.seed)
     return alone if odds is None else _fitted(model, ImageTerm(term, odds, trust=use.trust), pose)
 
 

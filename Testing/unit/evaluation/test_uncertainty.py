@@ -9,7 +9,8 @@ from known_shapes import ellipse_contour
 import dals
 from dals.evaluation.confidence import Confidence
 from dals.evaluation.formatting import interval_text
-from dals.evaluation.uncertainty import Uncertainty, calibrated, expected_distance, judged_by
+from dals.evaluation.uncertainty import Uncertainty, calibrated, error_between_planes, expected_distance, judged_by
+from dals.fitting import fit
 from dals.geometry.mesh import FloatArray
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours, PointCloud
@@ -124,6 +125,15 @@ def test_the_expected_distance_grows_with_the_departure_from_known_shapes() -> N
     assert usual == pytest.approx(expected_distance(0.05))
     assert expected_distance(0.05, 0.0) > 0.5 * usual
     assert expected_distance(0.05, 10.0) < 3 * usual
+
+
+def test_fewer_planes_leave_larger_errors_between_them(ellipsoid_prior: ShapePrior) -> None:
+    errors = []
+    for axes in ((0, 2), (0, 1, 2)):
+        contours = PlanarContours(tuple(ellipse_contour(axis) for axis in axes))
+        drawn = fit(ellipsoid_prior, contours)
+        errors.append(error_between_planes(contours, drawn, ellipsoid_prior, known=False))
+    assert 0.07 >= errors[0] > errors[1] >= 0.02
 
 
 def test_areas_of_vertices_make_up_the_surface(three: Refinement) -> None:
