@@ -26,6 +26,8 @@ _WIDTH, _MOST = 0.04, 2.0
 """The surface's own log-odds: 1 at this canonical distance from it, and at most so much."""
 _DEPTH = 0.04
 """Canonical distance from the surface that a piece reaches at least."""
+_COARSEST = 0.03
+"""Canonical size up to which voxels are averaged: no piece is as thin."""
 _MARGIN = 0.1
 """Canonical, around all."""
 _MOST_POINTS = 400_000
@@ -74,7 +76,7 @@ def mended(mesh: TriangleMesh, odds: LogOdds, drawn: PlaneResiduals, *, trust: f
         Of the fit.
     """
     unit = pose.scale
-    odds = _around(odds, mesh, margin_mm=_MARGIN * unit)
+    odds = _around(_coarser(odds, spacing_mm=_COARSEST * unit), mesh, margin_mm=_MARGIN * unit)
     distances = mesh_distance(mesh, odds.array.shape, odds.ijk_to_ras)
     own = np.clip(-distances / np.float32(_WIDTH * unit), -_MOST, _MOST)
     inside = distances < 0
@@ -94,6 +96,21 @@ def mended(mesh: TriangleMesh, odds: LogOdds, drawn: PlaneResiduals, *, trust: f
     return Mending(
         TriangleMesh(pose.to_patient(vertices), surface.faces), pieces, float(np.abs(distances[deepest])), place
     )
+
+
+def _coarser(odds: LogOdds, *, spacing_mm: float) -> LogOdds:
+    """Means of blocks of voxels up to a size; those that the last blocks lack are like their neighbours."""
+    spacing = np.linalg.norm(odds.ijk_to_ras[:3, :3], axis=0)
+    block = np.clip(np.floor(spacing_mm / spacing + 1e-6).astype(int), 1, odds.array.shape[::-1])
+    if (block == 1).all():
+        return odds
+    widths = [(0, int(-size % step)) for size, step in zip(odds.array.shape, block[::-1], strict=True)]
+    padded = np.pad(odds.array, widths, mode="edge")
+    sizes = [part for size, step in zip(padded.shape, block[::-1], strict=True) for part in (size // step, step)]
+    matrix = odds.ijk_to_ras.copy()
+    matrix[:3, 3] += matrix[:3, :3] @ ((block - 1) / 2)
+    matrix[:3, :3] *= block
+    return LogOdds(padded.reshape(sizes).mean(axis=(1, 3, 5)), matrix)
 
 
 def _around(odds: LogOdds, mesh: TriangleMesh, *, margin_mm: float) -> LogOdds:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dals.appearance.image_use import ImageUse
-from dals.appearance.mending import Mending, mended
+from dals.appearance.mending import Mending, _coarser, mended
 from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_residuals import PlaneResiduals
 from dals.fitting.residuals import residual_term
@@ -124,3 +124,26 @@ def test_the_report_names_the_place() -> None:
     assert use.entry()["mended"] == {"pieces": 2, "depth_mm": 9.4, "deepest_at_ras_mm": [-56.0, 12.0, 108.0]}
     assert ImageUse(name="CT", trust=1.0).note is None
     assert "mended" not in ImageUse(name="CT", trust=1.0).entry()
+
+
+def test_fine_voxels_are_averaged() -> None:
+    odds = odds_of_sphere()
+    blocks = _coarser(odds, spacing_mm=4.5)
+    assert np.linalg.norm(blocks.ijk_to_ras[:3, :3], axis=0) == pytest.approx([4.0, 4.0, 4.0])
+    assert blocks.array.shape == (40, 40, 40)
+    assert blocks.array[7, 3, 2] == pytest.approx(odds.array[7, 6:8, 4:6].mean())
+    corners = np.array([[i, j, 7.0, 1.0] for i in (4, 5) for j in (6, 7)])
+    centre = blocks.ijk_to_ras @ np.array([2.0, 3.0, 7.0, 1.0])
+    assert centre == pytest.approx((corners @ odds.ijk_to_ras.T).mean(axis=0))
+    assert _coarser(odds, spacing_mm=3.9) is odds
+
+
+def test_what_is_mended_does_not_depend_on_the_size_of_voxels(sphere: TriangleMesh, drawn: PlaneResiduals) -> None:
+    truth_odds, surface = odds_of_sphere(slice_mm=2.0), pulled(sphere, 25.0)
+    fine = LogOdds(truth_odds.array.repeat(2, 0).repeat(2, 1).repeat(2, 2), truth_odds.ijk_to_ras.copy())
+    fine.ijk_to_ras[:3, 3] -= 0.5
+    fine.ijk_to_ras[:3, :3] /= 2
+    found = [mended(surface, odds, drawn, trust=1.0, pose=POSE) for odds in (truth_odds, fine)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert surface_distances(found[0].mesh.vertices, found[1].mesh).max() < 0.7
