@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from dals.edits.testimony import Witness
 
 
-LEARNT = 2 / 3
-"""Of the errors that contours alone leave between planes: those with which a classifier learns from their surface."""
-
-
 @dataclass(frozen=True, eq=False)
 class OrganFit:
     """A fit that has no report yet.
@@ -141,14 +137,13 @@ def follow_image(
     shapes. Parameters, results and errors are those of `dals.appearance.image_fit.fit_with_image`.
     """
     from dals.appearance.image_fit import fit_with_image, is_far  # most fits have no image
-    from dals.appearance.learning import SurfaceErrors
+    from dals.appearance.learning import USUAL_ERROR
 
     seen_before = drawn.state.departure is not None
     judged = drawn if seen_before else _judged(contours, drawn, prior, known=pose is not None)
     state = judged.state
-    later = SurfaceErrors() if state.error is None else SurfaceErrors(tested=state.error)
-    first = later if seen_before else replace(later, learnt=LEARNT * later.tested)
-    result, use = fit_with_image(prior, contours, image, judged, errors=first, pose=pose, on_step=on_step)
+    error = USUAL_ERROR if state.error is None else state.error
+    result, use = fit_with_image(prior, contours, image, judged, error=error, pose=pose, on_step=on_step)
     if result is judged:
         return drawn, use
     result = _with_judgement(result, state)
@@ -156,7 +151,7 @@ def follow_image(
     if seen_before or not is_far(mesh, judged) or led_unusually_far(result):
         return result, use
     nearer = replace(result, mesh=mesh)
-    again, seen = fit_with_image(prior, contours, image, nearer, errors=later, pose=pose, on_step=on_step)
+    again, seen = fit_with_image(prior, contours, image, nearer, error=error, pose=pose, on_step=on_step)
     if again is nearer:
         return result, use
     return _with_judgement(again, state), replace(use, mending=seen.mending, seconds=use.seconds + seen.seconds)

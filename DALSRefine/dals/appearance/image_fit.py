@@ -9,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 
 from dals.appearance.image_use import ImageUse
-from dals.appearance.learning import SurfaceErrors
+from dals.appearance.learning import USUAL_ERROR
 from dals.appearance.mending import mended
 from dals.appearance.nearness import Nearness
 from dals.appearance.view import View
@@ -27,7 +27,7 @@ from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
 
-_FAR = 0.0125
+_FAR = 0.01
 """Mean canonical distance that calls for another look."""
 _NEAR, _MOST = 0.1, 98.0
 """Canonical distance from an earlier surface, within which so many percent of the contours' points have to lie for it
@@ -40,7 +40,7 @@ def fit_with_image(
     image: ImageSource,
     drawn: FitResult,
     *,
-    errors: SurfaceErrors,
+    error: float = USUAL_ERROR,
     pose: Pose | None = None,
     on_step: OnStep | None = None,
 ) -> tuple[FitResult, ImageUse]:
@@ -54,8 +54,8 @@ def fit_with_image(
         Any unit, grid and orientation.
     drawn : FitResult
         The fit of the contours alone, or another surface from which to look.
-    errors : SurfaceErrors
-        Of the contours' surface and of that one.
+    error : float
+        Standard deviation (canonical) of the errors that the contours alone left between the planes, as far as known.
     pose : Pose, optional
         The true pose, if known.
     on_step : callable, optional
@@ -82,7 +82,7 @@ def fit_with_image(
         pause = partial(_go_on, on_step, _shown_at_once(contours, drawn))
     pause()
     view = View.around(contours, image, drawn.mesh, scale_mm=drawn.state.pose.scale)
-    use, odds = view.seen_from(drawn.mesh, errors=errors, seed=drawn.settings.seed, pause=pause)
+    use, odds = view.seen_from(drawn.mesh, error=error, seed=drawn.settings.seed, pause=pause)
     result = drawn
     if odds is not None:
         result = fit_to_image(prior, contours, drawn, odds, trust=use.trust, pose=pose, on_step=on_step)

@@ -15,6 +15,10 @@ from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray
 from dals.ops.threads import in_threads
 
+_LEARNT_DEVIATION = 0.02
+"""Standard deviation (canonical) of the surfaces' errors with which the classifier learns."""
+USUAL_ERROR = 0.03
+"""Standard deviation (canonical) of the errors between three planes of livers and hippocampi."""
 _COPIES, _MOST_SAMPLES = 4, 20_000
 _TESTED_COPIES, _MOST_TESTED = 4, 2_000
 """Disturbed surfaces on each plane that is left out, and places of each."""
@@ -23,22 +27,6 @@ _FULL_TRUST = 0.15
 """Share of the surface's errors that the image has to mend on planes left out for full trust."""
 _FEWEST = 50
 _LARGEST_SHIFT = 1.0
-
-
-@dataclass(frozen=True)
-class SurfaceErrors:
-    """Standard deviations (canonical) of surfaces' errors between the planes, on which they are nearly right.
-
-    Attributes
-    ----------
-    tested : float
-        Of the surface from contours alone: what the image has to know better.
-    learnt : float
-        Of the surface from which the image is looked at: what the classifier learns to mend.
-    """
-
-    tested: float = 0.03
-    learnt: float = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +57,7 @@ class Appearance:
 
 
 def learn(
-    planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, errors: SurfaceErrors, seed: int = 0
+    planes: Sequence[DrawnSamples], *, scale_mm: float, band_mm: float, error: float, seed: int = 0
 ) -> Appearance | None:
     """Learn from the drawn planes, each being left out in turn to test the rest; None if there is too little to see.
 
@@ -80,7 +68,9 @@ def learn(
         Of the canonical unit.
     band_mm : float
         Within which distances count.
-    errors : SurfaceErrors
+    error : float
+        Standard deviation (canonical) of the errors that contours alone leave between the planes: what the image has to
+        know better.
     seed : int
     """
     planes = [
@@ -88,7 +78,7 @@ def learn(
     ]
     if len(planes) < 2:
         return None
-    study = _Study(planes, scale_mm, band_mm, errors, seed)
+    study = _Study(planes, scale_mm, band_mm, error, seed)
     whole, *trials = in_threads(study.trial, [None, *range(min(len(planes), _MOST_FOLDS))])
     found, bounded, drawn = (
         np.concatenate([getattr(trial, name) for trial in trials]) for name in ("found", "bounded", "drawn")
@@ -125,7 +115,7 @@ class _Study:
     planes: Sequence[DrawnSamples]
     scale_mm: float
     band_mm: float
-    errors: SurfaceErrors
+    error: float
     seed: int
 
     def trial(self, fold: int | None) -> _Trial:
@@ -134,7 +124,7 @@ class _Study:
         rng = np.random.default_rng(self.seed if fold is None else [self.seed, fold])
         forest = self._forest([samples for samples in self.planes if samples not in out], rng, tested=bool(out))
         found, bounded, drawn = [np.zeros(0)], [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.bool_)]
-        deviation = self.errors.tested * self.scale_mm
+        deviation = self.error * self.scale_mm
         for samples in out:
             for distances in disturbed(samples, deviation, rng, scale_mm=self.scale_mm, copies=_TESTED_COPIES):
                 near = np.flatnonzero(np.abs(distances) < self.band_mm)
@@ -149,7 +139,7 @@ class _Study:
         rows, classes = table(
             planes,
             rng,
-            deviation_mm=self.errors.learnt * self.scale_mm,
+            deviation_mm=_LEARNT_DEVIATION * self.scale_mm,
             scale_mm=self.scale_mm,
             band_mm=self.band_mm,
             copies=_COPIES,

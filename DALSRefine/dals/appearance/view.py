@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures, features_in, part_around
 from dals.appearance.image_use import ImageUse
-from dals.appearance.learning import SurfaceErrors, learn
+from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
 from dals.appearance.nearness import Nearness
 from dals.fitting.image_term import LogOdds
@@ -66,7 +66,7 @@ class View:
         return cls(image.name, features, regions, scale_mm)
 
     def seen_from(
-        self, mesh: TriangleMesh, *, errors: SurfaceErrors, seed: int, pause: Callable[[], None] = lambda: None
+        self, mesh: TriangleMesh, *, error: float, seed: int, pause: Callable[[], None] = lambda: None
     ) -> tuple[ImageUse, LogOdds | None]:
         """Learn how the organ looks where it was drawn, and classify what lies around a surface.
 
@@ -76,7 +76,8 @@ class View:
         ----------
         mesh : TriangleMesh
             RAS mm.
-        errors : SurfaceErrors
+        error : float
+            As in `dals.appearance.learning.learn`.
         seed : int
         pause : callable, optional
             Called now and then.
@@ -89,7 +90,7 @@ class View:
             pause()
             planes.append(drawn_samples(region, self.features, surface, band_mm=band))
         pause()
-        appearance = learn(planes, scale_mm=self.scale_mm, band_mm=band, errors=errors, seed=seed)
+        appearance = learn(planes, scale_mm=self.scale_mm, band_mm=band, error=error, seed=seed)
         if appearance is None:
             return ImageUse(name=self.name, trust=0.0, reason="The image shows too little of the drawn planes."), None
         use = ImageUse(

@@ -13,7 +13,6 @@ from benchmarks.image_study import peers
 from benchmarks.image_study.cases import clicked, load, painted
 from benchmarks.image_study.principal import model_of, principal_components
 from benchmarks.systems.pca import PcaModel
-from dals.appearance.learning import SurfaceErrors
 from dals.evaluation.metrics import dice, sample_points
 from dals.evaluation.uncertainty import error_between_planes
 from dals.fitting import fit
@@ -22,7 +21,7 @@ from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.prior_files import Side
 from dals.observations.painted_slices import contours_from_painted_slices
-from dals.organ_fit import LEARNT, follow_image
+from dals.organ_fit import follow_image
 
 CONTOURS, IMAGE = "contours only", "contours and image"
 PRINCIPAL, PRINCIPAL_IMAGE = "principal components, contours only", "principal components, contours and image"
@@ -97,8 +96,7 @@ def measure(
             )
         )
 
-    tested = error_between_planes(contours, alone, prior, known=False)
-    errors = SurfaceErrors(tested=tested, learnt=LEARNT * tested)
+    error = error_between_planes(contours, alone, prior, known=False)
     add(CONTOURS, mesh_to_label_map(alone.mesh, truth), seconds)
     if IMAGE in methods:
         began = time.process_time()
@@ -108,14 +106,14 @@ def measure(
     for method, image in ((PRINCIPAL, None), (PRINCIPAL_IMAGE, case.image)):
         if method in methods:
             model, began = _model(case.prior, case.side), time.process_time()
-            mesh = principal_components(model, contours, alone, image, errors=errors)
+            mesh = principal_components(model, contours, alone, image, error=error)
             add(method, mesh_to_label_map(mesh, truth), seconds + time.process_time() - began)
     scale = alone.state.pose.scale
     low, high = alone.mesh.vertices.min(axis=0), alone.mesh.vertices.max(axis=0)
     patch = peers.patch_around(case.image, low, high, scale)
     seeds = peers.seeds_of(patch, slices)
     makers = {
-        CLASSIFIER: lambda: peers.classified(patch, contours, alone.mesh, scale=scale, errors=errors),
+        CLASSIFIER: lambda: peers.classified(patch, contours, alone.mesh, scale=scale, error=error),
         SEEDS: lambda: peers.grown_from_seeds(patch, seeds),
         WALKER: lambda: peers.walked(patch, seeds),
     }

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures
-from dals.appearance.learning import SurfaceErrors, learn
+from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map
 from dals.appearance.nearness import Nearness
 from dals.appearance.patch import ImagePatch, image_patch
@@ -38,13 +38,13 @@ def patch_around(image: Volume, low: FloatArray, high: FloatArray, scale: float)
 
 
 def classified(
-    patch: ImagePatch, contours: PlanarContours, mesh: TriangleMesh, *, scale: float, errors: SurfaceErrors
+    patch: ImagePatch, contours: PlanarContours, mesh: TriangleMesh, *, scale: float, error: float
 ) -> NDArray[np.bool_]:
     """The project's classifier around the surface from contours alone, without a prior after it: its largest piece."""
     features, surface = ImageFeatures(patch, scale_mm=scale), Nearness(mesh)
     regions = [PlaneRegion.of_contours(group, spacing_mm=4.0) for group in contours.by_plane]
     planes = [drawn_samples(region, features, surface, band_mm=_BAND * scale) for region in regions]
-    appearance = learn(planes, scale_mm=scale, band_mm=_BAND * scale, errors=errors)
+    appearance = learn(planes, scale_mm=scale, band_mm=_BAND * scale, error=error)
     assert appearance is not None
     odds = log_odds_map(appearance, features, mesh, surface, regions, band_mm=_BAND * scale)
     return largest_piece(odds.array > 0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.systems.pca import PcaModel, decoded_shapes, learn
-from dals.appearance.learning import SurfaceErrors
 from dals.appearance.view import View
 from dals.fitting import FitResult
 from dals.fitting.image_term import ImageTerm
@@ -32,11 +31,11 @@ def model_of(prior: ShapePrior) -> PcaModel:
 
 
 def principal_components(
-    model: PcaModel, contours: PlanarContours, drawn: FitResult, image: Volume | None, *, errors: SurfaceErrors
+    model: PcaModel, contours: PlanarContours, drawn: FitResult, image: Volume | None, *, error: float
 ) -> TriangleMesh:
     """The most probable shape of the model, RAS mm; its pose starts at that of the fit of the contours alone.
 
-    `errors` are those of that fit between the planes.
+    `error` is that which the contours leave between the planes, canonical.
     """
     pose = drawn.state.pose
     term = residual_term(contours, drawn.settings)
@@ -45,7 +44,7 @@ def principal_components(
     if image is None:
         return alone
     view = View.around(contours, image, alone, scale_mm=pose.scale)
-    use, odds = view.seen_from(alone, errors=errors, seed=drawn.settings.seed)
+    use, odds = view.seen_from(alone, error=error, seed=drawn.settings.seed)
     return alone if odds is None else _fitted(model, ImageTerm(term, odds, trust=use.trust), pose)
 
 
