@@ -43,6 +43,7 @@ STATE = FitState(
     2,
     plain=FitState(Pose(90.0, np.array([1.0, -1.0, 3.0])), np.arange(4, dtype=np.float32) + 1, None, 1, "left"),
     departure=0.04,
+    error=0.05,
 )
 
 

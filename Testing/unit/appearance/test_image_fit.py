@@ -100,8 +100,10 @@ def test_what_the_image_shows_is_less_of_a_guess(ellipsoid_prior: ShapePrior, wi
     assert first.uncertainty.led_to is None
     again = dals.refine(contours(), ellipsoid_prior, settings=QUICK, image=picture(), start=first.state)
     assert first.state.departure == again.state.departure  # that of the contours alone
+    assert first.state.error == again.state.error
     alone = dals.refine(contours(), ellipsoid_prior, settings=QUICK, start=first.state)
     assert alone.state.departure is None
+    assert alone.state.error is None
 
 
 def test_an_image_that_leads_to_an_unknown_shape_is_not_believed_silently(ellipsoid_prior: ShapePrior) -> None:
