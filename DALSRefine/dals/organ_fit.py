@@ -136,25 +136,19 @@ def follow_image(
     An image that moved it far is looked at once more, from where the surface is then, unless that is far from all known
     shapes. Parameters, results and errors are those of `dals.appearance.image_fit.fit_with_image`.
     """
-    from dals.appearance.image_fit import fit_with_image, is_far  # most fits have no image
+    from dals.appearance.image_fit import fit_with_image  # most fits have no image
     from dals.appearance.learning import USUAL_ERROR
 
     seen_before = drawn.state.departure is not None
     judged = drawn if seen_before else _judged(contours, drawn, prior, known=pose is not None)
     state = judged.state
     error = USUAL_ERROR if state.error is None else state.error
-    result, use = fit_with_image(prior, contours, image, judged, error=error, pose=pose, on_step=on_step)
-    if result is judged:
-        return drawn, use
-    result = _with_judgement(result, state)
-    mesh = use.surface(result.mesh)
-    if seen_before or not is_far(mesh, judged) or led_unusually_far(result):
-        return result, use
-    nearer = replace(result, mesh=mesh)
-    again, seen = fit_with_image(prior, contours, image, nearer, error=error, pose=pose, on_step=on_step)
-    if again is nearer:
-        return result, use
-    return _with_judgement(again, state), replace(use, mending=seen.mending, seconds=use.seconds + seen.seconds)
+
+    def once(result: FitResult) -> bool:
+        return seen_before or led_unusually_far(_with_judgement(result, state))
+
+    result, use = fit_with_image(prior, contours, image, judged, error=error, once=once, pose=pose, on_step=on_step)
+    return (drawn if result is judged else _with_judgement(result, state)), use
 
 
 def _judged(contours: PlanarContours, drawn: FitResult, prior: ShapePrior, *, known: bool) -> FitResult:

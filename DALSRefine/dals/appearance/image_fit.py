@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 
@@ -41,6 +42,7 @@ def fit_with_image(
     drawn: FitResult,
     *,
     error: float = USUAL_ERROR,
+    once: Callable[[FitResult], bool] = lambda _: False,
     pose: Pose | None = None,
     on_step: OnStep | None = None,
 ) -> tuple[FitResult, ImageUse]:
@@ -53,9 +55,11 @@ def fit_with_image(
     image : ImageSource
         Any unit, grid and orientation.
     drawn : FitResult
-        The fit of the contours alone, or another surface from which to look.
+        The fit of the contours alone.
     error : float
         Standard deviation (canonical) of the errors that the contours alone left between the planes, as far as known.
+    once : callable, optional
+        Whether one look is enough for a result. Otherwise an image that moved it far is looked at again, from there.
     pose : Pose, optional
         The true pose, if known.
     on_step : callable, optional
@@ -82,15 +86,24 @@ def fit_with_image(
         pause = partial(_go_on, on_step, _shown_at_once(contours, drawn))
     pause()
     view = View.around(contours, image, drawn.mesh, scale_mm=drawn.state.pose.scale)
-    use, odds = view.seen_from(drawn.mesh, error=error, seed=drawn.settings.seed, pause=pause)
-    result = drawn
-    if odds is not None:
-        result = fit_to_image(prior, contours, drawn, odds, trust=use.trust, pose=pose, on_step=on_step)
+
+    def moved(surface: FitResult) -> tuple[FitResult, ImageUse]:
+        use, odds = view.seen_from(surface.mesh, error=error, seed=drawn.settings.seed, pause=pause)
+        if odds is None:
+            return surface, use
+        result = fit_to_image(prior, contours, surface, odds, trust=use.trust, pose=pose, on_step=on_step)
         result = replace(
-            result, steps=drawn.steps + result.steps, seconds=drawn.seconds + result.seconds, plain=drawn.plain
+            result, steps=surface.steps + result.steps, seconds=surface.seconds + result.seconds, plain=surface.plain
         )
         mending = mended(result.mesh, odds, _of_contours(contours, drawn), trust=use.trust, pose=result.state.pose)
-        use = replace(use, mending=mending)
+        return result, replace(use, mending=mending)
+
+    result, use = moved(drawn)
+    if result is not drawn and _is_far(use.surface(result.mesh), drawn) and not once(result):
+        nearer = replace(result, mesh=use.surface(result.mesh))
+        again, seen = moved(nearer)
+        if again is not nearer:
+            result, use = again, replace(use, mending=seen.mending)
     return result, replace(use, seconds=time.monotonic() - began)
 
 
@@ -98,7 +111,7 @@ def _nothing() -> None:
     pass
 
 
-def is_far(mesh: TriangleMesh, drawn: FitResult) -> bool:
+def _is_far(mesh: TriangleMesh, drawn: FitResult) -> bool:
     """Whether a surface is so far from the one from which the image was looked at that it is seen better from there."""
     distances, _ = Nearness(drawn.mesh)(mesh.vertices)
     return float(np.abs(distances).mean()) > _FAR * drawn.state.pose.scale

@@ -47,7 +47,9 @@ def test_principal_components_follow_contours_and_image(ellipsoid_prior: ShapePr
     noise = np.random.default_rng(0).normal(0, 20, where.array.shape)
     image = Volume(40 + 80 * inside_ellipsoid(where, RADII) + noise, where.ijk_to_ras, "picture")
     drawn = fit(ellipsoid_prior, contours(), settings=PlanarContours.defaults.changed(shared_level=2, level=3))
-    without, found = (principal_components(model_of(ellipsoid_prior), contours(), drawn, one) for one in (None, image))
+    without, found = (
+        principal_components(model_of(ellipsoid_prior), contours(), drawn, one, error=0.03) for one in (None, image)
+    )
     assert surface_distances(contours().points, without).mean() < 2.0
     truth = ellipsoid(RADII)
     errors = [surface_distances(mesh.vertices, truth).mean() for mesh in (without, found)]
