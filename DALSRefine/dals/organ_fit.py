@@ -145,7 +145,7 @@ def follow_image(
     error = USUAL_ERROR if state.error is None else state.error
 
     def once(result: FitResult) -> bool:
-        return seen_before or led_unusually_far(_with_judgement(result, state))
+        return led_unusually_far(_with_judgement(result, state))
 
     result, use = fit_with_image(prior, contours, image, judged, error=error, once=once, pose=pose, on_step=on_step)
     return (drawn if result is judged else _with_judgement(result, state)), use
