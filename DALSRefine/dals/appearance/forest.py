@@ -108,7 +108,7 @@ def grow(samples: NDArray[np.float32], classes: BoolArray, *, trees: int = TREES
         split = (positive > 0) & (positive < sizes) & (sizes >= 2 * _LEAF) & (depth < _LEVELS)
         if split.any():
             level = _Level(values, width, classes, member, starts, sizes, positive)
-            compared, limit = level.best_splits(split, rng)
+            compared, limit = level.best_splits(split, _chances(seed, tree, number))
             split = compared >= 0
         leaf = (number[~split] << (_LEVELS - depth)) - ends
         share[tree[~split], leaf] = positive[~split] / sizes[~split]
@@ -146,18 +146,21 @@ class _Level:
     sizes: IntArray
     positive: IntArray
 
-    def best_splits(self, wanted: BoolArray, rng: np.random.Generator) -> tuple[IntArray, NDArray[np.float32]]:
-        """The purest of a few random splits of each node (K,): feature (-1 for none) and threshold."""
+    def best_splits(self, wanted: BoolArray, chances: FloatArray) -> tuple[IntArray, NDArray[np.float32]]:
+        """The purest of a few random splits of each node (K,): feature (-1 for none) and threshold.
+
+        `chances` (tries, 2, K) decide on features and on thresholds, each from 0 to below 1.
+        """
         count = len(self.sizes)
         best_feature, best_threshold = np.full(count, -1), np.zeros(count, dtype=np.float32)
         least = np.full(count, np.inf)
         # Sums of both at once: samples in the lower half of a number, those of class 1 in the upper half.
         counted = 1 + (self.classes[self.member].astype(np.int64) << 32)
-        for _ in range(_TRIES):
-            feature = rng.integers(self.width, size=count)
+        for for_feature, for_threshold in chances:
+            feature = (self.width * for_feature).astype(np.int64)
             seen = self._values(feature)
             low, high = np.minimum.reduceat(seen, self.starts), np.maximum.reduceat(seen, self.starts)
-            threshold = low + (high - low) * rng.random(count, dtype=np.float32)
+            threshold = low + (high - low) * for_threshold.astype(np.float32)
             sums = np.add.reduceat(counted * (seen > np.repeat(threshold, self.sizes)), self.starts)
             right, right_positive = sums & 0xFFFFFFFF, sums >> 32
             left, left_positive = self.sizes - right, self.positive - right_positive
@@ -183,6 +186,26 @@ class _Level:
     def _values(self, feature: IntArray) -> NDArray[np.float32]:
         """Of one feature of each node, for its samples, (M,)."""
         return np.take(self.values, self.width * self.member + np.repeat(feature, self.sizes))
+
+
+def _chances(seed: int, tree: IntArray, number: IntArray) -> FloatArray:
+    """Random numbers (tries, 2, K) from 0 to below 1 of nodes (K,), the same whatever other nodes there are.
+
+    Numbers drawn one after the other would all change with one split more: where rounding decides that split, it would
+    decide on the whole forest. These are of SplitMix64 (Steele et al. 2014), its place in the sequence being the node.
+    """
+    draws = np.arange(2 * _TRIES, dtype=np.uint64).reshape(_TRIES, 2, 1)
+    node = (tree.astype(np.uint64) << np.uint64(_LEVELS + 1)) + number.astype(np.uint64)
+    place = np.uint64(seed % (1 << 64)) + _mixed(node * np.uint64(2 * _TRIES) + draws)
+    return (_mixed(place) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(place: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """What SplitMix64 returns at places of its sequence."""
+    bits = place * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(bits ^ (bits >> np.uint64(31)))
 
 
 def _impurity(count: IntArray, positive: IntArray) -> FloatArray:

@@ -157,7 +157,7 @@ def test_without_contrast_a_moved_contour_is_fitted_alone(ellipsoid_prior: Shape
 
 def test_any_unit_of_grey_value_gives_the_same(ellipsoid_prior: ShapePrior) -> None:
     first, second = (refined(ellipsoid_prior, picture(unit=unit)) for unit in (1.0, 1e-4))
-    assert np.abs(first.mesh.vertices - second.mesh.vertices).max() < 1.0  # rounding decides single splits of trees
+    assert np.abs(first.mesh.vertices - second.mesh.vertices).max() < 0.2  # rounding decides single splits of trees
 
 
 @pytest.mark.parametrize("value", ["noise", "constant", "nan"])
