@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import IO, Any
 
 from dals.errors import DalsError, DeviceError, FitCancelledError
+from dals.loading import without_collection
 from DALSRefineLib.process.jobs import Event, FitCancelled, FitFailed
 from DALSRefineLib.process.messages import JOBS, ImageMemory, event_message, job_of
 from DALSRefineLib.process.wire import Message, pack, unpack
@@ -110,7 +111,8 @@ def _engine() -> ModuleType:
     """
     importlib.invalidate_caches()  # it may have been installed since the last attempt
     try:
-        return importlib.import_module(_ENGINE)
+        with without_collection():
+            return importlib.import_module(_ENGINE)
     except (ImportError, OSError) as error:
         missing = (getattr(error, "name", None) or "").split(".")[0]
         if isinstance(error, ModuleNotFoundError) and missing:

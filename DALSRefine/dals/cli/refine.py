@@ -19,6 +19,7 @@ from dals.cli.numbers import component_of, seed_of
 from dals.cli.progress import ProgressBar
 from dals.errors import InputError
 from dals.evaluation.formatting import interval_text
+from dals.loading import without_collection
 
 if TYPE_CHECKING:
     from dals.fit_settings import FitSettings
@@ -109,8 +110,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Refine one case or a table of them."""
-    from dals.model.prior import load_prior
-    from dals.ops.device import choose_device
+    with without_collection():
+        import dals.refinement  # noqa: F401 (what a case needs later)
+        from dals.model.prior import load_prior
+        from dals.ops.device import choose_device
 
     device = choose_device(options.device)
     if options.batch is not None:
