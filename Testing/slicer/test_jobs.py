@@ -14,10 +14,12 @@ import pytest
 
 from dals.errors import DalsError, InputError
 from dals.geometry.label_map import LabelMap
+from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.volume import Volume
 from dals.model.fit_state import FitState
 from dals.model.pose import Pose
+from dals.model.seen_image import SeenImage
 from dals.observations import Contour, Observation, PlanarContours, PointCloud, Segmentation
 from DALSRefineLib.process.fit_progress import RemainingTime, StepTeller
 from DALSRefineLib.process.jobs import (
@@ -44,6 +46,14 @@ STATE = FitState(
     plain=FitState(Pose(90.0, np.array([1.0, -1.0, 3.0])), np.arange(4, dtype=np.float32) + 1, None, 1, "left"),
     departure=0.04,
     error=0.05,
+    seen=SeenImage(
+        odds=LogOdds(np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.diag([3.0, 3.0, 5.0, 1.0])),
+        trust=0.8,
+        error_percent=4.5,
+        surface_error_percent=9.25,
+        outlines=np.arange(6.0).reshape(2, 3),
+        values=np.array([120.0, np.nan]),
+    ),
 )
 
 

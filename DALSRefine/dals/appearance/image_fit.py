@@ -26,6 +26,7 @@ from dals.geometry.volume import ImageSource
 from dals.model.fit_state import FitState
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
+from dals.model.seen_image import SeenImage
 from dals.observations import PlanarContours
 
 _FAR = 0.01
@@ -87,23 +88,32 @@ def fit_with_image(
     pause()
     view = View.around(contours, image, drawn.mesh, scale_mm=drawn.state.pose.scale)
 
-    def moved(surface: FitResult) -> tuple[FitResult, ImageUse]:
-        use, odds = view.seen_from(surface.mesh, error=error, seed=drawn.settings.seed, pause=pause)
-        if odds is None:
+    def moved(surface: FitResult, use: ImageUse, seen: SeenImage | None) -> tuple[FitResult, ImageUse]:
+        if seen is None:
             return surface, use
+        odds = view.with_drawn(seen, surface.mesh)
         result = fit_to_image(prior, contours, surface, odds, trust=use.trust, pose=pose, on_step=on_step)
         result = replace(
-            result, steps=surface.steps + result.steps, seconds=surface.seconds + result.seconds, plain=surface.plain
+            result,
+            state=replace(result.state, seen=seen),
+            steps=surface.steps + result.steps,
+            seconds=surface.seconds + result.seconds,
+            plain=surface.plain,
         )
         mending = mended(result.mesh, odds, _of_contours(contours, drawn), trust=use.trust, pose=result.state.pose)
         return result, replace(use, mending=mending)
 
-    result, use = moved(drawn)
+    def look(surface: FitResult) -> tuple[FitResult, ImageUse]:
+        return moved(surface, *view.seen_from(surface.mesh, error=error, seed=drawn.settings.seed, pause=pause))
+
+    before = drawn.state.seen if drawn.is_earlier else None
+    recalled = None if before is None else view.recalled(before)
+    result, use = look(drawn) if recalled is None else moved(drawn, recalled, before)
     if result is not drawn and _is_far(use.surface(result.mesh), drawn) and not once(result):
         nearer = replace(result, mesh=use.surface(result.mesh))
-        again, seen = moved(nearer)
+        again, seen = look(nearer)
         if again is not nearer:
-            result, use = again, replace(use, mending=seen.mending)
+            result, use = again, replace(use, mending=seen.mending, recalled=False)
     return result, replace(use, seconds=time.monotonic() - began)
 
 

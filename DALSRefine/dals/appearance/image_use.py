@@ -27,6 +27,8 @@ class ImageUse:
         Of contours, places there that a surface misjudges which errs as it does between planes.
     edits_changed : int or None
         Of a segmentation, leaks and missing parts that are carried out, or not, because of the image.
+    recalled : bool
+        Whether what an earlier look at the same outlines said was used again.
     mending : Mending or None
         Of contours, where the image refuted the surface of the fit.
     reason : str
@@ -39,6 +41,7 @@ class ImageUse:
     error_percent: float | None = None
     surface_error_percent: float | None = None
     edits_changed: int | None = None
+    recalled: bool = False
     mending: Mending | None = None
     reason: str = ""
     seconds: float = 0.0
@@ -74,6 +77,7 @@ class ImageUse:
             "error_percent": self.error_percent,
             "surface_error_percent": self.surface_error_percent,
             "edits_changed": self.edits_changed,
+            "recalled": self.recalled or None,
             "mended": None if self.mending is None else self.mending.entry(),
             "reason": self.reason,
         }

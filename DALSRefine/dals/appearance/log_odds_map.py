@@ -12,11 +12,12 @@ from dals.appearance.features import ImageFeatures
 from dals.appearance.learning import Appearance
 from dals.appearance.nearness import Nearness
 from dals.appearance.patch import ImagePatch
-from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray, LabelMap
+from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.geometry.signed_lattice import signed_distance
+from dals.geometry.transforms import apply_matrix
 from dals.geometry.voxelisation import mesh_to_label_map
 
 _STEP = 0.03
@@ -31,33 +32,40 @@ def log_odds_map(
     features: ImageFeatures,
     mesh: TriangleMesh,
     surface: Nearness,
-    regions: Sequence[PlaneRegion],
     *,
     band_mm: float,
     pause: Callable[[], None] = lambda: None,
 ) -> LogOdds:
-    """Classify the voxels around a surface (RAS mm); those on drawn planes are as drawn, unknown ones are 0.
-
-    `pause` is called in between.
-    """
+    """Classify the voxels around a surface (RAS mm); unknown ones are 0. `pause` is called in between."""
     patch = features.patch
     grid = LabelMap(np.zeros(patch.values.shape, dtype=np.bool_), patch.ijk_to_ras)
     inside = mesh_to_label_map(mesh, grid).array
     voxels, distances, normals = _band(surface, patch, inside, band_mm=band_mm, step_mm=_STEP * features.scale_mm)
-    points = patch.centres(voxels)
     pause()
-    found = appearance.log_odds(features.at(points, normals), distances)
-    found = np.clip(found, -_CERTAIN, _CERTAIN)
-    for region in regions:
-        half = 0.5 * float(np.abs(patch.ijk_to_ras[:3, :3].T @ region.normal).max())
-        drawn = np.abs((points - region.origin) @ region.normal) <= half * 1.001
-        outside, known = region.signed_distances(points[drawn], normals[drawn])
-        as_drawn = _DRAWN * np.clip(-outside / patch.spacing.min(), -1.0, 1.0)
-        found[drawn] = known * as_drawn + (1 - known) * found[drawn]
+    found = appearance.log_odds(features.at(patch.centres(voxels), normals), distances)
     array = np.where(inside, _CERTAIN, -_CERTAIN).astype(np.float32)
-    array[tuple(voxels.T)] = found
+    array[tuple(voxels.T)] = np.clip(found, -_CERTAIN, _CERTAIN)
     array[~patch.known] = 0.0
     return LogOdds(array, patch.ijk_to_ras)
+
+
+def with_drawn(odds: LogOdds, regions: Sequence[PlaneRegion], surface: Nearness, *, band_mm: float) -> LogOdds:
+    """The map with the voxels on drawn planes as drawn, within a band around a surface (RAS mm)."""
+    array, matrix = odds.array.copy(), odds.ijk_to_ras
+    thinnest = float(np.linalg.norm(matrix[:3, :3], axis=0).min())
+    for region in regions:
+        steps = region.normal @ matrix[:3, :3]
+        k, j, i = (np.arange(size) * step for size, step in zip(array.shape, steps[::-1], strict=True))
+        height = k[:, None, None] + j[:, None] + i + (matrix[:3, 3] - region.origin) @ region.normal
+        voxels = np.argwhere(np.abs(height) <= 0.5 * np.abs(steps).max() * 1.001)
+        points = apply_matrix(matrix, voxels[:, ::-1].astype(np.float64))
+        distances, normals = surface(points, within_mm=1.2 * band_mm)
+        near = np.abs(distances) < band_mm
+        there = tuple(voxels[near].T)
+        outside, known = region.signed_distances(points[near], normals[near])
+        as_drawn = _DRAWN * np.clip(-outside / thinnest, -1.0, 1.0)
+        array[there] = known * as_drawn + (1 - known) * array[there]
+    return LogOdds(array, matrix)
 
 
 def _band(

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import ndimage
 
 from dals.edits.composition import blended, in_one_piece, smoothed
-from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_residuals import PlaneResiduals
 from dals.geometry.label_map import BoolArray, LabelMap
+from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.signed_lattice import SignedLattice, mesh_distance, signed_lattice
 from dals.geometry.transforms import apply_matrix

@@ -17,8 +17,8 @@ from dals.appearance.learning import log_odds_of
 from dals.appearance.nearness import Nearness
 from dals.edits import EditedFit
 from dals.edits.testimony import Scene, Testimony, Witness
-from dals.fitting.image_term import LogOdds
 from dals.geometry.label_map import BoolArray
+from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.geometry.signed_lattice import SignedLattice, signed_distance
 from dals.geometry.transforms import apply_matrix

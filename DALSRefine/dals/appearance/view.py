@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial import cKDTree
 
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures, features_in, part_around
 from dals.appearance.image_use import ImageUse
 from dals.appearance.learning import learn
-from dals.appearance.log_odds_map import log_odds_map
+from dals.appearance.log_odds_map import log_odds_map, with_drawn
 from dals.appearance.nearness import Nearness
-from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_region import PlaneRegion
-from dals.geometry.mesh import TriangleMesh
-from dals.geometry.volume import ImageSource
+from dals.geometry.log_odds import LogOdds
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.transforms import apply_matrix
+from dals.geometry.volume import ImageSource, Volume
+from dals.model.seen_image import SeenImage
 from dals.observations import PlanarContours
 
 _BAND = 0.15
@@ -23,6 +29,10 @@ _MARGIN = 1.5
 """Of the band: how much of the image is looked at around the surface."""
 _REGION_SPACING_MM = 4.0
 _LEAST_TRUST = 0.05
+_MOVED, _MOST_MOVED = 0.02, 0.03
+"""Canonical distance between outlines, and the share of their points beyond it, from which they are others."""
+_ALIKE = 0.9
+"""Share of the outlines' points at which an image has the values that it had."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +41,20 @@ class View:
 
     Attributes
     ----------
-    name : str
-        Of the image.
-    features : ImageFeatures or None
-        None where it shows nothing.
+    part : Volume
+        Of the image, around a box with corners `low` and `high`, each (3,), RAS mm.
+    outlines : (N, 3)
+        Points of the contours, RAS mm.
     regions : sequence of PlaneRegion
         That were drawn.
     scale_mm : float
         Of the canonical unit.
     """
 
-    name: str
-    features: ImageFeatures | None
+    part: Volume
+    low: FloatArray
+    high: FloatArray
+    outlines: FloatArray
     regions: Sequence[PlaneRegion]
     scale_mm: float
 
@@ -58,16 +70,25 @@ class View:
         low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
         margin = _MARGIN * _BAND * scale_mm
         part = part_around(image, low, high, margin_mm=margin, what="outlined")
-        features = features_in(part, low - margin, high + margin, scale_mm=scale_mm)
         middle = 0.5 * (contours.bounds[0] + contours.bounds[1])
         regions = [
             PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM, middle=middle) for group in contours.by_plane
         ]
-        return cls(image.name, features, regions, scale_mm)
+        return cls(part, low - margin, high + margin, contours.points, regions, scale_mm)
+
+    @cached_property
+    def features(self) -> ImageFeatures | None:
+        """None where the image shows nothing."""
+        return features_in(self.part, self.low, self.high, scale_mm=self.scale_mm)
+
+    @property
+    def band_mm(self) -> float:
+        """Distance from the surface within which the image counts."""
+        return _BAND * self.scale_mm
 
     def seen_from(
         self, mesh: TriangleMesh, *, error: float, seed: int, pause: Callable[[], None] = lambda: None
-    ) -> tuple[ImageUse, LogOdds | None]:
+    ) -> tuple[ImageUse, SeenImage | None]:
         """Learn how the organ looks where it was drawn, and classify what lies around a surface.
 
         There is no map where the image cannot be trusted.
@@ -82,19 +103,19 @@ class View:
         pause : callable, optional
             Called now and then.
         """
+        unused = ImageUse(name=self.part.name, trust=0.0)
         if self.features is None:
-            return ImageUse(name=self.name, trust=0.0, reason="The image shows nothing there."), None
-        band = _BAND * self.scale_mm
+            return replace(unused, reason="The image shows nothing there."), None
         surface, planes = Nearness(mesh), []
         for region in self.regions:
             pause()
-            planes.append(drawn_samples(region, self.features, surface, band_mm=band))
+            planes.append(drawn_samples(region, self.features, surface, band_mm=self.band_mm))
         pause()
-        appearance = learn(planes, scale_mm=self.scale_mm, band_mm=band, error=error, seed=seed)
+        appearance = learn(planes, scale_mm=self.scale_mm, band_mm=self.band_mm, error=error, seed=seed)
         if appearance is None:
-            return ImageUse(name=self.name, trust=0.0, reason="The image shows too little of the drawn planes."), None
-        use = ImageUse(
-            name=self.name,
+            return replace(unused, reason="The image shows too little of the drawn planes."), None
+        use = replace(
+            unused,
             trust=round(appearance.trust, 3),
             error_percent=round(100 * appearance.error, 2),
             surface_error_percent=round(100 * appearance.surface_error, 2),
@@ -103,4 +124,56 @@ class View:
             reason = "The organ does not stand out from its neighbours in the image."
             return replace(use, trust=0.0, reason=reason), None
         pause()
-        return use, log_odds_map(appearance, self.features, mesh, surface, self.regions, band_mm=band, pause=pause)
+        odds = log_odds_map(appearance, self.features, mesh, surface, band_mm=self.band_mm, pause=pause)
+        return use, self._kept(use, odds)
+
+    def recalled(self, seen: SeenImage) -> ImageUse | None:
+        """The use of what was seen before; None if this is another image, or the outlines are others."""
+        if not self._is_like(seen):
+            return None
+        return ImageUse(
+            name=self.part.name,
+            trust=seen.trust,
+            error_percent=seen.error_percent,
+            surface_error_percent=seen.surface_error_percent,
+            recalled=True,
+        )
+
+    def with_drawn(self, seen: SeenImage, mesh: TriangleMesh) -> LogOdds:
+        """What was seen, and what was drawn, around a surface (RAS mm)."""
+        return with_drawn(seen.odds, self.regions, Nearness(mesh), band_mm=self.band_mm)
+
+    def _kept(self, use: ImageUse, odds: LogOdds) -> SeenImage:
+        assert use.error_percent is not None
+        assert use.surface_error_percent is not None
+        return SeenImage(
+            odds=odds,
+            trust=use.trust,
+            error_percent=use.error_percent,
+            surface_error_percent=use.surface_error_percent,
+            outlines=self.outlines,
+            values=_values_at(self.part, self.outlines),
+        )
+
+    def _is_like(self, seen: SeenImage) -> bool:
+        """Whether the image and, but for a few points, the outlines are those of an earlier look."""
+        now = _values_at(self.part, seen.outlines)
+        # Half-way between two voxels, rounding chooses.
+        if np.mean((now == seen.values) | (np.isnan(now) & np.isnan(seen.values))) < _ALIKE:
+            return False
+        apart = np.concatenate(
+            [
+                cKDTree(one).query(other)[0]
+                for one, other in ((seen.outlines, self.outlines), (self.outlines, seen.outlines))
+            ]
+        )
+        return float(np.mean(apart > _MOVED * self.scale_mm)) <= _MOST_MOVED
+
+
+def _values_at(image: Volume, points: FloatArray) -> FloatArray:
+    """Values (N,) of the voxels in which points (N, 3), RAS mm, lie; not-a-number outside."""
+    nearest = np.rint(apply_matrix(np.linalg.inv(image.ijk_to_ras), points)).astype(int)[:, ::-1]
+    inside = ((nearest >= 0) & (nearest < image.array.shape)).all(axis=1)
+    values = np.full(len(points), np.nan)
+    values[inside] = image.array[tuple(nearest[inside].T)]
+    return values

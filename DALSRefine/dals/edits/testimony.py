@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from dals.edits.candidates import Candidate
-from dals.fitting.image_term import LogOdds
 from dals.fitting.surface_regression import SurfaceFit
+from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.signed_lattice import Field, SignedLattice
 from dals.geometry.transforms import apply_matrix

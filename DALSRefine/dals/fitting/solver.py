@@ -12,10 +12,11 @@ from dals.fitting import kinds as _registered  # noqa: F401 (registers the kinds
 from dals.fitting.data_term import data_term
 from dals.fitting.evidence import weighed
 from dals.fitting.gradient_fit import GradientFit
-from dals.fitting.image_term import ImageTerm, LogOdds
+from dals.fitting.image_term import ImageTerm
 from dals.fitting.probable_fit import ProbableFit
 from dals.fitting.residuals import ResidualTerm, residual_term
 from dals.fitting.result import FitResult, OnStep
+from dals.geometry.log_odds import LogOdds
 from dals.model.fit_state import FitState
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from dals.model.pose import Pose
 from dals.model.prior_files import Side
+from dals.model.seen_image import SeenImage
 
-_PLAIN = "plain_"
-"""Of the names of its arrays."""
+_PLAIN, _SEEN = "plain_", "seen_"
+"""Of the names of their arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class FitState:
     error : float or None
         The standard deviation of the errors between planes that it had before, canonical
         (`dals.evaluation.uncertainty.error_between_planes`).
+    seen : SeenImage or None
+        What that image said.
     """
 
     pose: Pose
@@ -50,6 +53,7 @@ class FitState:
     plain: FitState | None = None
     departure: float | None = None
     error: float | None = None
+    seen: SeenImage | None = None
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Fields that JSON can hold and arrays, from which `from_arrays` makes the same state."""
@@ -70,16 +74,17 @@ class FitState:
         if self.plain is not None:
             fields["plain"], of_plain = self.plain.to_arrays()
             arrays |= {_PLAIN + name: array for name, array in of_plain.items()}
+        if self.seen is not None:
+            fields["seen"], of_seen = self.seen.to_arrays()
+            arrays |= {_SEEN + name: array for name, array in of_seen.items()}
         return fields, arrays
 
     @classmethod
     def from_arrays(cls, fields: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FitState:
         """The state of `to_arrays`."""
         pose = Pose(fields["scale"], arrays["translation"], arrays["rotation"])
-        plain = None
-        if "plain" in fields:
-            of_plain = {name.removeprefix(_PLAIN): array for name, array in arrays.items() if name.startswith(_PLAIN)}
-            plain = cls.from_arrays(fields["plain"], of_plain)
+        plain = cls.from_arrays(fields["plain"], _of(_PLAIN, arrays)) if "plain" in fields else None
+        seen = SeenImage.from_arrays(fields["seen"], _of(_SEEN, arrays)) if "seen" in fields else None
         return cls(
             pose,
             arrays["shared"],
@@ -89,4 +94,9 @@ class FitState:
             plain,
             fields.get("departure"),
             fields.get("error"),
+            seen,
         )
+
+
+def _of(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

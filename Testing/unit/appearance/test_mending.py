@@ -7,10 +7,10 @@ import pytest
 
 from dals.appearance.image_use import ImageUse
 from dals.appearance.mending import Mending, _coarser, mended
-from dals.fitting.image_term import LogOdds
 from dals.fitting.plane_residuals import PlaneResiduals
 from dals.fitting.residuals import residual_term
 from dals.geometry.cross_sections import section_loops
+from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
 from dals.model.pose import Pose

@@ -7,8 +7,9 @@ import pytest
 from known_shapes import ellipse_contour, grid, inside_ellipsoid
 
 from dals.fit_settings import FitSettings
-from dals.fitting.image_term import ImageTerm, LogOdds
+from dals.fitting.image_term import ImageTerm
 from dals.fitting.residuals import residual_term
+from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
 from dals.model.template import icosphere
