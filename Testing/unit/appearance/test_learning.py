@@ -20,18 +20,18 @@ def plane(height: float, *, blur_mm: float) -> DrawnSamples:
     return DrawnSamples(points, x, shown[:, None].astype(np.float32), x < 0)
 
 
-def learnt(*, blur_mm: float, error: float) -> Appearance:
+def learnt(*, blur_mm: float, error: float, seed: int) -> Appearance:
     planes = [plane(height, blur_mm=blur_mm) for height in (0.0, 30.0, 60.0)]
-    found = learn(planes, scale_mm=SCALE_MM, band_mm=BAND_MM, error=error)
+    found = learn(planes, scale_mm=SCALE_MM, band_mm=BAND_MM, error=error, seed=seed)
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize(("error", "least", "most"), [(0.02, 0.0, 0.3), (0.07, 0.4, 1.0)])
 def test_the_image_has_to_know_better_than_the_surface(error: float, least: float, most: float) -> None:
-    found = learnt(blur_mm=6.0, error=error)
-    assert least <= found.trust <= most
-    assert found.surface_error == pytest.approx(0.8 * error * SCALE_MM / (2 * BAND_MM), rel=0.4)
+    found = [learnt(blur_mm=6.0, error=error, seed=seed) for seed in range(12)]  # planes as small as these are chancy
+    assert least <= np.mean([one.trust for one in found]) <= most
+    assert found[0].surface_error == pytest.approx(0.8 * error * SCALE_MM / (2 * BAND_MM), rel=0.4)
 
 
 def test_planes_without_both_sides_teach_nothing() -> None:
