@@ -14,7 +14,7 @@ from scipy import ndimage
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures
 from dals.appearance.learning import learn
-from dals.appearance.log_odds_map import log_odds_map
+from dals.appearance.log_odds_map import log_odds_map, with_drawn
 from dals.appearance.nearness import Nearness
 from dals.appearance.patch import ImagePatch, image_patch
 from dals.fitting.plane_region import PlaneRegion
@@ -46,7 +46,8 @@ def classified(
     planes = [drawn_samples(region, features, surface, band_mm=_BAND * scale) for region in regions]
     appearance = learn(planes, scale_mm=scale, band_mm=_BAND * scale, error=error)
     assert appearance is not None
-    odds = log_odds_map(appearance, features, mesh, surface, regions, band_mm=_BAND * scale)
+    odds = log_odds_map(appearance, features, mesh, surface, band_mm=_BAND * scale)
+    odds = with_drawn(odds, regions, surface, band_mm=_BAND * scale)
     return largest_piece(odds.array > 0)
 
 

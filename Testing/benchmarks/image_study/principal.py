@@ -44,8 +44,10 @@ def principal_components(
     if image is None:
         return alone
     view = View.around(contours, image, alone, scale_mm=pose.scale)
-    use, odds = view.seen_from(alone, error=error, seed=drawn.settings.seed)
-    return alone if odds is None else _fitted(model, ImageTerm(term, odds, trust=use.trust), pose)
+    use, seen = view.seen_from(alone, error=error, seed=drawn.settings.seed)
+    if seen is None:
+        return alone
+    return _fitted(model, ImageTerm(term, view.with_drawn(seen, alone), trust=use.trust), pose)
 
 
 def _fitted(model: PcaModel, term: ResidualTerm, pose: Pose) -> TriangleMesh:
