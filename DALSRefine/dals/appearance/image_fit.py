@@ -88,30 +88,31 @@ def fit_with_image(
     pause()
     view = View.around(contours, image, drawn.mesh, scale_mm=drawn.state.pose.scale)
 
-    def moved(surface: FitResult, use: ImageUse, seen: SeenImage | None) -> tuple[FitResult, ImageUse]:
+    def moved(start: FitResult, surface: Nearness, use: ImageUse, seen: SeenImage | None) -> tuple[FitResult, ImageUse]:
         if seen is None:
-            return surface, use
-        odds = view.with_drawn(seen, surface.mesh)
-        result = fit_to_image(prior, contours, surface, odds, trust=use.trust, pose=pose, on_step=on_step)
+            return start, use
+        odds = view.with_drawn(seen, surface)
+        result = fit_to_image(prior, contours, start, odds, trust=use.trust, pose=pose, on_step=on_step)
         result = replace(
             result,
             state=replace(result.state, seen=seen),
-            steps=surface.steps + result.steps,
-            seconds=surface.seconds + result.seconds,
-            plain=surface.plain,
+            steps=start.steps + result.steps,
+            seconds=start.seconds + result.seconds,
+            plain=start.plain,
         )
         mending = mended(result.mesh, odds, _of_contours(contours, drawn), trust=use.trust, pose=result.state.pose)
         return result, replace(use, mending=mending)
 
-    def look(surface: FitResult) -> tuple[FitResult, ImageUse]:
-        return moved(surface, *view.seen_from(surface.mesh, error=error, seed=drawn.settings.seed, pause=pause))
+    def look(start: FitResult, surface: Nearness) -> tuple[FitResult, ImageUse]:
+        return moved(start, surface, *view.seen_from(surface, error=error, seed=drawn.settings.seed, pause=pause))
 
+    surface = Nearness(drawn.mesh)
     before = drawn.state.seen if drawn.is_earlier else None
     recalled = None if before is None else view.recalled(before)
-    result, use = look(drawn) if recalled is None else moved(drawn, recalled, before)
-    if result is not drawn and _is_far(use.surface(result.mesh), drawn) and not once(result):
-        nearer = replace(result, mesh=use.surface(result.mesh))
-        again, seen = look(nearer)
+    result, use = look(drawn, surface) if recalled is None else moved(drawn, surface, recalled, before)
+    nearer = replace(result, mesh=use.surface(result.mesh))
+    if result is not drawn and _is_far(nearer.mesh, surface, drawn.state.pose) and not once(result):
+        again, seen = look(nearer, Nearness(nearer.mesh))
         if again is not nearer:
             result, use = again, replace(use, mending=seen.mending, recalled=False)
     return result, replace(use, seconds=time.monotonic() - began)
@@ -121,10 +122,10 @@ def _nothing() -> None:
     pass
 
 
-def _is_far(mesh: TriangleMesh, drawn: FitResult) -> bool:
-    """Whether a surface is so far from the one from which the image was looked at that it is seen better from there."""
-    distances, _ = Nearness(drawn.mesh)(mesh.vertices)
-    return float(np.abs(distances).mean()) > _FAR * drawn.state.pose.scale
+def _is_far(mesh: TriangleMesh, surface: Nearness, pose: Pose) -> bool:
+    """Whether a mesh is so far from the surface where the image was looked at that it is seen better from there."""
+    distances, _ = surface(mesh.vertices)
+    return float(np.abs(distances).mean()) > _FAR * pose.scale
 
 
 def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:

@@ -15,7 +15,7 @@ from dals.appearance.patch import ImagePatch
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.log_odds import LogOdds
-from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
+from dals.geometry.mesh import FloatArray, IntArray
 from dals.geometry.signed_lattice import signed_distance
 from dals.geometry.transforms import apply_matrix
 from dals.geometry.voxelisation import mesh_to_label_map
@@ -30,16 +30,15 @@ _DRAWN = 4.5
 def log_odds_map(
     appearance: Appearance,
     features: ImageFeatures,
-    mesh: TriangleMesh,
     surface: Nearness,
     *,
     band_mm: float,
     pause: Callable[[], None] = lambda: None,
 ) -> LogOdds:
-    """Classify the voxels around a surface (RAS mm); unknown ones are 0. `pause` is called in between."""
+    """Classify the voxels around a surface; unknown ones are 0. `pause` is called in between."""
     patch = features.patch
     grid = LabelMap(np.zeros(patch.values.shape, dtype=np.bool_), patch.ijk_to_ras)
-    inside = mesh_to_label_map(mesh, grid).array
+    inside = mesh_to_label_map(surface.mesh, grid).array
     voxels, distances, normals = _band(surface, patch, inside, band_mm=band_mm, step_mm=_STEP * features.scale_mm)
     pause()
     found = appearance.log_odds(features.at(patch.centres(voxels), normals), distances)
@@ -50,7 +49,7 @@ def log_odds_map(
 
 
 def with_drawn(odds: LogOdds, regions: Sequence[PlaneRegion], surface: Nearness, *, band_mm: float) -> LogOdds:
-    """The map with the voxels on drawn planes as drawn, within a band around a surface (RAS mm)."""
+    """The map with the voxels on drawn planes as drawn, within a band around a surface."""
     array, matrix = odds.array.copy(), odds.ijk_to_ras
     thinnest = float(np.linalg.norm(matrix[:3, :3], axis=0).min())
     for region in regions:

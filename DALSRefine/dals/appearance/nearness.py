@@ -24,6 +24,7 @@ class Nearness:
     """
 
     def __init__(self, mesh: TriangleMesh) -> None:
+        self.mesh = mesh
         corners = mesh.vertices[mesh.faces]
         crossed = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         at_vertices = np.zeros_like(mesh.vertices)

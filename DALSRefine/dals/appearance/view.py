@@ -87,7 +87,7 @@ class View:
         return _BAND * self.scale_mm
 
     def seen_from(
-        self, mesh: TriangleMesh, *, error: float, seed: int, pause: Callable[[], None] = lambda: None
+        self, surface: Nearness, *, error: float, seed: int, pause: Callable[[], None] = lambda: None
     ) -> tuple[ImageUse, SeenImage | None]:
         """Learn how the organ looks where it was drawn, and classify what lies around a surface.
 
@@ -95,8 +95,7 @@ class View:
 
         Parameters
         ----------
-        mesh : TriangleMesh
-            RAS mm.
+        surface : Nearness
         error : float
             As in `dals.appearance.learning.learn`.
         seed : int
@@ -106,7 +105,7 @@ class View:
         unused = ImageUse(name=self.part.name, trust=0.0)
         if self.features is None:
             return replace(unused, reason="The image shows nothing there."), None
-        surface, planes = Nearness(mesh), []
+        planes = []
         for region in self.regions:
             pause()
             planes.append(drawn_samples(region, self.features, surface, band_mm=self.band_mm))
@@ -124,7 +123,7 @@ class View:
             reason = "The organ does not stand out from its neighbours in the image."
             return replace(use, trust=0.0, reason=reason), None
         pause()
-        odds = log_odds_map(appearance, self.features, mesh, surface, band_mm=self.band_mm, pause=pause)
+        odds = log_odds_map(appearance, self.features, surface, band_mm=self.band_mm, pause=pause)
         return use, self._kept(use, odds)
 
     def recalled(self, seen: SeenImage) -> ImageUse | None:
@@ -139,9 +138,9 @@ class View:
             recalled=True,
         )
 
-    def with_drawn(self, seen: SeenImage, mesh: TriangleMesh) -> LogOdds:
-        """What was seen, and what was drawn, around a surface (RAS mm)."""
-        return with_drawn(seen.odds, self.regions, Nearness(mesh), band_mm=self.band_mm)
+    def with_drawn(self, seen: SeenImage, surface: Nearness) -> LogOdds:
+        """What was seen, and what was drawn, around a surface."""
+        return with_drawn(seen.odds, self.regions, surface, band_mm=self.band_mm)
 
     def _kept(self, use: ImageUse, odds: LogOdds) -> SeenImage:
         assert use.error_percent is not None

@@ -46,7 +46,7 @@ def classified(
     planes = [drawn_samples(region, features, surface, band_mm=_BAND * scale) for region in regions]
     appearance = learn(planes, scale_mm=scale, band_mm=_BAND * scale, error=error)
     assert appearance is not None
-    odds = log_odds_map(appearance, features, mesh, surface, band_mm=_BAND * scale)
+    odds = log_odds_map(appearance, features, surface, band_mm=_BAND * scale)
     odds = with_drawn(odds, regions, surface, band_mm=_BAND * scale)
     return largest_piece(odds.array > 0)
 

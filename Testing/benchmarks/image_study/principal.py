@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.systems.pca import PcaModel, decoded_shapes, learn
+from dals.appearance.nearness import Nearness
 from dals.appearance.view import View
 from dals.fitting import FitResult
 from dals.fitting.image_term import ImageTerm
@@ -44,10 +45,11 @@ def principal_components(
     if image is None:
         return alone
     view = View.around(contours, image, alone, scale_mm=pose.scale)
-    use, seen = view.seen_from(alone, error=error, seed=drawn.settings.seed)
+    surface = Nearness(alone)
+    use, seen = view.seen_from(surface, error=error, seed=drawn.settings.seed)
     if seen is None:
         return alone
-    return _fitted(model, ImageTerm(term, view.with_drawn(seen, alone), trust=use.trust), pose)
+    return _fitted(model, ImageTerm(term, view.with_drawn(seen, surface), trust=use.trust), pose)
 
 
 def _fitted(model: PcaModel, term: ResidualTerm, pose: Pose) -> TriangleMesh:

@@ -76,8 +76,7 @@ def test_the_image_places_the_surface_between_the_planes(
     assert result.report["timings_s"]["image"] > 0
 
 
-def test_a_moved_contour_goes_on_from_what_the_image_said(ellipsoid_prior: ShapePrior) -> None:
-    first = refined(ellipsoid_prior, picture())
+def test_a_moved_contour_goes_on_from_what_the_image_said(ellipsoid_prior: ShapePrior, first: dals.Refinement) -> None:
     moved = dals.PlanarContours(tuple(replace(one, points=1.01 * one.points) for one in contours().contours))
     told: list[FitStep] = []
     again = dals.refine(moved, ellipsoid_prior, settings=QUICK, image=picture(), start=first.state, on_step=told.append)
@@ -150,9 +149,9 @@ def test_a_new_plane_is_learnt_from(ellipsoid_prior: ShapePrior, first: dals.Ref
 
 
 @pytest.mark.parametrize("after", [1, 4])
-def test_a_refit_is_cancelled_while_it_looks(ellipsoid_prior: ShapePrior, after: int) -> None:
+def test_a_refit_is_cancelled_while_it_looks(ellipsoid_prior: ShapePrior, first: dals.Refinement, after: int) -> None:
     told: list[int] = []
-    start = replace(refined(ellipsoid_prior, picture()).state, seen=None)
+    start = replace(first.state, seen=None)
 
     def cancel(step: FitStep) -> bool:
         told.append(step.step)
@@ -163,8 +162,9 @@ def test_a_refit_is_cancelled_while_it_looks(ellipsoid_prior: ShapePrior, after:
     assert told == [0] * after
 
 
-def test_what_the_image_shows_is_less_of_a_guess(ellipsoid_prior: ShapePrior, without: dals.Refinement) -> None:
-    first = refined(ellipsoid_prior, picture())
+def test_what_the_image_shows_is_less_of_a_guess(
+    ellipsoid_prior: ShapePrior, without: dals.Refinement, first: dals.Refinement
+) -> None:
     assert first.uncertainty is not None
     assert without.uncertainty is not None
     assert first.uncertainty.expected_distance_mm < without.uncertainty.expected_distance_mm
@@ -208,8 +208,9 @@ def test_an_image_that_moved_the_surface_far_is_looked_at_again(
         assert error_of(results[1]) < error_of(results[0])
 
 
-def test_contours_far_from_the_earlier_surface_are_fitted_first(ellipsoid_prior: ShapePrior) -> None:
-    first = refined(ellipsoid_prior, picture())
+def test_contours_far_from_the_earlier_surface_are_fitted_first(
+    ellipsoid_prior: ShapePrior, first: dals.Refinement
+) -> None:
     shift = np.array([0.0, 0.0, 30.0])
     moved = dals.PlanarContours(tuple(replace(one, points=one.points + shift) for one in contours().contours))
     image = picture()
@@ -218,16 +219,15 @@ def test_contours_far_from_the_earlier_surface_are_fitted_first(ellipsoid_prior:
     assert surface_distances(again.mesh.vertices - shift, TRUTH).mean() < 1.5 * error_of(first)
 
 
-def test_without_contrast_a_moved_contour_is_fitted_alone(ellipsoid_prior: ShapePrior) -> None:
-    first = refined(ellipsoid_prior, picture())
+def test_without_contrast_a_moved_contour_is_fitted_alone(ellipsoid_prior: ShapePrior, first: dals.Refinement) -> None:
     blank, start = picture(contrast=0.0), first.state
     again = dals.refine(contours(), ellipsoid_prior, settings=QUICK, image=blank, start=start)
     alone = dals.refine(contours(), ellipsoid_prior, settings=QUICK, start=start)
     assert np.array_equal(again.mesh.vertices, alone.mesh.vertices)
 
 
-def test_any_unit_of_grey_value_gives_the_same(ellipsoid_prior: ShapePrior) -> None:
-    first, second = (refined(ellipsoid_prior, picture(unit=unit)) for unit in (1.0, 1e-4))
+def test_any_unit_of_grey_value_gives_the_same(ellipsoid_prior: ShapePrior, first: dals.Refinement) -> None:
+    second = refined(ellipsoid_prior, picture(unit=1e-4))
     assert np.abs(first.mesh.vertices - second.mesh.vertices).max() < 0.2  # rounding decides single splits of trees
 
 
@@ -279,7 +279,7 @@ def test_an_image_in_another_unit_of_length_changes_nothing(
     assert np.array_equal(result.mesh.vertices, without.mesh.vertices)
 
 
-def test_a_file_is_read_once(ellipsoid_prior: ShapePrior) -> None:
+def test_a_file_is_read_once(ellipsoid_prior: ShapePrior, first: dals.Refinement) -> None:
     asked = []
 
     class File:
@@ -291,7 +291,7 @@ def test_a_file_is_read_once(ellipsoid_prior: ShapePrior) -> None:
 
     from_file = dals.refine(contours(), ellipsoid_prior, settings=QUICK, image=File())
     assert len(asked) == 1
-    assert np.array_equal(from_file.mesh.vertices, refined(ellipsoid_prior, picture()).mesh.vertices)
+    assert np.array_equal(from_file.mesh.vertices, first.mesh.vertices)
 
 
 def test_an_image_goes_with_contours_by_the_default_method_only(ellipsoid_prior: ShapePrior) -> None:
