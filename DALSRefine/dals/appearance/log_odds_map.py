@@ -48,8 +48,8 @@ def log_odds_map(
     return LogOdds(array, patch.ijk_to_ras)
 
 
-def with_drawn(odds: LogOdds, regions: Sequence[PlaneRegion], surface: Nearness, *, band_mm: float) -> LogOdds:
-    """The map with the voxels on drawn planes as drawn, within a band around a surface."""
+def with_drawn(odds: LogOdds, regions: Sequence[PlaneRegion], surface: Nearness) -> LogOdds:
+    """The map with the voxels on drawn planes as drawn; a surface near there tells which side of an open curve is."""
     array, matrix = odds.array.copy(), odds.ijk_to_ras
     thinnest = float(np.linalg.norm(matrix[:3, :3], axis=0).min())
     for region in regions:
@@ -58,10 +58,9 @@ def with_drawn(odds: LogOdds, regions: Sequence[PlaneRegion], surface: Nearness,
         height = k[:, None, None] + j[:, None] + i + (matrix[:3, 3] - region.origin) @ region.normal
         voxels = np.argwhere(np.abs(height) <= 0.5 * np.abs(steps).max() * 1.001)
         points = apply_matrix(matrix, voxels[:, ::-1].astype(np.float64))
-        distances, normals = surface(points, within_mm=1.2 * band_mm)
-        near = np.abs(distances) < band_mm
-        there = tuple(voxels[near].T)
-        outside, known = region.signed_distances(points[near], normals[near])
+        facing = surface(points)[1] if region.stretches else np.zeros_like(points)
+        outside, known = region.signed_distances(points, facing)
+        there = tuple(voxels.T)
         as_drawn = _DRAWN * np.clip(-outside / thinnest, -1.0, 1.0)
         array[there] = known * as_drawn + (1 - known) * array[there]
     return LogOdds(array, matrix)

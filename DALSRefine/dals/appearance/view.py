@@ -139,8 +139,8 @@ class View:
         )
 
     def with_drawn(self, seen: SeenImage, surface: Nearness) -> LogOdds:
-        """What was seen, and what was drawn, around a surface."""
-        return with_drawn(seen.odds, self.regions, surface, band_mm=self.band_mm)
+        """What was seen, and what was drawn; the surface is near."""
+        return with_drawn(seen.odds, self.regions, surface)
 
     def _kept(self, use: ImageUse, odds: LogOdds) -> SeenImage:
         assert use.error_percent is not None

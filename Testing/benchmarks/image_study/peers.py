@@ -47,7 +47,7 @@ def classified(
     appearance = learn(planes, scale_mm=scale, band_mm=_BAND * scale, error=error)
     assert appearance is not None
     odds = log_odds_map(appearance, features, surface, band_mm=_BAND * scale)
-    odds = with_drawn(odds, regions, surface, band_mm=_BAND * scale)
+    odds = with_drawn(odds, regions, surface)
     return largest_piece(odds.array > 0)
 
 
