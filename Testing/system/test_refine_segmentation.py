@@ -232,8 +232,23 @@ def test_labels_that_cannot_be_used(labels: list[str], words: str, files: Files,
     assert words in refused("--segmentation", files.neighbours, *given)
 
 
+def test_organs_that_do_not_meet_keep_their_voxels(files: Files, tmp_path: Path) -> None:
+    first = depth(LEFT - np.array([5, 0, 10]), 0.9 * RADII) > 0
+    first[2:4, 2:4, 2:4] = True  # an island, of which it is only proposed that it goes
+    second = depth(RIGHT + np.array([15, 0, 0]), 0.85 * RADII) > 0
+    given, written = tmp_path / "given.nii.gz", tmp_path / "written.nii.gz"
+    write_label_maps(given, [Labelled(grid().with_array(first), 1, "a"), Labelled(grid().with_array(second), 2, "b")])
+    labels = ["--label", f"1:{files.prior}", "--label", f"2:{files.prior}", "--edits", "proposed"]
+    outputs = ["-o", tmp_path / "out.stl", "--output-segmentation", written]
+    assert main(list(map(str, ["refine", "--segmentation", given, *labels, *outputs, *QUICK]))) == 0
+    arrays = [sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (given, written)]
+    np.testing.assert_array_equal(*arrays)
+
+
 def test_organs_need_a_full_segmentation_and_no_probabilities(files: Files, refused: Refused) -> None:
     organ = ["--label", f"4:{files.prior}"]
+    assert "one at a time" in refused("--segmentation", files.neighbours, *organ, "--side", "left")
+    assert "one organ at a time" in refused("--segmentation", files.neighbours, *organ, "--image", files.organ)
     assert "need --segmentation" in refused("--sparse-segmentation", files.neighbours, *organ)
     probabilities = files.probabilities("sure.nii.gz")
     assert "of one organ" in refused("--segmentation", files.neighbours, *organ, "--probabilities", probabilities)

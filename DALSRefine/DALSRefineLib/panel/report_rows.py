@@ -113,7 +113,7 @@ def _agreement(report: Mapping[str, Any]) -> list[Row]:
     return [
         (_("Dice with the segmentation"), f"{found['dice']:.3f}"),
         (_("Largest displacement"), f"{found['largest_displacement_mm']:.1f} mm"),
-        (_("Beyond 2 voxels"), changed.format(removed=removed, added=added)),
+        (_("Removed and added"), changed.format(removed=removed, added=added)),
         (
             _("Beyond {distance:.0f} mm of a typical organ").format(distance=found["typical_mm"]),
             strange.format(unusual=unusual, lacking=lacking),

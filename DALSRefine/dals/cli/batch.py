@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
 _OPTIONAL = (
     *("label", "component", "probabilities", "image", "prior", "side"),
-    *("output_segmentation", "disagreement", "reference", "report"),
+    *("output_segmentation", "disagreement", "reference", "report", "open_plane"),
 )
-_OF_EACH_CASE = ("output", "probabilities", "image", "output_segmentation", "disagreement", "reference", "report")
+_OF_EACH_CASE = (
+    *("output", "probabilities", "image", "output_segmentation", "disagreement", "reference", "report"),
+    "open_plane",
+)
 """Options that mean one case."""
 _LARGEST_TABLE = 1 << 26
 """Bytes."""
@@ -45,9 +48,8 @@ def run_batch(
     """Refine every row of a table; a failed case does not stop the others.
 
     The table has a header. Each row names an `output` and exactly one of `contours` (several files separated by
-    semicolons), `sparse_segmentation`, `segmentation` and `points`. The columns `label`, `component`, `probabilities`,
-    `image`, `prior`, `side`, `output_segmentation`, `disagreement`, `reference` and `report` are optional. The command
-    line's label, component, prior and side apply where a row has none. Paths are relative to the table's folder.
+    semicolons), `sparse_segmentation`, `segmentation` and `points`. All other columns are optional. The command line's
+    label, component, prior and side apply where a row has none. Paths are relative to the table's folder.
     """
     for name in _OF_EACH_CASE:
         if getattr(options, name, None) is not None:
@@ -257,5 +259,6 @@ def _case(row: dict[str, str], number: int, options: argparse.Namespace) -> Case
         disagreement=optional("disagreement"),
         side=side_of(row.get("side") or options.side),
         remesh=options.remesh,
+        open_planes=tuple(name.strip() for name in row.get("open_plane", "").split(";") if name.strip()),
         also_read=(options.batch, *prior_files([_prior(row, options)])),
     )

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from dals.fit_settings import FitSettings
     from dals.fitting import OnStep
-    from dals.geometry.mesh import TriangleMesh
+    from dals.geometry.label_map import LabelMap
     from dals.io.label_maps import Labelled
     from dals.model.prior import ShapePrior
     from dals.observations import Observation, Segmentation
+    from dals.refinement import Refinement
 
 _COLON = (
     "what follows the first colon of --label is a prior; a segment whose own name has a colon is given by its value"
@@ -154,8 +155,7 @@ def run_labels(
     for result in results:
         warn_of(result)
     reports = {str(organ.label): result.report for organ, result in zip(organs, results, strict=True)}
-    meshes = [result.mesh for result in results]
-    _write(case, paths, meshes, [label._replace(label_map=grid) for label in labels], reports)
+    _write(case, paths, results, [label._replace(label_map=grid) for label in labels], reports)
     return dict(zip(paths, reports.values(), strict=True))
 
 
@@ -184,6 +184,10 @@ def _check_outputs(case: Case, paths: Sequence[Path]) -> None:
         raise InputError("Probabilities are those of one organ; refine labels with probabilities one at a time.")
     if case.disagreement is not None:
         raise InputError("A map of disagreement is that of one organ; refine labels with --disagreement one at a time.")
+    if case.image is not None:
+        raise InputError("An image is used for one organ at a time; refine labels with --image one at a time.")
+    if case.side != "auto":
+        raise InputError("The side is that of one organ; refine labels with --side one at a time.")
     check_overwriting([*(Output("mesh", path) for path in paths), *case.outputs_beside_mesh], case.inputs)
     for path in paths:
         check_mesh_writable(path)
@@ -229,7 +233,7 @@ def _priors(organs: Sequence[LabelledOrgan], device: torch.device) -> dict[str, 
 def _write(
     case: Case,
     paths: Sequence[Path],
-    meshes: Sequence[TriangleMesh],
+    results: Sequence[Refinement],
     labels: Sequence[Labelled],
     reports: dict[str, dict[str, Any]],
 ) -> None:
@@ -239,13 +243,20 @@ def _write(
     maps = []
     if case.output_segmentation is not None:
         maps = [
-            label._replace(label_map=filled(mesh, label.label_map, case.reference))
-            for mesh, label in zip(meshes, labels, strict=True)
+            label._replace(label_map=_voxels(result, label.label_map, case.reference))
+            for result, label in zip(results, labels, strict=True)
         ]
     with all_or_none():
         if case.output_segmentation is not None:
             write_label_maps(case.output_segmentation, maps)
         if case.report is not None:
             write_report(case.report, {"labels": reports})
-        for path, mesh in zip(paths, meshes, strict=True):
-            write_mesh(path, mesh, space=case.space)
+        for path, result in zip(paths, results, strict=True):
+            write_mesh(path, result.mesh, space=case.space)
+
+
+def _voxels(result: Refinement, grid: LabelMap, reference: Path | None) -> LabelMap:
+    """On its own grid a segmentation keeps every voxel that was not edited, unless it gave way to another organ."""
+    if reference is None and result.label_map is not None and result.report["gave_way_mm"] == 0:
+        return result.label_map
+    return filled(result.mesh, grid, reference)

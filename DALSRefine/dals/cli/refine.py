@@ -75,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--disagreement",
         type=Path,
         metavar="FILE",
-        help="label map of where the result is more than 2 voxels from a full label map (1 removed, 2 added) and where "
-        "the latter differs from a typical organ (3 outside it, 4 missing)",
+        help="label map of edits (1 removed, 2 added, 5 and 6 only proposed) and of where the result differs from a "
+        "typical organ (3 outside it, 4 missing)",
     )
     parser.add_argument(
         "--edits",

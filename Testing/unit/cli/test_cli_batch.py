@@ -76,6 +76,15 @@ def test_rows_become_cases(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
     assert {case.space for case in recorder.cases} == {"RAS"}
 
 
+def test_a_row_may_name_its_open_planes(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
+    table = table_of(tmp_path, "output,contours,open_plane", "a.stl,a.json,axial; axial 2", "b.stl,b.json,")
+    recorder = Recorder()
+    assert run_batch(options_of(table, ellipsoid_prior_file), recorder, CPU) == 0
+    assert [case.open_planes for case in recorder.cases] == [("axial", "axial 2"), ()]
+    with pytest.raises(InputError, match="in its column open_plane"):
+        run_batch(options_of(table, ellipsoid_prior_file, open_plane=["axial"]), recorder, CPU)
+
+
 def test_a_row_may_name_the_side(tmp_path: Path, ellipsoid_prior_file: Path) -> None:
     table = table_of(tmp_path, "output,points,side", "a.stl,a.ply,left", "b.stl,b.ply,", "c.stl,c.ply,up")
     recorder = Recorder()
