@@ -52,6 +52,7 @@ STATE = FitState(
         error_percent=4.5,
         surface_error_percent=9.25,
         outlines=np.arange(6.0).reshape(2, 3),
+        kinds=np.array([1, 3], dtype=np.uint8),
         values=np.array([120.0, np.nan]),
     ),
 )

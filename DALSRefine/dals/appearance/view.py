@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dals.appearance.drawn_samples import drawn_samples
@@ -16,11 +17,12 @@ from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map, with_drawn
 from dals.appearance.nearness import Nearness
 from dals.fitting.plane_region import PlaneRegion
+from dals.geometry.label_map import BoolArray
 from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.transforms import apply_matrix
 from dals.geometry.volume import ImageSource, Volume
-from dals.model.seen_image import SeenImage
+from dals.model.seen_image import SeenImage, outlines_of
 from dals.observations import PlanarContours
 
 _BAND = 0.15
@@ -34,6 +36,9 @@ _MOVED, _MOST_MOVED = 0.02, 0.03
 _ALIKE = 0.9
 """Share of the outlines' points at which an image has the values that it had."""
 
+_Outlines = tuple[FloatArray, NDArray[np.uint8]]
+"""Points and kinds."""
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -41,20 +46,22 @@ class View:
 
     Attributes
     ----------
+    name : str
+        Of the image.
     part : Volume
-        Of the image, around a box with corners `low` and `high`, each (3,), RAS mm.
-    outlines : (N, 3)
-        Points of the contours, RAS mm.
+        Of it, around a box with corners `low` and `high`, each (3,), RAS mm.
+    contours : PlanarContours
     regions : sequence of PlaneRegion
-        That were drawn.
+        Of these.
     scale_mm : float
         Of the canonical unit.
     """
 
+    name: str
     part: Volume
     low: FloatArray
     high: FloatArray
-    outlines: FloatArray
+    contours: PlanarContours
     regions: Sequence[PlaneRegion]
     scale_mm: float
 
@@ -74,7 +81,7 @@ class View:
         regions = [
             PlaneRegion.of_contours(group, spacing_mm=_REGION_SPACING_MM, middle=middle) for group in contours.by_plane
         ]
-        return cls(part, low - margin, high + margin, contours.points, regions, scale_mm)
+        return cls(image.name, part, low - margin, high + margin, contours, regions, scale_mm)
 
     @cached_property
     def features(self) -> ImageFeatures | None:
@@ -102,7 +109,7 @@ class View:
         pause : callable, optional
             Called now and then.
         """
-        unused = ImageUse(name=self.part.name, trust=0.0)
+        unused = ImageUse(name=self.name, trust=0.0)
         if self.features is None:
             return replace(unused, reason="The image shows nothing there."), None
         planes = []
@@ -131,7 +138,7 @@ class View:
         if not self._is_like(seen):
             return None
         return ImageUse(
-            name=self.part.name,
+            name=self.name,
             trust=seen.trust,
             error_percent=seen.error_percent,
             surface_error_percent=seen.surface_error_percent,
@@ -145,13 +152,15 @@ class View:
     def _kept(self, use: ImageUse, odds: LogOdds) -> SeenImage:
         assert use.error_percent is not None
         assert use.surface_error_percent is not None
+        outlines, kinds = outlines_of(self.contours)
         return SeenImage(
             odds=odds,
             trust=use.trust,
             error_percent=use.error_percent,
             surface_error_percent=use.surface_error_percent,
-            outlines=self.outlines,
-            values=_values_at(self.part, self.outlines),
+            outlines=outlines,
+            kinds=kinds,
+            values=_values_at(self.part, outlines),
         )
 
     def _is_like(self, seen: SeenImage) -> bool:
@@ -160,13 +169,14 @@ class View:
         # Half-way between two voxels, rounding chooses.
         if np.mean((now == seen.values) | (np.isnan(now) & np.isnan(seen.values))) < _ALIKE:
             return False
-        apart = np.concatenate(
-            [
-                cKDTree(one).query(other)[0]
-                for one, other in ((seen.outlines, self.outlines), (self.outlines, seen.outlines))
-            ]
-        )
-        return float(np.mean(apart > _MOVED * self.scale_mm)) <= _MOST_MOVED
+        before, after = (seen.outlines, seen.kinds), outlines_of(self.contours)
+        others = np.concatenate([self._others(before, after), self._others(after, before)])
+        return float(np.mean(others)) <= _MOST_MOVED
+
+    def _others(self, outlines: _Outlines, among: _Outlines) -> BoolArray:
+        """Which points (N,) of outlines have none of the same kind near them among others."""
+        distances, nearest = cKDTree(among[0]).query(outlines[0])
+        return np.asarray((distances > _MOVED * self.scale_mm) | (outlines[1] != among[1][nearest]))
 
 
 def _values_at(image: Volume, points: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray
+from dals.observations import PlanarContours
 
 _FIGURES = ("trust", "error_percent", "surface_error_percent")
 
@@ -27,6 +28,8 @@ class SeenImage:
         As in `dals.appearance.image_use.ImageUse`.
     outlines : (N, 3)
         Points of the contours from which the organ's look was learnt, RAS mm.
+    kinds : (N,) uint8
+        Of these contours (`outlines_of`).
     values : (N,)
         Of the image there.
     """
@@ -36,6 +39,7 @@ class SeenImage:
     error_percent: float
     surface_error_percent: float
     outlines: FloatArray
+    kinds: NDArray[np.uint8]
     values: FloatArray
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -44,6 +48,7 @@ class SeenImage:
             "odds": self.odds.array,
             "ijk_to_ras": self.odds.ijk_to_ras,
             "outlines": self.outlines,
+            "kinds": self.kinds,
             "values": self.values,
         }
         return {name: getattr(self, name) for name in _FIGURES}, arrays
@@ -55,6 +60,14 @@ class SeenImage:
         return cls(
             odds=odds,
             outlines=arrays["outlines"],
+            kinds=arrays["kinds"],
             values=arrays["values"],
             **{name: float(fields[name]) for name in _FIGURES},
         )
+
+
+def outlines_of(contours: PlanarContours) -> tuple[FloatArray, NDArray[np.uint8]]:
+    """Points of contours (N, 3), RAS mm, and kinds (N,): 1 on a closed curve, and 2 more on an incomplete plane."""
+    kinds = [one.closed + 2 * one.open_plane for one in contours.contours]
+    counts = [len(one.points) for one in contours.contours]
+    return np.concatenate([one.points for one in contours.contours]), np.repeat(kinds, counts).astype(np.uint8)

@@ -115,10 +115,20 @@ def brighter(image: Volume) -> Volume:
         (redrawn(0.05), picture(), True),
         (redrawn(0.2), picture(), False),
         (dals.PlanarContours((contours().contours[0], ellipse_contour(2, 30.0, radii=RADII))), picture(), False),
+        (contours().with_open_planes(["z -6.0"]), picture(), False),
         (contours(), brighter(picture()), False),
         (contours(), picture(contrast=60.0), False),
     ],
-    ids=["the same", "cut elsewhere", "a point", "a fifth of one", "another plane", "brighter", "another image"],
+    ids=[
+        "the same",
+        "cut elsewhere",
+        "a point",
+        "a fifth of one",
+        "another plane",
+        "an incomplete plane",
+        "brighter",
+        "another image",
+    ],
 )
 def test_the_image_is_looked_at_again_if_it_or_the_outlines_changed(
     ellipsoid_prior: ShapePrior, first: dals.Refinement, drawn: dals.PlanarContours, image: Volume, recalled: bool
