@@ -13,7 +13,7 @@ from dals.geometry.places import place_text
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours
 
-_MISSED_SHARE, _MISSED_FAR_MM = 0.05, 10.0
+_MISSED_SHARE, _MISSED_FAR_MM = 0.1, 10.0
 """Share of what was drawn on a plane, or distance, from which a missed contour lowers the level. Less is the tip of a
 lobe, and does not go with a worse surface (`docs/decisions/021-departures.md`)."""
 STRAYING_MM = 10.0
