@@ -31,6 +31,8 @@ from dals.observations import PlanarContours
 
 _FAR = 0.01
 """Mean canonical distance that calls for another look."""
+_STEPS_OF_RECALLED = 1
+"""Where neither image nor outlines are others, there is not far to go."""
 _NEAR, _MOST = 0.1, 98.0
 """Canonical distance from an earlier surface, within which so many percent of the contours' points have to lie for it
 to be looked from."""
@@ -82,17 +84,21 @@ def fit_with_image(
         If `on_step` returned False.
     """
     began = time.monotonic()
+    view = View.around(contours, image, drawn.mesh, scale_mm=drawn.state.pose.scale)
+    before = drawn.state.seen if drawn.is_earlier else None
+    recalled = None if before is None else view.recalled(before)
     pause = _nothing
     if drawn.is_earlier and on_step is not None:
-        pause = partial(_go_on, on_step, _shown_at_once(contours, drawn))
+        steps = steps_of_refit(drawn.settings) if recalled is None else _STEPS_OF_RECALLED
+        pause = partial(_go_on, on_step, _shown_at_once(contours, drawn, steps))
     pause()
-    view = View.around(contours, image, drawn.mesh, scale_mm=drawn.state.pose.scale)
 
     def moved(start: FitResult, surface: Nearness, use: ImageUse, seen: SeenImage | None) -> tuple[FitResult, ImageUse]:
         if seen is None:
             return start, use
         odds = view.with_drawn(seen, surface)
-        result = fit_to_image(prior, contours, start, odds, trust=use.trust, pose=pose, on_step=on_step)
+        steps = _STEPS_OF_RECALLED if use.recalled else None
+        result = fit_to_image(prior, contours, start, odds, trust=use.trust, steps=steps, pose=pose, on_step=on_step)
         result = replace(
             result,
             state=replace(result.state, seen=seen),
@@ -107,8 +113,6 @@ def fit_with_image(
         return moved(start, surface, *view.seen_from(surface, error=error, seed=drawn.settings.seed, pause=pause))
 
     surface = Nearness(drawn.mesh)
-    before = drawn.state.seen if drawn.is_earlier else None
-    recalled = None if before is None else view.recalled(before)
     result, use = look(drawn, surface) if recalled is None else moved(drawn, surface, recalled, before)
     nearer = replace(result, mesh=use.surface(result.mesh))
     if result is not drawn and _is_far(nearer.mesh, surface, drawn.state.pose) and not once(result):
@@ -128,8 +132,8 @@ def _is_far(mesh: TriangleMesh, surface: Nearness, pose: Pose) -> bool:
     return float(np.abs(distances).mean()) > _FAR * pose.scale
 
 
-def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:
-    """Step 0: an earlier surface, moved onto the contours when somebody wants to see it."""
+def _shown_at_once(contours: PlanarContours, earlier: FitResult, steps: int) -> FitStep:
+    """Step 0 of so many: an earlier surface, moved onto the contours when somebody wants to see it."""
     term, settings, pose = _of_contours(contours, earlier), earlier.settings, earlier.state.pose
 
     @cache
@@ -141,7 +145,7 @@ def _shown_at_once(contours: PlanarContours, earlier: FitResult) -> FitStep:
         vertices = term.followed(pose.to_canonical(earlier.mesh.vertices), settings.level, pose)
         return TriangleMesh(pose.to_patient(vertices), earlier.mesh.faces)
 
-    return FitStep("local", 0, steps_of_refit(settings), loss_mm, mesh)
+    return FitStep("local", 0, steps, loss_mm, mesh)
 
 
 def _of_contours(contours: PlanarContours, fitted: FitResult) -> PlaneResiduals:

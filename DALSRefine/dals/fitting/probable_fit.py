@@ -188,7 +188,7 @@ class ProbableFit:
         return self._local_stage(solver, unknowns, steps)
 
     def _local_stage(self, solver: GaussNewton, unknowns: Unknowns, steps: int) -> Unknowns:
-        coarse = round(_COARSE_SHARE * steps)
+        coarse = round(_COARSE_SHARE * steps) if steps > 1 else 0
         noises = np.geomspace(*_LOCAL_NOISE, coarse)
         unknowns = self._stage(solver, unknowns, "local", noises, level=self._shared_level)
         rest = [_FINE_NOISE] * (steps - coarse)

@@ -90,6 +90,7 @@ def fit_to_image(
     odds: LogOdds,
     *,
     trust: float,
+    steps: int | None = None,
     pose: Pose | None = None,
     on_step: OnStep | None = None,
 ) -> FitResult:
@@ -104,6 +105,8 @@ def fit_to_image(
     odds : LogOdds
     trust : float
         0 to 1, how much the image counts.
+    steps : int, optional
+        If not as many as after a contour was moved, or from a fit of the observation alone.
     pose, on_step
         As in `fit`.
     """
@@ -111,6 +114,8 @@ def fit_to_image(
     if drawn is None:
         raise TypeError(f"observations of kind {observation.kind} have no residuals")
     term = ImageTerm(drawn, odds, trust=trust)
+    if steps is None and not earlier.is_earlier:
+        steps = min(_FIRST_LOOK_STEPS, earlier.settings.total_steps)
     return _probable_fit(
         prior,
         observation,
@@ -118,7 +123,7 @@ def fit_to_image(
         earlier.settings,
         known=pose,
         start=earlier.state,
-        steps=None if earlier.is_earlier else min(_FIRST_LOOK_STEPS, earlier.settings.total_steps),
+        steps=steps,
         on_step=on_step,
     )
 
