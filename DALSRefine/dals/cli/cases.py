@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dals.cli.output_files import Output, check_overwriting
-from dals.cli.result_grid import check_meets, filled
+from dals.cli.result_grid import check_meets, voxels_of
 from dals.errors import DalsWarning, InputError, PriorError
 from dals.io.atomic import all_or_none, atomic_path, check_writable
 
@@ -234,11 +234,7 @@ def _write(case: Case, result: Refinement, grid: LabelMap | None) -> None:
     from dals.io.label_maps import write_label_map
     from dals.io.meshes import write_mesh
 
-    label_map = None
-    if grid is not None:
-        # On its own grid a segmentation keeps every voxel that was not edited.
-        own = None if case.reference is not None else result.label_map
-        label_map = own or filled(result.mesh, grid, case.reference)
+    label_map = None if grid is None else voxels_of(result, grid, case.reference)
     with all_or_none():
         if case.disagreement is not None:
             write_disagreement(case.disagreement, result.confidence)  # type: ignore[arg-type]

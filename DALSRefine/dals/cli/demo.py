@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from dals.cli.devices import add_device_option
 from dals.cli.numbers import seed_of
 from dals.errors import DalsWarning, OutputError
-from dals.loading import without_collection
 
 if TYPE_CHECKING:
     from dals.cli.cases import Case, Kind
@@ -50,12 +49,11 @@ class _DemoCase:
 
 def run(options: argparse.Namespace) -> int:
     """Make the case, refine it in three ways, compare and render."""
-    with without_collection():
-        from dals.cli.cases import run_case
-        from dals.cli.progress import ProgressBar
-        from dals.io.meshes import read_mesh
-        from dals.model.prior import load_prior
-        from dals.ops.device import choose_device
+    from dals.cli.cases import run_case
+    from dals.cli.progress import ProgressBar
+    from dals.io.meshes import read_mesh
+    from dals.model.prior import load_prior
+    from dals.ops.device import choose_device
 
     prior = load_prior(options.prior).to(choose_device(options.device))
     folder = _folder(options.output)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dals.cli.cases import Case, warn_of, write_report
 from dals.cli.numbers import label_of
 from dals.cli.output_files import Output, check_overwriting
-from dals.cli.result_grid import check_meets, filled
+from dals.cli.result_grid import check_meets, voxels_of
 from dals.errors import DalsWarning, InputError, PriorError
 from dals.io.atomic import all_or_none, check_writable
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from dals.fit_settings import FitSettings
     from dals.fitting import OnStep
-    from dals.geometry.label_map import LabelMap
     from dals.io.label_maps import Labelled
     from dals.model.prior import ShapePrior
     from dals.observations import Observation, Segmentation
@@ -243,7 +242,7 @@ def _write(
     maps = []
     if case.output_segmentation is not None:
         maps = [
-            label._replace(label_map=_voxels(result, label.label_map, case.reference))
+            label._replace(label_map=voxels_of(result, label.label_map, case.reference))
             for result, label in zip(results, labels, strict=True)
         ]
     with all_or_none():
@@ -253,10 +252,3 @@ def _write(
             write_report(case.report, {"labels": reports})
         for path, result in zip(paths, results, strict=True):
             write_mesh(path, result.mesh, space=case.space)
-
-
-def _voxels(result: Refinement, grid: LabelMap, reference: Path | None) -> LabelMap:
-    """On its own grid a segmentation keeps every voxel that was not edited, unless it gave way to another organ."""
-    if reference is None and result.label_map is not None and result.report["gave_way_mm"] == 0:
-        return result.label_map
-    return filled(result.mesh, grid, reference)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dals.geometry.label_map import LabelMap
     from dals.geometry.mesh import TriangleMesh
     from dals.observations import Observation
+    from dals.refinement import Refinement
 
 _MARGIN = 0.5
 """Voxels that a surface may reach beyond the centres of the outermost voxels."""
@@ -33,6 +34,17 @@ def check_meets(observation: Observation, grid: LabelMap, reference: Path | None
     low, high = _extent(corners, grid)
     if np.any(high < -_MARGIN) or np.any(low > _sizes(grid) - 1 + _MARGIN):
         raise _elsewhere(reference)
+
+
+def voxels_of(result: Refinement, grid: LabelMap, reference: Path | None) -> LabelMap:
+    """A result on the grid. On its own one a segmentation keeps every voxel that was not edited, unless it gave way.
+
+    Errors and warnings are those of `filled`.
+    """
+    gave_way = result.report.get("gave_way_mm", 0.0) > 0
+    if reference is None and result.label_map is not None and not gave_way:
+        return result.label_map
+    return filled(result.mesh, grid, reference)
 
 
 def filled(mesh: TriangleMesh, grid: LabelMap, reference: Path | None) -> LabelMap:
