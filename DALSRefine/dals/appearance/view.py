@@ -6,23 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures, features_in, part_around
 from dals.appearance.image_use import ImageUse
 from dals.appearance.learning import learn
 from dals.appearance.log_odds_map import log_odds_map, with_drawn
 from dals.appearance.nearness import Nearness
+from dals.appearance.recollection import is_recalled, kept
 from dals.fitting.plane_region import PlaneRegion
-from dals.geometry.label_map import BoolArray
 from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.geometry.transforms import apply_matrix
 from dals.geometry.volume import ImageSource, Volume
-from dals.model.seen_image import SeenImage, outlines_of
+from dals.model.seen_image import SeenImage
 from dals.observations import PlanarContours
 
 _BAND = 0.15
@@ -31,13 +26,6 @@ _MARGIN = 1.5
 """Of the band: how much of the image is looked at around the surface."""
 _REGION_SPACING_MM = 4.0
 _LEAST_TRUST = 0.05
-_MOVED, _MOST_MOVED = 0.02, 0.03
-"""Canonical distance between outlines, and the share of their points beyond it, from which they are others."""
-_ALIKE = 0.9
-"""Share of the outlines' points at which an image has the values that it had."""
-
-_Outlines = tuple[FloatArray, NDArray[np.uint8]]
-"""Points and kinds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +119,11 @@ class View:
             return replace(use, trust=0.0, reason=reason), None
         pause()
         odds = log_odds_map(appearance, self.features, surface, band_mm=self.band_mm, pause=pause)
-        return use, self._kept(use, odds)
+        return use, kept(use, odds, self.part, self.contours)
 
     def recalled(self, seen: SeenImage) -> ImageUse | None:
         """The use of what was seen before; None if this is another image, or the outlines are others."""
-        if not self._is_like(seen):
+        if not is_recalled(seen, self.part, self.contours, scale_mm=self.scale_mm):
             return None
         return ImageUse(
             name=self.name,
@@ -148,41 +136,3 @@ class View:
     def with_drawn(self, seen: SeenImage, surface: Nearness) -> LogOdds:
         """What was seen, and what was drawn; the surface is near."""
         return with_drawn(seen.odds, self.regions, surface)
-
-    def _kept(self, use: ImageUse, odds: LogOdds) -> SeenImage:
-        assert use.error_percent is not None
-        assert use.surface_error_percent is not None
-        outlines, kinds = outlines_of(self.contours)
-        return SeenImage(
-            odds=odds,
-            trust=use.trust,
-            error_percent=use.error_percent,
-            surface_error_percent=use.surface_error_percent,
-            outlines=outlines,
-            kinds=kinds,
-            values=_values_at(self.part, outlines),
-        )
-
-    def _is_like(self, seen: SeenImage) -> bool:
-        """Whether the image and, but for a few points, the outlines are those of an earlier look."""
-        now = _values_at(self.part, seen.outlines)
-        # Half-way between two voxels, rounding chooses.
-        if np.mean((now == seen.values) | (np.isnan(now) & np.isnan(seen.values))) < _ALIKE:
-            return False
-        before, after = (seen.outlines, seen.kinds), outlines_of(self.contours)
-        others = np.concatenate([self._others(before, after), self._others(after, before)])
-        return float(np.mean(others)) <= _MOST_MOVED
-
-    def _others(self, outlines: _Outlines, among: _Outlines) -> BoolArray:
-        """Which points (N,) of outlines have none of the same kind near them among others."""
-        distances, nearest = cKDTree(among[0]).query(outlines[0])
-        return np.asarray((distances > _MOVED * self.scale_mm) | (outlines[1] != among[1][nearest]))
-
-
-def _values_at(image: Volume, points: FloatArray) -> FloatArray:
-    """Values (N,) of the voxels in which points (N, 3), RAS mm, lie; not-a-number outside."""
-    nearest = np.rint(apply_matrix(np.linalg.inv(image.ijk_to_ras), points)).astype(int)[:, ::-1]
-    inside = ((nearest >= 0) & (nearest < image.array.shape)).all(axis=1)
-    values = np.full(len(points), np.nan)
-    values[inside] = image.array[tuple(nearest[inside].T)]
-    return values

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray
-from dals.observations import PlanarContours
 
 _FIGURES = ("trust", "error_percent", "surface_error_percent")
 
@@ -29,7 +28,7 @@ class SeenImage:
     outlines : (N, 3)
         Points of the contours from which the organ's look was learnt, RAS mm.
     kinds : (N,) uint8
-        Of these contours (`outlines_of`).
+        1 on a closed curve, and 2 more on an incomplete plane.
     values : (N,)
         Of the image there.
     """
@@ -64,10 +63,3 @@ class SeenImage:
             values=arrays["values"],
             **{name: float(fields[name]) for name in _FIGURES},
         )
-
-
-def outlines_of(contours: PlanarContours) -> tuple[FloatArray, NDArray[np.uint8]]:
-    """Points of contours (N, 3), RAS mm, and kinds (N,): 1 on a closed curve, and 2 more on an incomplete plane."""
-    kinds = [one.closed + 2 * one.open_plane for one in contours.contours]
-    counts = [len(one.points) for one in contours.contours]
-    return np.concatenate([one.points for one in contours.contours]), np.repeat(kinds, counts).astype(np.uint8)
