@@ -1,8 +1,8 @@
 """Whether a fit has one answer: `python Testing/benchmarks/repeatability.py`.
 
 The same 20 held-out livers are refined on one and two threads, with the instruction sets that torch can be told to
-use, and with five seeds; each way runs in a process of its own. Reported is the mean distance between the surface of
-each way and that of the first, on one thread. Stores every case under `Testing/benchmarks/results`; nothing is tuned
+use, with five seeds, and on a GPU where there is one; each way runs in a process of its own. Reported is the mean
+distance between the surface of each way and that of the first, on one thread. Stores every case under `Testing/benchmarks/results`; nothing is tuned
 on them. Interrupted, it goes on with the next way.
 """
 
@@ -48,12 +48,14 @@ class Way:
     capability : str
         ATEN_CPU_CAPABILITY; empty for what torch chooses.
     seed : int
+    device : str
     """
 
     name: str
     threads: int = 1
     capability: str = ""
     seed: int = 0
+    device: str = "cpu"
 
 
 WAYS = (
@@ -61,6 +63,7 @@ WAYS = (
     Way("two threads", threads=2),
     *(Way(f"instructions: {name}", capability=name) for name in ("default", "avx2", "avx512")),
     *(Way(f"seed {seed}", seed=seed) for seed in range(1, 5)),
+    Way("GPU", device="cuda"),
 )
 
 
@@ -82,15 +85,18 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=CASES)
     parser.add_argument("--folder", type=Path, default=protocol.CACHE / "repeatability", help="of the surfaces")
     parser.add_argument("--name", default="repeatability", help="of the result files")
+    parser.add_argument("--ways", nargs="+", choices=[way.name for way in WAYS], help="only these and the first")
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only is not None:
         _fit(WAYS[options.only], options.tasks, options.cases, options.folder)
         return 0
-    for index, way in enumerate(WAYS):
+    ways = [way for way in WAYS if options.ways is None or way.name in (WAYS[0].name, *options.ways)]
+    for way in ways:
         print(way.name, flush=True)
-        _in_a_process(index, way, sys.argv[1:])
-    rows = [row for task in options.tasks for row in _compared(task, options.cases, options.folder)]
+        _in_a_process(WAYS.index(way), way, sys.argv[1:])
+    ways = [way for way in ways if _is_fitted(way, options.tasks, options.cases, options.folder)]
+    rows = [row for task in options.tasks for row in _compared(task, ways, options.cases, options.folder)]
     text = _table(rows, options.cases)
     print(text)
     store(options.name, Row, rows, text)
@@ -108,7 +114,10 @@ def _fit(way: Way, tasks: Sequence[str], cases: int, folder: Path) -> None:
     import torch
 
     torch.set_num_threads(way.threads)
-    prior = load_prior("liver")
+    if way.device == "cuda" and not torch.cuda.is_available():
+        print("  There is no CUDA device; only surfaces that are there already are compared.")
+        return
+    prior = load_prior("liver").to(torch.device(way.device))
     for task in tasks:
         make, known = TASKS[task]
         for shape in protocol.held_out("liver")[:cases]:
@@ -128,14 +137,19 @@ def _path(folder: Path, task: str, way: Way, case: str) -> Path:
     return path
 
 
-def _compared(task: str, cases: int, folder: Path) -> list[Row]:
+def _is_fitted(way: Way, tasks: Sequence[str], cases: int, folder: Path) -> bool:
+    shapes = protocol.held_out("liver")[:cases]
+    return all(_path(folder, task, way, shape.name).is_file() for task in tasks for shape in shapes)
+
+
+def _compared(task: str, ways: Sequence[Way], cases: int, folder: Path) -> list[Row]:
     rows = []
     for shape in protocol.held_out("liver")[:cases]:
         meshes = []
-        for way in WAYS:
+        for way in ways:
             with np.load(_path(folder, task, way, shape.name)) as arrays:
                 meshes.append(TriangleMesh(arrays["vertices"], arrays["faces"]))
-        for way, mesh in zip(WAYS[1:], meshes[1:], strict=True):
+        for way, mesh in zip(ways[1:], meshes[1:], strict=True):
             both = np.concatenate([_distances(meshes[0], mesh), _distances(mesh, meshes[0])])
             rows.append(Row(task, way.name, shape.name, float(both.mean()), float(both.max())))
     return rows
