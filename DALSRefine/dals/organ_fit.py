@@ -15,6 +15,9 @@ from dals.evaluation.report import unusual_size
 from dals.evaluation.uncertainty import error_between_planes, led_unusually_far
 from dals.fit_settings import FitSettings
 from dals.fitting import FitResult, FitState, OnStep, fit
+from dals.fitting.imprint import Imprint, imprinted
+from dals.fitting.plane_residuals import PlaneResiduals
+from dals.fitting.residuals import residual_term
 from dals.fitting.sides import SideChoice, fit_on_side
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.remeshing import remesh as even_out
@@ -39,10 +42,12 @@ class OrganFit:
         Of the side that was taken.
     result : FitResult
     mesh : TriangleMesh
-        Of the result, or what the image made of it, possibly remeshed, RAS mm.
+        Of the result, or what the image and the drawing made of it, possibly remeshed, RAS mm.
     pose_known, remeshed : bool
     remesh_seconds : float
     image_use : ImageUse or None
+    imprint : Imprint or None
+        Of contours, where the drawing had the last word.
     side_tried : bool
         Whether both sides of the body were tried.
     """
@@ -55,6 +60,7 @@ class OrganFit:
     remeshed: bool
     remesh_seconds: float
     image_use: ImageUse | None = None
+    imprint: Imprint | None = None
     side_tried: bool = False
 
 
@@ -115,11 +121,13 @@ def fit_organ(
     if image is not None and isinstance(result, EditedFit):
         use = use_of(result, image)
         _warn_of_unused(use, "the edits are those of the shape alone")
-    began = time.monotonic()
     mesh = result.mesh if use is None else use.surface(result.mesh)
+    imprint = imprint_on(mesh, observation, result)
+    mesh = mesh if imprint is None else imprint.mesh
+    began = time.monotonic()
     mesh = even_out(mesh) if remesh else mesh
     spent = time.monotonic() - began
-    return OrganFit(observation, prior, result, mesh, pose is not None, remesh, spent, use, sided.tried)
+    return OrganFit(observation, prior, result, mesh, pose is not None, remesh, spent, use, imprint, sided.tried)
 
 
 def follow_image(
@@ -149,6 +157,17 @@ def follow_image(
 
     result, use = fit_with_image(prior, contours, image, judged, error=error, once=once, pose=pose, on_step=on_step)
     return (drawn if result is judged else _with_judgement(result, state)), use
+
+
+def imprint_on(mesh: TriangleMesh, observation: Observation, result: FitResult) -> Imprint | None:
+    """What the drawing makes of a surface (RAS mm) that was fitted to contours; None where it stays as it is."""
+    if not isinstance(observation, PlanarContours) or result.settings.single_latent:
+        return None
+    if result.settings.method != "gauss-newton":
+        return None
+    term = residual_term(observation, result.settings)
+    assert isinstance(term, PlaneResiduals)
+    return imprinted(mesh, observation, term.regions, unit=result.state.pose.scale)
 
 
 def _judged(contours: PlanarContours, drawn: FitResult, prior: ShapePrior, *, known: bool) -> FitResult:

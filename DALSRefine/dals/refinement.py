@@ -262,8 +262,9 @@ def _describe(fitted: OrganFit, mesh: TriangleMesh) -> Refinement:
     misjudged = 1.0 if use is None else use.misjudged
     uncertainty = uncertainty_of(observation, result, prior, mesh, known=fitted.pose_known, misjudged=misjudged)
     confidence = judged_by(confidence_in(observation, result, prior, mesh), uncertainty)
-    if confidence is not None and use is not None and use.note is not None:
-        confidence = replace(confidence, notes=(*confidence.notes, use.note))
+    made = [part.note for part in (fitted.imprint, use) if part is not None and part.note is not None]
+    if confidence is not None and made:
+        confidence = replace(confidence, notes=(*confidence.notes, *made))
     report = make_report(result, observation, prior, mesh, confidence=confidence)
     if uncertainty is not None:
         report["uncertainty"] = uncertainty.figures()
@@ -271,6 +272,8 @@ def _describe(fitted: OrganFit, mesh: TriangleMesh) -> Refinement:
     seconds = {"fit": result.seconds, "remesh": fitted.remesh_seconds, "report": time.monotonic() - began}
     if prior.side is not None:
         report["side"] = {"side": prior.side, "chosen": "by the fit" if fitted.side_tried else "beforehand"}
+    if fitted.imprint is not None:
+        report["imprint"] = fitted.imprint.entry()
     if use is not None:
         report["image"] = use.entry()
         seconds["image"] = use.seconds

@@ -2,8 +2,8 @@
 
 The same 20 held-out livers are refined on one and two threads, with the instruction sets that torch can be told to
 use, with five seeds, and on a GPU where there is one; each way runs in a process of its own. Reported is the mean
-distance between the surface of each way and that of the first, on one thread. Stores every case under `Testing/benchmarks/results`; nothing is tuned
-on them. Interrupted, it goes on with the next way.
+distance between the surface of each way and that of the first, on one thread. Stores every case under
+`Testing/benchmarks/results`; nothing is tuned on them. Interrupted, it goes on with the next way.
 """
 
 from __future__ import annotations

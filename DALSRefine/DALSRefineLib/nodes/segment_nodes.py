@@ -12,8 +12,8 @@ from dals.errors import DalsWarning, InputError, OutputError
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.transforms import apply_matrix
-from dals.geometry.voxelisation import mesh_to_label_map
 from dals.geometry.vtk_bridge import polydata_of
+from dals.geometry.winding import enclosed
 from DALSRefineLib.nodes.naming import unique_name
 from DALSRefineLib.nodes.oriented_images import (
     box_of,
@@ -172,7 +172,7 @@ def _same_voxels(label_map: LabelMap, node: Any, grid: LabelMap) -> Any:
 
 def _voxels_of(mesh: TriangleMesh, grid: LabelMap) -> Any:
     """The voxels inside a surface as the smallest oriented image that holds them."""
-    label_map = mesh_to_label_map(mesh, grid)
+    label_map = enclosed(mesh, grid)
     box = marked_box(label_map.array)
     if box is None:
         raise OutputError("The surface lies outside of the image; no segment can be made of it.")

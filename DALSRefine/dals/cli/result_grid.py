@@ -55,9 +55,9 @@ def filled(mesh: TriangleMesh, grid: LabelMap, reference: Path | None) -> LabelM
     InputError
         If no voxel of the reference image lies in it.
     """
-    from dals.geometry.voxelisation import mesh_to_label_map
+    from dals.geometry.winding import enclosed
 
-    result = mesh_to_label_map(mesh, grid)
+    result = enclosed(mesh, grid)
     if reference is None:
         return result
     if result.is_empty:

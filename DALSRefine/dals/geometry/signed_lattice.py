@@ -17,7 +17,7 @@ from dals.geometry.label_map import BoolArray, LabelMap, marked_box
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.normals import Normals
 from dals.geometry.transforms import apply_matrix
-from dals.geometry.voxelisation import mesh_to_label_map
+from dals.geometry.winding import enclosed
 
 Field = NDArray[np.float32]
 
@@ -177,7 +177,7 @@ def mesh_distance(mesh: TriangleMesh, shape: tuple[int, ...], ijk_to_ras: FloatA
     """
     spacing = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
     grid = LabelMap(np.zeros(shape, dtype=np.bool_), ijk_to_ras)
-    field = signed_distance(mesh_to_label_map(mesh, grid).array, spacing)
+    field = signed_distance(enclosed(mesh, grid).array, spacing)
     near = np.abs(field) < _NEAR * spacing.max()
     points = apply_matrix(ijk_to_ras, np.argwhere(near)[:, ::-1])
     normals = Normals.of(mesh.vertices, mesh.faces)

@@ -15,13 +15,16 @@ from benchmarks.image_study.principal import model_of, principal_components
 from benchmarks.systems.pca import PcaModel
 from dals.evaluation.metrics import dice, sample_points
 from dals.evaluation.uncertainty import error_between_planes
-from dals.fitting import fit
+from dals.fitting import FitResult, fit
 from dals.geometry.label_map import LabelMap
+from dals.geometry.mesh import TriangleMesh
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
+from dals.geometry.winding import enclosed
 from dals.model.prior import ShapePrior, load_prior
 from dals.model.prior_files import Side
+from dals.observations import PlanarContours
 from dals.observations.painted_slices import contours_from_painted_slices
-from dals.organ_fit import follow_image
+from dals.organ_fit import follow_image, imprint_on
 
 CONTOURS, IMAGE = "contours only", "contours and image"
 PRINCIPAL, PRINCIPAL_IMAGE = "principal components, contours only", "principal components, contours and image"
@@ -46,6 +49,12 @@ class Row:
     volume_percent: float
     trust: float
     seconds: float
+
+
+def _final(mesh: TriangleMesh, contours: PlanarContours, result: FitResult) -> TriangleMesh:
+    """What `dals.refine` makes of the surface of a fit."""
+    imprint = imprint_on(mesh, contours, result)
+    return mesh if imprint is None else imprint.mesh
 
 
 @cache
@@ -97,12 +106,15 @@ def measure(
         )
 
     error = error_between_planes(contours, alone, prior, known=False)
-    add(CONTOURS, mesh_to_label_map(alone.mesh, truth), seconds)
+    began = time.process_time()
+    mesh = _final(alone.mesh, contours, alone)
+    add(CONTOURS, enclosed(mesh, truth), seconds + time.process_time() - began)
     if IMAGE in methods:
         began = time.process_time()
         found, use = follow_image(prior, contours, case.image, alone)
+        mesh = _final(use.surface(found.mesh), contours, found)
         used = seconds + time.process_time() - began
-        add(IMAGE, mesh_to_label_map(use.surface(found.mesh), truth), used, trust=use.trust)
+        add(IMAGE, enclosed(mesh, truth), used, trust=use.trust)
     for method, image in ((PRINCIPAL, None), (PRINCIPAL_IMAGE, case.image)):
         if method in methods:
             model, began = _model(case.prior, case.side), time.process_time()

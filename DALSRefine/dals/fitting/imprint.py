@@ -1,0 +1,261 @@
+"""What was drawn has the last word over a fitted surface.
+
+A fit moves a surface along its normals. It does not reach a small outline that no known shape meets, nor does it open a
+narrow fissure that a contour goes around; pulled there, it overlaps itself. Here the surface becomes a field of signed
+distances. What overlaps is united, and what is inside out goes. Pieces of a drawn plane that are still on the wrong
+side of the surface are imprinted on the field, with a smooth transition to both sides of the plane. Elsewhere the
+surface stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dals.fitting.plane_region import PlaneRegion
+from dals.geometry.label_map import BoolArray, LabelMap
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.places import place_text
+from dals.geometry.signed_lattice import Field, SignedLattice, mesh_distance
+from dals.geometry.smoothing import without_steps
+from dals.geometry.surface_distance import SignedDistance
+from dals.geometry.winding import winding_numbers
+from dals.observations import Contour, PlanarContours
+
+_MISSED, _LEAST_MM = 0.025, 2.0
+"""Canonical distance, and millimetres at least, from which a contour is missed."""
+_OVERLAP = 1e-3
+"""Share of the volume that overlaps or is inside out, from which the surface is made anew."""
+_STEP, _MOST_POINTS = 1 / 80, 1_500_000
+"""Canonical spacing of the lattice, and how many points it has at most, about."""
+_MARGIN = 0.1
+_LENGTH, _GAP = 0.04, 0.6
+"""Standard deviation of the transition across a plane, canonical, and as a share of the gap that is to be bridged."""
+_REACH = 2.5
+"""Standard deviations at which it ends."""
+_FADING = 0.04
+"""Canonical distance around a piece, within its plane, over which its change fades."""
+_SOFT = 0.016
+"""Canonical distance that an outline counts for at most where the surface is near."""
+_MOST_TESTED = 4_000
+
+
+@dataclass(frozen=True, eq=False)
+class Imprint:
+    """A surface made anew.
+
+    Attributes
+    ----------
+    mesh : TriangleMesh
+        RAS mm.
+    pieces : int
+        Of planes, that were imprinted.
+    depth_mm : float
+        How far the deepest of them was from the surface; 0 without any.
+    place : (3,) or None
+        Where that is, RAS mm.
+    overlap : float
+        Share of the volume that overlapped or was inside out.
+    """
+
+    mesh: TriangleMesh
+    pieces: int
+    depth_mm: float
+    place: FloatArray | None
+    overlap: float
+
+    @property
+    def note(self) -> str | None:
+        """What a person should know."""
+        if self.place is None:
+            return None
+        where = "In 1 place" if self.pieces == 1 else f"In {self.pieces} places"
+        return (
+            f"{where} no shape that the prior knows meets what was drawn, by up to {self.depth_mm:.0f} mm at "
+            f"{place_text(self.place)}; the surface follows the drawing there."
+        )
+
+    def entry(self) -> dict[str, Any]:
+        """For the report."""
+        figures: dict[str, Any] = {"pieces": self.pieces, "overlap_percent": round(100 * self.overlap, 2)}
+        if self.place is not None:
+            figures |= {"depth_mm": self.depth_mm, "deepest_at_ras_mm": [float(value) for value in self.place]}
+        return figures
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A connected part of a plane that is on the wrong side of the surface.
+
+    Attributes
+    ----------
+    region : PlaneRegion
+    low : (2,)
+        Of the plane's pixels, mm along its axes.
+    change : (M, N) float32
+        What the field lacks there, mm.
+    length : float
+        Standard deviation of the transition across the plane, mm.
+    depth : float
+        Largest distance from the surface, mm.
+    place : (3,)
+    """
+
+    region: PlaneRegion
+    low: FloatArray
+    change: NDArray[np.float32]
+    length: float
+    depth: float
+    place: FloatArray
+
+
+def imprinted(
+    mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[PlaneRegion], *, unit: float
+) -> Imprint | None:
+    """Make a surface anew where it misses what was drawn or overlaps itself; None where it does neither.
+
+    Parameters
+    ----------
+    mesh : TriangleMesh
+        Closed, RAS mm.
+    contours : PlanarContours
+    regions : sequence of PlaneRegion
+        Of the planes of the contours, in their order.
+    unit : float
+        Millimetres in one canonical unit.
+    """
+    tolerance = max(_MISSED * unit, _LEAST_MM)
+    drawn = _drawn(contours, regions)
+    empty = _lattice_around(mesh, contours, unit)
+    numbers = winding_numbers(mesh, empty)
+    inside = int(np.count_nonzero(numbers > 0))
+    overlap = int(np.count_nonzero((numbers > 1) | (numbers < 0))) / max(inside, 1)
+    missed = any((np.abs(SignedDistance(mesh).at(points)) > tolerance).any() for _, points in drawn)
+    if overlap <= _OVERLAP and not missed:
+        return None
+    field = mesh_distance(mesh, empty.array.shape, empty.ijk_to_ras)
+    nowhere = np.full(field.shape, -np.inf, dtype=np.float32)
+    lattice = SignedLattice(field, empty.ijk_to_ras, nowhere, np.eye(4))
+    pieces = [piece for region, points in drawn for piece in _pieces(lattice, region, points, tolerance, unit)]
+    changed, where = _changed(lattice, pieces)
+    surface = without_steps(lattice.surface(_in_one_piece(changed, where)))
+    deepest = max(pieces, key=lambda piece: piece.depth, default=None)
+    if deepest is None:
+        return Imprint(surface, 0, 0.0, None, overlap)
+    return Imprint(surface, len(pieces), deepest.depth, deepest.place, overlap)
+
+
+def _drawn(contours: PlanarContours, regions: Sequence[PlaneRegion]) -> list[tuple[PlaneRegion, FloatArray]]:
+    """The regions of closed contours, each with points of its contours."""
+    closed = [
+        (region, _points(group))
+        for group, region in zip(contours.by_plane, regions, strict=True)
+        if not region.stretches
+    ]
+    stride = 1 + sum(len(points) for _, points in closed) // _MOST_TESTED
+    return [(region, points[::stride]) for region, points in closed]
+
+
+def _points(group: Sequence[Contour]) -> FloatArray:
+    return np.concatenate([contour.points for contour in group])
+
+
+def _lattice_around(mesh: TriangleMesh, contours: PlanarContours, unit: float) -> LabelMap:
+    """An empty grid with cubic voxels around surface and contours."""
+    ends = np.concatenate([mesh.vertices, contours.points])
+    low, high = ends.min(axis=0) - _MARGIN * unit, ends.max(axis=0) + _MARGIN * unit
+    step = max(_STEP * unit, float(((high - low).prod() / _MOST_POINTS) ** (1 / 3)))
+    matrix = np.diag([step, step, step, 1.0])
+    matrix[:3, 3] = low
+    size = np.ceil((high - low) / step).astype(int) + 1
+    return LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "around the surface")
+
+
+def _pieces(
+    lattice: SignedLattice, region: PlaneRegion, points: FloatArray, tolerance: float, unit: float
+) -> list[_Piece]:
+    """Those parts of a plane that miss points of its contours."""
+    step = float(lattice.spacing[0])
+    missed = points[np.abs(lattice.at(lattice.values, points)) > tolerance]
+    if len(missed) == 0:
+        return []
+    flat = (points - region.origin) @ region.axes
+    low = flat.min(axis=0) - _MARGIN * unit
+    size = np.ceil((flat.max(axis=0) + _MARGIN * unit - low) / step).astype(int) + 1
+    pixels = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij"), axis=-1).reshape(-1, 2) * step + low
+    places = pixels @ region.axes.T + region.origin
+    outside, known = (part.reshape(size) for part in region.signed_distances(places, np.zeros_like(places)))
+    before = lattice.at(lattice.values, places).reshape(size)
+    labels, _ = ndimage.label((outside < 0) != (before < 0), structure=np.ones((3, 3)))
+    found = []
+    for label in _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step):
+        piece = labels == label
+        depths = np.where(piece, np.abs(before), 0)
+        depth = float(depths.max())
+        if depth < tolerance / 2:
+            continue
+        away = ndimage.distance_transform_edt(~piece) * step
+        share = np.clip(1 - away / (_FADING * unit), 0, 1)
+        wanted = np.sign(outside) * np.minimum(np.abs(outside), np.maximum(np.abs(before), _SOFT * unit))
+        change = share**2 * (3 - 2 * share) * known * (wanted - before)
+        # A part that is added has to reach the rest of the organ.
+        added = float(before[piece].mean()) > 0
+        length = max(_LENGTH * unit, _GAP * depth if added else 0.0)
+        place = np.array(np.unravel_index(depths.argmax(), depths.shape)) * step + low
+        place = region.axes @ place + region.origin
+        found.append(_Piece(region, low, change.astype(np.float32), length, depth, place))
+    return found
+
+
+def _labels_at(labels: NDArray[np.int32], at: FloatArray) -> list[int]:
+    """Labels of the pixels (N, 2) and of those beside them, but 0."""
+    nearest, last = np.rint(at).astype(int), np.array(labels.shape) - 1
+    found: set[int] = set()
+    for beside in np.ndindex(3, 3):
+        i, j = np.clip(nearest + beside - 1, 0, last).T
+        found.update(np.unique(labels[i, j]).tolist())
+    return sorted(found - {0})
+
+
+def _changed(lattice: SignedLattice, pieces: Sequence[_Piece]) -> tuple[Field, BoolArray]:
+    """The field with all pieces imprinted, and where it may have changed.
+
+    Where the transitions of several planes meet, each counts the more, the nearer its plane is.
+    """
+    total, weight = np.zeros_like(lattice.values), np.zeros_like(lattice.values)
+    step, low = float(lattice.spacing[0]), lattice.ijk_to_ras[:3, 3]
+    for piece in pieces:
+        region, touched = piece.region, np.argwhere(piece.change)
+        corners = (touched * step + piece.low) @ region.axes.T + region.origin
+        first = np.floor((corners.min(axis=0) - _REACH * piece.length - low) / step).astype(int)
+        last = np.ceil((corners.max(axis=0) + _REACH * piece.length - low) / step).astype(int)
+        size = np.array(lattice.values.shape[::-1])
+        ranges = [np.arange(max(a, 0), min(b + 1, n)) for a, b, n in zip(first, last, size, strict=True)]
+        i, j, k = ranges
+        offsets = np.stack(np.meshgrid(k, j, i, indexing="ij")[::-1], axis=-1) * step + low - region.origin
+        away = np.abs(offsets @ region.normal)
+        pixels = (offsets @ region.axes - piece.low) / step
+        change = ndimage.map_coordinates(piece.change, pixels.reshape(-1, 2).T, order=1, mode="constant")
+        change = change.reshape(away.shape)
+        nearness = np.where(change != 0, 1 / np.maximum(away, step / 4), 0.0)
+        box = tuple(slice(int(part[0]), int(part[-1]) + 1) for part in (k, j, i))
+        total[box] += nearness * change * np.exp(-0.5 * (away / piece.length) ** 2)
+        weight[box] += nearness
+    return np.asarray(lattice.values + total / np.maximum(weight, np.float32(1e-9)), dtype=np.float32), weight > 0
+
+
+def _in_one_piece(field: Field, changed: BoolArray) -> Field:
+    """The field of the largest component, without cavities but those that were drawn."""
+    labels, count = ndimage.label(field < 0)
+    kept = labels > 0 if count <= 1 else labels == np.bincount(labels.ravel())[1:].argmax() + 1
+    cavities, count = ndimage.label(ndimage.binary_fill_holes(kept) & ~kept)
+    drawn = np.zeros(count + 1, dtype=np.bool_)
+    drawn[cavities[changed]] = True
+    kept = kept | ((cavities > 0) & ~drawn[cavities])
+    tiny = np.float32(1e-3)
+    return np.where(kept, np.minimum(field, -tiny), np.maximum(field, tiny))

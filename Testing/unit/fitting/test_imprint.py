@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dals.fitting.imprint import Imprint, imprinted
+from dals.fitting.plane_region import PlaneRegion
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.surface_distance import SignedDistance
+from dals.model.template import icosphere
+from dals.observations import Contour, PlanarContours
+
+UNIT = 100.0
+BALL = icosphere(5)
+
+
+def circle(radius_mm: float, normal: int, *centre: float, name: str = "", **more: bool) -> Contour:
+    angles = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+    flat = np.stack([np.zeros(120), radius_mm * np.cos(angles), radius_mm * np.sin(angles)], axis=1)
+    return Contour(np.roll(flat, normal, axis=1) + centre, None, name or f"{normal} {centre}", **more)
+
+
+def three_circles(radius_mm: float = 60.0) -> tuple[Contour, ...]:
+    return tuple(circle(radius_mm, axis, 0, 0, 0) for axis in range(3))
+
+
+def tip_and_section() -> tuple[Contour, Contour]:
+    """On a plane of its own: an outline beside the ball of 60 mm, and the ball's."""
+    return circle(6, 2, 30, 30, 55, name="plane 55"), circle(24, 2, 0, 0, 55, name="plane 55")
+
+
+def ball(radius_mm: float = 60.0) -> TriangleMesh:
+    return TriangleMesh(radius_mm * BALL.vertices, BALL.faces)
+
+
+def made(mesh: TriangleMesh, *contours: Contour) -> Imprint | None:
+    drawn = object.__new__(PlanarContours)  # without the checks for users' mistakes
+    object.__setattr__(drawn, "contours", contours)
+    regions = [PlaneRegion.of_contours(group, spacing_mm=4) for group in drawn.by_plane]
+    return imprinted(mesh, drawn, regions, unit=UNIT)
+
+
+def missed(mesh: TriangleMesh, points: FloatArray) -> float:
+    return float(np.abs(SignedDistance(mesh).at(points)).max())
+
+
+def test_a_surface_that_meets_its_contours_stays() -> None:
+    assert made(ball(), *three_circles()) is None
+    assert made(ball(61.5), *three_circles()) is None
+
+
+def test_an_outline_that_the_surface_does_not_reach_is_reached() -> None:
+    found = made(ball(), *three_circles(), *tip_and_section())
+    assert found is not None
+    tip, section = tip_and_section()
+    assert missed(ball(), tip.points) > 12
+    assert missed(found.mesh, tip.points) < 2
+    others = np.concatenate([contour.points for contour in (*three_circles(), section)])
+    assert missed(found.mesh, others) < 2
+    assert found.pieces == 1
+    assert found.depth_mm == pytest.approx(missed(ball(), tip.points), abs=3)
+    assert found.place is not None
+    assert np.linalg.norm(found.place - [30, 30, 55]) < 9
+    assert found.note is not None
+    assert "In 1 place" in found.note
+    assert found.mesh.is_closed
+    # Away from the tip nothing has changed.
+    far = found.mesh.vertices[found.mesh.vertices[:, 2] < 25]
+    assert np.abs(np.linalg.norm(far, axis=1) - 60).max() < 0.3
+
+
+def test_a_dent_that_a_contour_goes_around_is_dug() -> None:
+    angles = np.linspace(0, 2 * np.pi, 240, endpoint=False)
+    radius = 60 - 15 * np.exp(-0.5 * ((angles - np.pi) / 0.15) ** 2)
+    dented = Contour(np.stack([radius * np.cos(angles), radius * np.sin(angles), 0 * angles], axis=1), None, "dented")
+    found = made(ball(), dented, circle(60, 0, 0, 0, 0), circle(50, 2, 0, 0, 33))
+    assert found is not None
+    assert missed(ball(), dented.points) > 10
+    assert missed(found.mesh, dented.points) < 3
+    assert found.mesh.volume < ball().volume
+
+
+def test_a_hole_that_was_drawn_is_a_cavity() -> None:
+    hole = circle(10, 2, 0, 0, 0, name="hole")
+    found = made(ball(), *three_circles()[:2], circle(60, 2, 0, 0, 0), hole)
+    assert found is not None
+    assert missed(found.mesh, hole.points) < 2
+    assert SignedDistance(found.mesh).at(np.array([[0.0, 0.0, 0.0]]))[0] > 2  # outside
+    assert SignedDistance(found.mesh).at(np.array([[0.0, 0.0, 30.0]]))[0] < 0
+
+
+def test_an_open_plane_says_nothing_about_what_was_not_outlined() -> None:
+    # The lower half is on the plane, too, but only a part of the upper one was outlined.
+    part = circle(20, 0, 0, 0, 40, name="part", open_plane=True)
+    found = made(ball(), circle(60, 2, 0, 0, 0), circle(60, 1, 0, 0, 0), part)
+    below = np.array([[0.0, 0.0, -40.0]])
+    mesh = ball() if found is None else found.mesh
+    assert SignedDistance(mesh).at(below)[0] < -15
+
+
+def test_open_curves_are_not_imprinted() -> None:
+    arc = circle(60, 0, 0, 0, 0).points[:60] * 1.2
+    assert made(ball(), circle(60, 2, 0, 0, 0), circle(60, 1, 0, 0, 0), Contour(arc, None, "arc", closed=False)) is None
+
+
+def test_parts_that_overlap_are_united_and_what_is_inside_out_goes() -> None:
+    twice = TriangleMesh(
+        np.concatenate([60 * BALL.vertices, 30 * BALL.vertices + [50.0, 0, 0], 8 * BALL.vertices - [80.0, 0, 0]]),
+        np.concatenate([BALL.faces, BALL.faces + len(BALL.vertices), BALL.faces[:, ::-1] + 2 * len(BALL.vertices)]),
+    )
+    found = made(twice, circle(60, 0, 0, 0, 0), circle(30, 0, 50, 0, 0))
+    assert found is not None
+    assert found.pieces == 0
+    assert found.note is None
+    assert found.overlap > 0.05
+    assert found.mesh.is_closed
+    distances = np.minimum(
+        np.linalg.norm(found.mesh.vertices, axis=1) - 60,
+        np.linalg.norm(found.mesh.vertices - [50.0, 0, 0], axis=1) - 30,
+    )
+    assert np.abs(distances).max() < 2.0  # at the crease
+    assert np.abs(distances).mean() < 0.05
+
+
+def test_the_same_again() -> None:
+    a, b = (made(ball(), *three_circles(), *tip_and_section()) for _ in range(2))
+    assert a is not None
+    assert b is not None
+    np.testing.assert_array_equal(a.mesh.vertices, b.mesh.vertices)
