@@ -33,6 +33,8 @@ _OVERLAP = 1e-3
 """Share of the volume that overlaps or is inside out, from which the surface is made anew."""
 _STEP, _MOST_POINTS = 1 / 80, 1_500_000
 """Canonical spacing of the lattice, and how many points it has at most, about."""
+_FINER = 2
+"""Pixels of a plane along a side of the lattice's voxels."""
 _MARGIN = 0.1
 _LENGTH, _GAP = 0.04, 0.6
 """Standard deviation of the transition across a plane, canonical, and as a share of the gap that is to be bridged."""
@@ -170,9 +172,9 @@ def _lattice_around(mesh: TriangleMesh, contours: PlanarContours, unit: float) -
     ends = np.concatenate([mesh.vertices, contours.points])
     low, high = ends.min(axis=0) - _MARGIN * unit, ends.max(axis=0) + _MARGIN * unit
     step = max(_STEP * unit, float(((high - low).prod() / _MOST_POINTS) ** (1 / 3)))
-    matrix = np.diag([step, step, step, 1.0])
-    matrix[:3, 3] = low
     size = np.ceil((high - low) / step).astype(int) + 1
+    matrix = np.diag([step, step, step, 1.0])
+    matrix[:3, 3] = (low + high - (size - 1) * step) / 2  # so that a mirrored surface has the mirrored lattice
     return LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "around the surface")
 
 
@@ -180,7 +182,7 @@ def _pieces(
     lattice: SignedLattice, region: PlaneRegion, points: FloatArray, tolerance: float, unit: float
 ) -> list[_Piece]:
     """Those parts of a plane that miss points of its contours."""
-    step = float(lattice.spacing[0])
+    step = float(lattice.spacing[0]) / _FINER
     missed = points[np.abs(lattice.at(lattice.values, points)) > tolerance]
     if len(missed) == 0:
         return []
@@ -191,7 +193,8 @@ def _pieces(
     places = pixels @ region.axes.T + region.origin
     outside, known = (part.reshape(size) for part in region.signed_distances(places, np.zeros_like(places)))
     before = lattice.at(lattice.values, places).reshape(size)
-    labels, _ = ndimage.label((outside < 0) != (before < 0), structure=np.ones((3, 3)))
+    wrong = ((outside < 0) != (before < 0)) & (known > 0)
+    labels, _ = ndimage.label(wrong, structure=np.ones((3, 3)))
     found = []
     for label in _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step):
         piece = labels == label
@@ -231,7 +234,7 @@ def _changed(lattice: SignedLattice, pieces: Sequence[_Piece]) -> tuple[Field, B
     step, low = float(lattice.spacing[0]), lattice.ijk_to_ras[:3, 3]
     for piece in pieces:
         region, touched = piece.region, np.argwhere(piece.change)
-        corners = (touched * step + piece.low) @ region.axes.T + region.origin
+        corners = (touched * (step / _FINER) + piece.low) @ region.axes.T + region.origin
         first = np.floor((corners.min(axis=0) - _REACH * piece.length - low) / step).astype(int)
         last = np.ceil((corners.max(axis=0) + _REACH * piece.length - low) / step).astype(int)
         size = np.array(lattice.values.shape[::-1])
@@ -239,7 +242,7 @@ def _changed(lattice: SignedLattice, pieces: Sequence[_Piece]) -> tuple[Field, B
         i, j, k = ranges
         offsets = np.stack(np.meshgrid(k, j, i, indexing="ij")[::-1], axis=-1) * step + low - region.origin
         away = np.abs(offsets @ region.normal)
-        pixels = (offsets @ region.axes - piece.low) / step
+        pixels = (offsets @ region.axes - piece.low) * _FINER / step
         change = ndimage.map_coordinates(piece.change, pixels.reshape(-1, 2).T, order=1, mode="constant")
         change = change.reshape(away.shape)
         nearness = np.where(change != 0, 1 / np.maximum(away, step / 4), 0.0)
