@@ -20,6 +20,7 @@ from dals.errors import FitCancelledError, InputError
 from dals.fit_settings import FitSettings
 from dals.fitting.data_term import DataTerm, as_tensor, data_term
 from dals.geometry.mesh import FloatArray
+from dals.geometry.surface_distance import SignedDistance
 from dals.model.fit_state import FitState
 from dals.model.pose import Pose
 from dals.model.prior import ShapePrior
@@ -140,6 +141,23 @@ def test_a_state_of_another_prior_is_refused(ellipsoid_prior: ShapePrior) -> Non
 def test_returning_false_cancels(ellipsoid_prior: ShapePrior) -> None:
     with pytest.raises(FitCancelledError):
         dals.refine(observations()["points"], ellipsoid_prior, on_step=lambda _: False)
+
+
+def test_an_outline_that_no_known_shape_meets_is_followed_and_told(ellipsoid_prior: ShapePrior) -> None:
+    beside = ellipse_contour(2, radii=(9.0, 9.0, 9.0), centre=(20.0 + 105.0, -30.0, 40.0))
+    inner = ellipse_contour(2, radii=RADII)
+    others = [ellipse_contour(axis, radii=RADII) for axis in range(2)]
+    contours = object.__new__(PlanarContours)  # without the checks for users' mistakes
+    object.__setattr__(contours, "contours", (*others, inner, beside))
+    result = dals.refine(contours, ellipsoid_prior, settings=quick(contours))
+    told = result.report["imprint"]
+    assert told["pieces"] >= 1
+    assert told["depth_mm"] > 5
+    assert any("no shape that the prior knows meets what was drawn" in note for note in result.notes)
+    distances = np.abs(SignedDistance(result.mesh).at(beside.points))
+    assert distances.max() < 4
+    single = dals.refine(contours, ellipsoid_prior, settings=quick(contours, lambda_dir=np.inf))
+    assert "imprint" not in single.report  # one latent for all vertices is meant as it is
 
 
 def test_all_that_is_noticed_is_told_once_and_in_order(ellipsoid_prior: ShapePrior) -> None:
