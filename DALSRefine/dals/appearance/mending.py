@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from dals.edits.composition import blended, in_one_piece, smoothed
+from dals.edits.composition import blended, smoothed
 from dals.fitting.plane_residuals import PlaneResiduals
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.geometry.signed_lattice import SignedLattice, mesh_distance, signed_lattice
+from dals.geometry.signed_lattice import SignedLattice, in_one_piece, mesh_distance, signed_lattice
 from dals.geometry.transforms import apply_matrix
 from dals.model.pose import Pose
 

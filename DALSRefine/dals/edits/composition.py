@@ -77,16 +77,6 @@ def completed(field: Field, lattice: SignedLattice, prior: Field, *, unit: float
     return np.where(outside, prior + offset * fading, field).astype(np.float32)
 
 
-def in_one_piece(field: Field) -> Field:
-    """The field of the largest component, without cavities."""
-    inside = field < 0
-    labels, count = ndimage.label(inside)
-    kept = inside if count <= 1 else labels == np.bincount(labels.ravel())[1:].argmax() + 1
-    kept = ndimage.binary_fill_holes(kept)
-    tiny = np.float32(1e-3)
-    return np.where(kept, np.minimum(field, -tiny), np.maximum(field, tiny))
-
-
 def smoothed(field: Field, lattice: SignedLattice) -> Field:
     """The field without the voxels' steps; at the lattice's points it keeps its sign."""
     image = sitk.GetImageFromArray(field)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dals.edits.candidates import Candidate
-from dals.edits.composition import capped, completed, composed, in_one_piece, on_voxels, smoothed
+from dals.edits.composition import capped, completed, composed, on_voxels, smoothed
 from dals.edits.edit import Edit
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import TriangleMesh
-from dals.geometry.signed_lattice import Field, SignedLattice
+from dals.geometry.signed_lattice import Field, SignedLattice, in_one_piece
 from dals.geometry.voxelisation import label_map_to_mesh
 
 

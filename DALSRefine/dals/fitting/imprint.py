@@ -21,7 +21,7 @@ from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.places import place_text
-from dals.geometry.signed_lattice import Field, SignedLattice, mesh_distance
+from dals.geometry.signed_lattice import Field, SignedLattice, in_one_piece, mesh_distance
 from dals.geometry.smoothing import without_steps
 from dals.geometry.surface_distance import SignedDistance
 from dals.geometry.winding import winding_numbers
@@ -140,12 +140,12 @@ def imprinted(
     missed = any((np.abs(SignedDistance(mesh).at(points)) > tolerance).any() for _, points in drawn)
     if overlap <= _OVERLAP and not missed:
         return None
-    field = mesh_distance(mesh, empty.array.shape, empty.ijk_to_ras)
+    field = mesh_distance(mesh, empty.array.shape, empty.ijk_to_ras, inside=numbers > 0)
     nowhere = np.full(field.shape, -np.inf, dtype=np.float32)
     lattice = SignedLattice(field, empty.ijk_to_ras, nowhere, np.eye(4))
     pieces = [piece for region, points in drawn for piece in _pieces(lattice, region, points, tolerance, unit)]
     changed, where = _changed(lattice, pieces)
-    surface = without_steps(lattice.surface(_in_one_piece(changed, where)))
+    surface = without_steps(lattice.surface(in_one_piece(changed, where)))
     deepest = max(pieces, key=lambda piece: piece.depth, default=None)
     if deepest is None:
         return Imprint(surface, 0, 0.0, None, overlap)
@@ -250,15 +250,3 @@ def _changed(lattice: SignedLattice, pieces: Sequence[_Piece]) -> tuple[Field, B
         total[box] += nearness * change * np.exp(-0.5 * (away / piece.length) ** 2)
         weight[box] += nearness
     return np.asarray(lattice.values + total / np.maximum(weight, np.float32(1e-9)), dtype=np.float32), weight > 0
-
-
-def _in_one_piece(field: Field, changed: BoolArray) -> Field:
-    """The field of the largest component, without cavities but those that were drawn."""
-    labels, count = ndimage.label(field < 0)
-    kept = labels > 0 if count <= 1 else labels == np.bincount(labels.ravel())[1:].argmax() + 1
-    cavities, count = ndimage.label(ndimage.binary_fill_holes(kept) & ~kept)
-    drawn = np.zeros(count + 1, dtype=np.bool_)
-    drawn[cavities[changed]] = True
-    kept = kept | ((cavities > 0) & ~drawn[cavities])
-    tiny = np.float32(1e-3)
-    return np.where(kept, np.minimum(field, -tiny), np.maximum(field, tiny))

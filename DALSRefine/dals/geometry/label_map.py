@@ -132,6 +132,14 @@ def marked_box(mask: BoolArray) -> tuple[slice, slice, slice] | None:
     return slice(k[0], k[-1] + 1), slice(j[0], j[-1] + 1), slice(i[0], i[-1] + 1)
 
 
+def voxels_around(ijk: FloatArray, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """First and last voxel (i, j, k) of those of a grid (K, J, I) around points (N, 3); None if all lie outside."""
+    size = np.array(shape[::-1])
+    first = np.clip(np.floor(ijk.min(axis=0)), 0, size).astype(np.int64)
+    last = np.clip(np.ceil(ijk.max(axis=0)), -1, size - 1).astype(np.int64)
+    return None if np.any(first > last) else (first, last)
+
+
 def row_ends(mask: BoolArray) -> NDArray[np.intp]:
     """Indices (i, j, k) of the first and last marked voxel of each row of a mask (K, J, I), (N, 3).
 

@@ -169,15 +169,34 @@ def signed_distance(mask: BoolArray, spacing: FloatArray) -> Field:
     return np.where(mask, half - np.maximum(distances[1], 0), np.maximum(distances[0], 0) - half).astype(np.float32)
 
 
-def mesh_distance(mesh: TriangleMesh, shape: tuple[int, ...], ijk_to_ras: FloatArray) -> Field:
+def in_one_piece(field: Field, drawn: BoolArray | None = None) -> Field:
+    """The field of the largest component, without cavities but those that hold a place that was drawn (K, J, I)."""
+    inside = field < 0
+    labels, count = ndimage.label(inside)
+    kept = inside if count <= 1 else labels == np.bincount(labels.ravel())[1:].argmax() + 1
+    filled = ndimage.binary_fill_holes(kept)
+    if drawn is not None:
+        cavities, count = ndimage.label(filled & ~kept)
+        opened = np.zeros(count + 1, dtype=np.bool_)
+        opened[cavities[drawn]] = True
+        opened[0] = False
+        filled &= ~opened[cavities]
+    tiny = np.float32(1e-3)
+    return np.where(filled, np.minimum(field, -tiny), np.maximum(field, tiny))
+
+
+def mesh_distance(
+    mesh: TriangleMesh, shape: tuple[int, ...], ijk_to_ras: FloatArray, *, inside: BoolArray | None = None
+) -> Field:
     """Signed distance of a closed mesh on a grid (K, J, I), negative inside, millimetres.
 
     Near the mesh it is that from the tangent plane at the nearest vertex or middle of a face, unless that is far from
-    the distance by voxels, as it is at folds; elsewhere it is the latter.
+    the distance by voxels, as it is at folds; elsewhere it is the latter. `inside` is what the mesh encloses, if known.
     """
     spacing = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    grid = LabelMap(np.zeros(shape, dtype=np.bool_), ijk_to_ras)
-    field = signed_distance(enclosed(mesh, grid).array, spacing)
+    if inside is None:
+        inside = enclosed(mesh, LabelMap(np.zeros(shape, dtype=np.bool_), ijk_to_ras)).array
+    field = signed_distance(inside, spacing)
     near = np.abs(field) < _NEAR * spacing.max()
     points = apply_matrix(ijk_to_ras, np.argwhere(near)[:, ::-1])
     normals = Normals.of(mesh.vertices, mesh.faces)

@@ -7,7 +7,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
 from dals.geometry.isosurface import flying_edges
-from dals.geometry.label_map import LabelMap
+from dals.geometry.label_map import LabelMap, voxels_around
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.transforms import apply_matrix
 from dals.geometry.vtk_bridge import polydata_of
@@ -36,13 +36,10 @@ def mesh_to_label_map(mesh: TriangleMesh, grid: LabelMap) -> LabelMap:
         return grid.with_array(array)
     ijk = apply_matrix(grid.ras_to_ijk, mesh.vertices)
     # Rasterise only the bounding box: an organ fills little of a body scan.
-    used = ijk[mesh.faces.ravel()]
-    shape = np.array(array.shape[::-1])
-    first = np.clip(np.floor(used.min(axis=0)), 0, shape).astype(int)
-    last = np.clip(np.ceil(used.max(axis=0)), -1, shape - 1).astype(int)
-    if np.any(first > last):
+    around = voxels_around(ijk[mesh.faces.ravel()], array.shape)
+    if around is None:
         return grid.with_array(array)
-
+    first, last = around
     stencil = vtkPolyDataToImageStencil()
     stencil.SetInputData(polydata_of(TriangleMesh(ijk, mesh.faces)))
     stencil.SetOutputOrigin(0.0, 0.0, 0.0)

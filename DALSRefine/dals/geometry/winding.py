@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dals.geometry.label_map import LabelMap
+from dals.geometry.label_map import LabelMap, voxels_around
 from dals.geometry.mesh import FloatArray, IntArray, TriangleMesh
 from dals.geometry.transforms import apply_matrix
 
@@ -47,12 +47,10 @@ def winding_numbers(mesh: TriangleMesh, grid: LabelMap) -> NDArray[np.int32]:
     if len(mesh.faces) == 0:
         return found
     vertices = apply_matrix(grid.ras_to_ijk, mesh.vertices)
-    used = vertices[mesh.faces.ravel()]
-    shape = np.array(found.shape[::-1])
-    first = np.clip(np.ceil(used.min(axis=0)), 0, shape).astype(int)
-    last = np.clip(np.floor(used.max(axis=0)), -1, shape - 1).astype(int)
-    if np.any(first > last):
+    around = voxels_around(vertices[mesh.faces.ravel()], found.shape)
+    if around is None:
         return found
+    first, last = around
     box = tuple(slice(int(low), int(high) + 1) for low, high in zip(first[::-1], last[::-1], strict=True))
     numbers = _winding(vertices - first, mesh.faces, last - first + 1)
     found[box] = numbers if TriangleMesh(vertices, mesh.faces).volume > 0 else -numbers
