@@ -18,7 +18,7 @@ from dals.geometry.log_odds import LogOdds
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.geometry.signed_lattice import signed_distance
 from dals.geometry.transforms import apply_matrix
-from dals.geometry.voxelisation import mesh_to_label_map
+from dals.geometry.winding import enclosed
 
 _STEP = 0.03
 """Canonical distance, about, between the places for which the nearest place of the surface is looked for."""
@@ -38,7 +38,7 @@ def log_odds_map(
     """Classify the voxels around a surface; unknown ones are 0. `pause` is called in between."""
     patch = features.patch
     grid = LabelMap(np.zeros(patch.values.shape, dtype=np.bool_), patch.ijk_to_ras)
-    inside = mesh_to_label_map(surface.mesh, grid).array
+    inside = enclosed(surface.mesh, grid).array
     voxels, distances, normals = _band(surface, patch, inside, band_mm=band_mm, step_mm=_STEP * features.scale_mm)
     pause()
     found = appearance.log_odds(features.at(patch.centres(voxels), normals), distances)

@@ -151,7 +151,8 @@ def _make_case(folder: Path, seed: int) -> _DemoCase:
 
 def _print_table(demo: _DemoCase, results: dict[str, tuple[TriangleMesh, dict[str, Any]]]) -> None:
     from dals.evaluation.metrics import compare, dice
-    from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
+    from dals.geometry.voxelisation import label_map_to_mesh
+    from dals.geometry.winding import enclosed
 
     print(f"{'':16s} {'mean distance':>14s} {'Hausdorff':>10s} {'volume error':>13s} {'Dice':>6s} {'fit':>7s}")
     overlap = dice(demo.damaged, demo.mask)
@@ -162,7 +163,7 @@ def _print_table(demo: _DemoCase, results: dict[str, tuple[TriangleMesh, dict[st
     )
     for kind, (mesh, report) in results.items():
         figures = compare(mesh, demo.truth, self_intersections=False)
-        overlap = dice(mesh_to_label_map(mesh, demo.mask), demo.mask)
+        overlap = dice(enclosed(mesh, demo.mask), demo.mask)
         print(
             f"{kind:16s} {figures.mean_distance:>11.2f} mm {figures.hausdorff:>7.1f} mm "
             f"{figures.volume_error:>12.1f}% {overlap:>6.3f} {report['seconds']:>5.1f} s"

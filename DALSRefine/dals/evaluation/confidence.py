@@ -18,7 +18,7 @@ from dals.fitting import FitResult
 from dals.geometry.label_map import BoolArray, LabelMap, marked_box
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import surface_distances
-from dals.geometry.voxelisation import mesh_to_label_map
+from dals.geometry.winding import enclosed
 from dals.model.prior import ShapePrior
 from dals.model.template import icosphere
 from dals.observations import Observation, Segmentation
@@ -142,7 +142,7 @@ def segmentation_confidence(
 
         return edited_confidence(observation, result, prior, mesh)
     whole = observation.label_map
-    on_grid = [mesh_to_label_map(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
+    on_grid = [enclosed(surface, whole) for surface in (mesh, _reconstruction(result, prior))]
     # Restrict the work to the organ's box, a small part of a body scan.
     box = marked_box(functools.reduce(np.logical_or, (one.array for one in (whole, *on_grid))))
     assert box is not None  # a segmentation is never empty

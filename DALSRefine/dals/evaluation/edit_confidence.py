@@ -26,7 +26,7 @@ from dals.evaluation.confidence import (
 from dals.evaluation.metrics import dice
 from dals.geometry.label_map import BoolArray, marked_box
 from dals.geometry.mesh import TriangleMesh
-from dals.geometry.voxelisation import mesh_to_label_map
+from dals.geometry.winding import enclosed
 from dals.model.prior import ShapePrior
 from dals.observations import Segmentation
 
@@ -43,7 +43,7 @@ def edited_confidence(
     """
     plan, whole = result.plan, observation.label_map
     lattice, field = plan.lattice, result.composition.field
-    refined = result.segment if mesh is result.mesh else mesh_to_label_map(mesh, whole)
+    refined = result.segment if mesh is result.mesh else enclosed(mesh, whole)
     box = marked_box(whole.array | refined.array)
     assert box is not None  # a segmentation is never empty
     given, kept = whole.array[box], result.segment.array[box]
