@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT / "DALSRefine")]
 
 import torch
 
-from dals.demo.synthetic_ct import synthetic_ct
+from dals.demo.synthetic_ct import synthetic_ct, write_ct
 from dals.demo.synthetic_liver import cut_contour, synthetic_liver
 from dals.evaluation.metrics import compare
 from dals.fit_settings import FitSettings
@@ -43,6 +43,8 @@ from dals.refinement import refine
 OFFSETS = (0.06, -0.05, 0.07)
 SPACING_MM = (0.8, 0.8, 5.0)
 CT_SPACING_MM, CT_MARGIN_MM = (1.6, 1.6, 5.0), 40.0
+WHOLE_CT_SPACING_MM, WHOLE_CT = (0.8, 0.8, 2.5), (120, 512, 512)
+"""Of a scan as hospitals make it; its shape is (K, J, I)."""
 
 
 def main() -> int:
@@ -87,31 +89,48 @@ def body_scan(truth: Any) -> LabelMap:
     return mesh_to_label_map(truth, LabelMap(np.zeros((100, 512, 512), dtype=np.bool_), matrix, "scan"))
 
 
-def scan_of(truth: Any) -> Volume:
+def scan_of(truth: Any, spacing_mm: tuple[float, float, float] = CT_SPACING_MM) -> Volume:
     """A synthetic CT of the organ and what is around it."""
     low, high = truth.vertices.min(axis=0) - CT_MARGIN_MM, truth.vertices.max(axis=0) + CT_MARGIN_MM
-    matrix = np.diag([*CT_SPACING_MM, 1.0])
+    matrix = np.diag([*spacing_mm, 1.0])
     matrix[:3, 3] = low
-    size = np.ceil((high - low) / CT_SPACING_MM).astype(int)
+    size = np.ceil((high - low) / spacing_mm).astype(int)
     return synthetic_ct(truth, LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "scan"))
+
+
+def whole_ct(truth: Any) -> Volume:
+    """The same in 512 x 512 x 120 voxels of 0.8 x 0.8 x 2.5 mm, with air around it."""
+    near = scan_of(truth, WHOLE_CT_SPACING_MM)
+    before = [(whole - part) // 2 for whole, part in zip(WHOLE_CT, near.array.shape, strict=True)]
+    array = np.full(WHOLE_CT, near.array.min(), dtype=near.array.dtype)
+    array[tuple(slice(a, a + n) for a, n in zip(before, near.array.shape, strict=True))] = near.array
+    matrix = near.ijk_to_ras.copy()
+    matrix[:3, 3] -= matrix[:3, :3] @ before[::-1]
+    return Volume(array, matrix, near.name)
 
 
 def _cold_starts(
     prior: str, truth: Any, contours: PlanarContours, *, beside: Path | None
 ) -> dict[str, dict[str, float]]:
-    """`dals refine` in a fresh process, from contours and from a segmentation, the quicker of two starts in turn."""
+    """`dals refine` in a fresh process, from contours, with a CT and without, and from a segmentation.
+
+    The quicker of two starts in turn.
+    """
     roots = {"cold": ROOT, **({} if beside is None else {"beside": beside.resolve()})}
     with tempfile.TemporaryDirectory() as folder:
-        curves, scan = Path(folder) / "contours.mrk.json", Path(folder) / "scan.nii.gz"
+        curves, scan, ct = (Path(folder) / name for name in ("contours.mrk.json", "scan.nii.gz", "ct.nii.gz"))
         write_contours(curves, contours.contours)
         write_label_map(scan, body_scan(truth))
+        write_ct(ct, whole_ct(truth))
+        drawn = ["--contours", str(curves)]
+        given = {"contours": drawn, "segmentation": ["--segmentation", str(scan)]}
+        starts = {f"{name}, {what}": (root, way) for what, way in given.items() for name, root in roots.items()}
+        starts["cold, contours and CT"] = ROOT, [*drawn, "--image", str(ct)]
         rows: dict[str, dict[str, float]] = {}
         for _ in range(2):
-            for given, path in (("contours", curves), ("segmentation", scan)):
-                for name, root in roots.items():
-                    row = _cold_start(root, prior, [f"--{given}", str(path)], Path(folder))
-                    key = f"{name}, {given}"
-                    rows[key] = min(row, rows.get(key, row), key=lambda one: one["wall_s"])
+            for name, (root, way) in starts.items():
+                row = _cold_start(root, prior, way, Path(folder))
+                rows[name] = min(row, rows.get(name, row), key=lambda one: one["wall_s"])
     return rows
 
 

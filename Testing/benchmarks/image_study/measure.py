@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from dals.evaluation.uncertainty import error_between_planes
 from dals.fitting import FitResult, fit
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import TriangleMesh
+from dals.geometry.volume import Volume
 from dals.geometry.voxelisation import label_map_to_mesh, mesh_to_label_map
 from dals.geometry.winding import enclosed
 from dals.model.prior import ShapePrior, load_prior
@@ -69,10 +70,17 @@ def _model(name: str, side: Side | None) -> PcaModel:
 
 
 def measure(
-    group: str, name: str, *, planes: int, drawn: str = PAINTED, methods: tuple[str, ...] = METHODS
+    group: str,
+    name: str,
+    *,
+    planes: int,
+    drawn: str = PAINTED,
+    methods: tuple[str, ...] = METHODS,
+    image: Volume | None = None,
 ) -> list[Row]:
-    """All methods on one case, from the same planes; the pose is not known."""
+    """All methods on one case, from the same planes; the pose is not known. `image` takes the place of the case's."""
     case = load(group, name)
+    case = case if image is None else replace(case, image=image)
     prior = _prior(case.prior, case.side)
     truth = case.truth
     slices = painted(truth, planes=planes)
