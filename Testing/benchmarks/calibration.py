@@ -26,7 +26,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Path(__file__).resolve().parents[1])]
 
 from benchmarks import organs, protocol
-from benchmarks.comparison.observations import planes_of, unchecked
+from benchmarks.comparison import observations
 from benchmarks.comparison.shapes import prepared, validation_names
 from benchmarks.organs import ROOT
 from dals.dataset.normalisation import NormalisedShape
@@ -42,7 +42,11 @@ from dals.model.prior import ShapePrior, load_prior
 from dals.observations import Observation, PlanarContours, PointCloud
 from dals.refinement import refine
 
-TASKS = ("planes:1", "planes:2", "planes:3", "planes:6", "planes:10", "clinician", "points", "half the points")
+TASKS = (
+    *("planes:1", "planes:2", "planes:3", "planes:6", "planes:10", "clinician", "points", "half the points"),
+    *("planes:3/missing=0.3", "planes:6/missing=0.3"),
+)
+"""The last two lack a stretch of each outline."""
 _HEAD = (
     "| task | cases | within the 90% band, % | half-width, mm | volumes within | their half-width, % "
     "| mean distance, mm | expected, mm | correlation | contours missed by over 4 mm, in cases | worst, mm |"
@@ -103,7 +107,7 @@ def observation_of(shape: NormalisedShape, task: str) -> Observation:
     if task == "clinician":
         return protocol.clinician_of(shape)
     if task.startswith("planes:"):
-        return unchecked(planes_of(shape, int(task.split(":")[1])))
+        return observations.observation_of(shape, task)
     points = protocol.points_of(shape).points
     if task == "half the points":
         points = points[points[:, 0] > np.median(points[:, 0])]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray, LabelMap
@@ -44,6 +45,10 @@ _FADING = 0.04
 """Canonical distance around a piece, within its plane, over which its change fades."""
 _SOFT = 0.016
 """Canonical distance that an outline counts for at most where the surface is near."""
+_ROUND_ENDS = 0.04
+"""Canonical distance beyond the ends of an open curve up to which its sides are known."""
+_FAR = 2.0
+"""Up to so many times as far from an open curve as the surface is from it, its sides are imprinted."""
 _MOST_TESTED = 4_000
 
 
@@ -144,6 +149,8 @@ def imprinted(
     nowhere = np.full(field.shape, -np.inf, dtype=np.float32)
     lattice = SignedLattice(field, empty.ijk_to_ras, nowhere, np.eye(4))
     pieces = [piece for region, points in drawn for piece in _pieces(lattice, region, points, tolerance, unit)]
+    if not pieces and overlap <= _OVERLAP:
+        return None
     changed, where = _changed(lattice, pieces)
     surface = without_steps(lattice.surface(in_one_piece(changed, where)))
     deepest = max(pieces, key=lambda piece: piece.depth, default=None)
@@ -153,14 +160,10 @@ def imprinted(
 
 
 def _drawn(contours: PlanarContours, regions: Sequence[PlaneRegion]) -> list[tuple[PlaneRegion, FloatArray]]:
-    """The regions of closed contours, each with points of its contours."""
-    closed = [
-        (region, _points(group))
-        for group, region in zip(contours.by_plane, regions, strict=True)
-        if not region.stretches
-    ]
-    stride = 1 + sum(len(points) for _, points in closed) // _MOST_TESTED
-    return [(region, points[::stride]) for region, points in closed]
+    """The regions of the planes, each with points of its contours."""
+    drawn = [(region, _points(group)) for group, region in zip(contours.by_plane, regions, strict=True)]
+    stride = 1 + sum(len(points) for _, points in drawn) // _MOST_TESTED
+    return [(region, points[::stride]) for region, points in drawn]
 
 
 def _points(group: Sequence[Contour]) -> FloatArray:
@@ -183,7 +186,8 @@ def _pieces(
 ) -> list[_Piece]:
     """Those parts of a plane that miss points of its contours."""
     step = float(lattice.spacing[0]) / _FINER
-    missed = points[np.abs(lattice.at(lattice.values, points)) > tolerance]
+    misses = np.abs(lattice.at(lattice.values, points))
+    missed, misses = points[misses > tolerance], misses[misses > tolerance]
     if len(missed) == 0:
         return []
     flat = (points - region.origin) @ region.axes
@@ -191,7 +195,11 @@ def _pieces(
     size = np.ceil((flat.max(axis=0) + _MARGIN * unit - low) / step).astype(int) + 1
     pixels = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij"), axis=-1).reshape(-1, 2) * step + low
     places = pixels @ region.axes.T + region.origin
-    outside, known = (part.reshape(size) for part in region.signed_distances(places, np.zeros_like(places)))
+    outside, known = (part.reshape(size) for part in region.sides(places, beyond_mm=_ROUND_ENDS * unit))
+    if region.stretches:
+        # What an open curve says of places far from it depends on what was not drawn.
+        away, nearest = cKDTree(missed).query(places)
+        known = known * np.clip(_FAR - away / misses[nearest], 0, 1).reshape(size)
     before = lattice.at(lattice.values, places).reshape(size)
     wrong = ((outside < 0) != (before < 0)) & (known > 0)
     labels, _ = ndimage.label(wrong, structure=np.ones((3, 3)))

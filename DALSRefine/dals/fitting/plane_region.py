@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray, IntArray
 from dals.geometry.polylines import loop_length, path_length, resample_loop, resample_path
 from dals.observations import Contour
@@ -22,6 +22,8 @@ _NEAR_MM = 25.0
 """So far from an open curve a section of the surface may belong to the part that was not drawn."""
 _NEARLY_ROUND = 0.5
 """Distance between the ends of an open curve, as a share of its length, below which it encloses most of a region."""
+_NEARLY_ALL = 0.9
+"""Share of a curve from which on it lies in what others enclose."""
 _LOOP, _STRETCH, _END = 0, 1, 2
 
 
@@ -29,7 +31,8 @@ _LOOP, _STRETCH, _END = 0, 1, 2
 class PlaneRegion:
     """The region that the contours of one plane enclose, by the even-odd rule: a contour within another is a hole.
 
-    Along an open curve only the two sides next to it are known: what lies nearest to one of its ends is not.
+    Along an open curve only the two sides next to it are known: what lies nearest to one of its ends is not. What it
+    encloses for the even-odd rule ends at the line between its ends.
 
     Attributes
     ----------
@@ -72,15 +75,17 @@ class PlaneRegion:
         axes = np.stack([first, np.cross(normal, first)], axis=1)
         loops = tuple((contour.points - origin) @ axes for contour in contours if contour.closed)
         within = None if middle is None else (middle - origin) @ axes
+        open_ones = [(contour.points - origin) @ axes for contour in contours if not contour.closed]
         # With the region on the left of each stretch, its normals point out of it.
         stretches = tuple(
-            _with_region_on_left((contour.points - origin) @ axes, within) for contour in contours if not contour.closed
+            _with_region_on_left(stretch, within, [*loops, *open_ones[:index], *open_ones[index + 1 :]])
+            for index, stretch in enumerate(open_ones)
         )
         flat, outwards = [], []
         for loop in loops:
             sampled = _resampled(loop, spacing_mm)
             sideways = _sideways(np.roll(sampled, -1, axis=0) - np.roll(sampled, 1, axis=0))
-            inward = _is_inside(loops, sampled + 0.1 * spacing_mm * sideways)
+            inward = _is_inside(loops, sampled + 0.1 * spacing_mm * sideways) != _lies_within(loop, open_ones)
             flat.append(sampled)
             outwards.append(np.where(inward[:, None], -sideways, sideways))
         for stretch in stretches:
@@ -110,8 +115,29 @@ class PlaneRegion:
             the organ than the curve or `_NEAR_MM` from it, and outside of all contours of a plane that may show more
             of the organ, `_BESIDE_MM` from them.
         """
+        signed, kind, outwards = self._from_nearest(points)
+        alike = np.clip((outwards * (facing @ self.axes)).sum(axis=1), 0.0, 1.0)
+        beside = np.where(kind == _END, 0.0, alike * _fading(np.abs(signed), _NEAR_MM))
+        return signed, self._known(signed, kind, beside)
+
+    def sides(self, points: FloatArray, *, beyond_mm: float) -> tuple[FloatArray, FloatArray]:
+        """The same for any points (N, 3) of the plane: the sides of an open curve are known everywhere beside it.
+
+        Beyond its ends they are known less and less, up to `beyond_mm`.
+        """
+        signed, kind, _ = self._from_nearest(points)
+        beside = np.where(kind == _END, np.clip(2 * (1 - np.abs(signed) / beyond_mm), 0.0, 1.0), 1.0)
+        return signed, self._known(signed, kind, beside)
+
+    def _known(self, signed: FloatArray, kind: IntArray, beside: FloatArray) -> FloatArray:
+        """How well places (N,) are known if those beside open curves are known so well."""
+        known = np.where(kind == _LOOP, 1.0, beside)
+        return known if self.complete else known * _fading(np.maximum(signed, 0.0), _BESIDE_MM)
+
+    def _from_nearest(self, points: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
+        """Signed distances (N,) of points (N, 3), kinds of what is nearest, and its normals (N, 2) along the axes."""
         flat = (points - self.origin) @ self.axes
-        tree, starts, ends, kinds = self._search
+        tree, starts, ends, kinds, swapped = self._search
         nearest = tree.query(flat)[1]
         # The closest point lies on one of the two pieces that meet in the closest sample.
         before = _distances_from_segments(flat, starts[nearest], ends[nearest, 0])
@@ -120,25 +146,23 @@ class PlaneRegion:
         along = ends[nearest, 1] - ends[nearest, 0]
         offset = flat - starts[nearest]
         on_left = along[:, 0] * offset[:, 1] - along[:, 1] * offset[:, 0] > 0
-        kind = kinds[nearest]
-        inside = np.where(kind == _LOOP, _is_inside(self.loops, flat), on_left)
-        signed = np.where(inside, -distances, distances)
+        inside = np.where(kinds[nearest] == _LOOP, _is_inside(self.loops, flat) != swapped[nearest], on_left)
         outwards = np.stack([along[:, 1], -along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
-        alike = np.clip((outwards * (facing @ self.axes)).sum(axis=1), 0.0, 1.0)
-        known = np.where(kind == _LOOP, 1.0, np.where(kind == _END, 0.0, alike * _fading(distances, _NEAR_MM)))
-        if not self.complete:
-            known *= _fading(np.maximum(signed, 0.0), _BESIDE_MM)
-        return signed, known
+        return np.where(inside, -distances, distances), kinds[nearest], outwards
 
     @cached_property
-    def _search(self) -> tuple[cKDTree, FloatArray, FloatArray, IntArray]:
-        """Dense samples in a tree and as an array (M, 2), their neighbours along the contour (M, 2, 2), their kinds."""
-        samples, neighbours, kinds = [], [], []
+    def _search(self) -> tuple[cKDTree, FloatArray, FloatArray, IntArray, BoolArray]:
+        """Dense samples in a tree and as an array (M, 2), their neighbours along the contour (M, 2, 2), their kinds.
+
+        And whether the sides of their contour are swapped, since it lies within open curves.
+        """
+        samples, neighbours, kinds, swapped = [], [], [], []
         for loop in self.loops:
             dense = _resampled(loop, _DENSE_MM)
             samples.append(dense)
             neighbours.append(np.stack([np.roll(dense, 1, axis=0), np.roll(dense, -1, axis=0)], axis=1))
             kinds.append(np.full(len(dense), _LOOP))
+            swapped.append(np.full(len(dense), _lies_within(loop, self.stretches)))
         for stretch in self.stretches:
             dense = resample_path(stretch, max(_FEWEST, round(path_length(stretch) / _DENSE_MM)))
             samples.append(dense)
@@ -148,8 +172,10 @@ class PlaneRegion:
             kind = np.full(len(dense), _STRETCH)
             kind[[0, -1]] = _END
             kinds.append(kind)
+            swapped.append(np.zeros(len(dense), dtype=np.bool_))
         together = np.concatenate(samples)
-        return cKDTree(together), together, np.concatenate(neighbours), np.concatenate(kinds)
+        tables = (np.concatenate(parts) for parts in (neighbours, kinds, swapped))
+        return cKDTree(together), together, *tables
 
 
 def _fading(distances: FloatArray, reach: float) -> FloatArray:
@@ -157,19 +183,27 @@ def _fading(distances: FloatArray, reach: float) -> FloatArray:
     return np.asarray((1 - np.clip(distances / reach, 0.0, 1.0) ** 2) ** 2)
 
 
-def _with_region_on_left(stretch: FloatArray, within: FloatArray | None) -> FloatArray:
+def _with_region_on_left(stretch: FloatArray, within: FloatArray | None, others: Sequence[FloatArray]) -> FloatArray:
     """An open polyline (N, 2), reversed if need be so that the region lies on its left.
 
-    A curve that goes most of the way round tells by itself on which side. Otherwise the region is where the middle is.
+    A curve that goes most of the way round tells by itself on which side: within it. One that lies in what the other
+    curves of the plane enclose is of a hole or of a dent there: the region is not within it. Otherwise the region is
+    where the middle is.
     """
     x, y = (stretch - stretch.mean(axis=0)).T
+    turn = float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
     ends_apart = float(np.linalg.norm(stretch[-1] - stretch[0]))
-    if within is None or ends_apart < _NEARLY_ROUND * path_length(stretch):
-        turn = float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
-    else:
+    if _lies_within(stretch, others):
+        turn = -turn
+    elif within is not None and ends_apart > _NEARLY_ROUND * path_length(stretch):
         along, towards = np.diff(stretch, axis=0), within - stretch[:-1]
         turn = float((along[:, 0] * towards[:, 1] - along[:, 1] * towards[:, 0]).sum())
     return stretch if turn > 0 else stretch[::-1]
+
+
+def _lies_within(curve: FloatArray, others: Sequence[FloatArray]) -> bool:
+    """Whether a curve (N, 2) lies in what others enclose, by the even-odd rule."""
+    return bool(_is_inside(others, curve).mean() > _NEARLY_ALL)
 
 
 def _resampled(loop: FloatArray, spacing: float) -> FloatArray:
@@ -182,7 +216,7 @@ def _sideways(along: FloatArray) -> FloatArray:
     return np.stack([along[:, 1], -along[:, 0]], axis=1)
 
 
-def _is_inside(loops: Sequence[FloatArray], points: FloatArray) -> NDArray[np.bool_]:
+def _is_inside(loops: Sequence[FloatArray], points: FloatArray) -> BoolArray:
     """Whether points (N, 2) are enclosed by an odd number of closed polylines."""
     if not loops:
         return np.zeros(len(points), dtype=np.bool_)

@@ -98,9 +98,46 @@ def test_an_open_plane_says_nothing_about_what_was_not_outlined() -> None:
     assert SignedDistance(mesh).at(below)[0] < -15
 
 
-def test_open_curves_are_not_imprinted() -> None:
-    arc = circle(60, 0, 0, 0, 0).points[:60] * 1.2
-    assert made(ball(), circle(60, 2, 0, 0, 0), circle(60, 1, 0, 0, 0), Contour(arc, None, "arc", closed=False)) is None
+def arc(radius_mm: float, normal: int, *centre: float, share: float) -> Contour:
+    """A part of a circle, which begins on the first axis of its plane."""
+    points = circle(radius_mm, normal, *centre).points
+    return Contour(points[: round(share * len(points))], None, f"arc {normal} {centre}", closed=False)
+
+
+def test_an_open_curve_is_reached_and_what_was_not_drawn_stays() -> None:
+    tip = arc(10, 2, 30, 30, 55, share=0.7)
+    section = circle(24, 2, 0, 0, 55)
+    found = made(ball(), *three_circles(), tip, section)
+    assert found is not None
+    assert missed(ball(), tip.points) > 15
+    assert missed(found.mesh, tip.points) < 2.5
+    assert missed(found.mesh, section.points) < 2
+    far = found.mesh.vertices[found.mesh.vertices[:, 2] < 20]
+    assert np.abs(np.linalg.norm(far, axis=1) - 60).max() < 0.3
+
+
+def test_half_an_outline_says_nothing_about_the_other_half() -> None:
+    half = arc(66, 0, 0, 0, 0, share=0.5)  # with an offset of 6 mm
+    found = made(ball(), circle(60, 2, 0, 0, 0), half)
+    assert found is not None
+    middle = half.points[10:-10]
+    assert missed(found.mesh, middle) < 2
+    opposite = -middle
+    assert np.abs(SignedDistance(found.mesh).at(opposite * 60 / 66)).max() < 0.5
+
+
+def test_an_open_outline_of_a_hole_is_dug_and_not_filled() -> None:
+    hole = arc(12, 2, 0, 0, 0, share=0.7)
+    found = made(ball(), *three_circles()[:2], circle(60, 2, 0, 0, 0), hole)
+    assert found is not None
+    beside = 0.5 * hole.points[len(hole.points) // 2]
+    assert SignedDistance(found.mesh).at(beside[None])[0] > 1
+    assert missed(found.mesh, hole.points[5:-5]) < 2.5
+
+
+def test_what_cannot_be_imprinted_leaves_the_surface_as_it_is() -> None:
+    # An outline of a tenth of a millimetre encloses no pixel of its plane.
+    assert made(ball(), *three_circles(), circle(0.1, 2, 30, 30, 55), circle(24, 2, 0, 0, 55)) is None
 
 
 def test_parts_that_overlap_are_united_and_what_is_inside_out_goes() -> None:

@@ -99,6 +99,58 @@ def test_an_open_curve_knows_its_two_sides_and_not_what_lies_beyond_its_ends(sha
     assert other_side[0] == 0  # a section that faces the other way belongs to what was not drawn
 
 
+def opened(contour: Contour, share: float = 0.7) -> Contour:
+    return Contour(contour.points[: round(share * len(contour.points))], closed=False)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("outer_open", "inner_open"), [(False, True), (True, False), (True, True)])
+def test_a_contour_within_another_is_a_hole_also_where_they_are_open(
+    outer_open: bool, inner_open: bool, reverse: bool
+) -> None:
+    inner = opened(circle(15)) if inner_open else circle(15)
+    inner = replace(inner, points=inner.points[::-1]) if reverse else inner
+    contours = [opened(circle(40), 0.8) if outer_open else circle(40), inner]
+    region = PlaneRegion.of_contours(contours, spacing_mm=4, middle=CENTRE)
+    inside = CENTRE + 6 * axes()[1] + 6 * axes()[0]  # towards the middle of the part that was drawn
+    assert distances(region, inside[None])[0] > 5
+    within = CENTRE + 14 * axes()[1] + 14 * axes()[0]
+    assert distances(region, within[None])[0] == pytest.approx(-(14 * np.sqrt(2) - 15), abs=0.1)
+    near = np.linalg.norm(region.points - CENTRE, axis=1) < 20
+    rays = (region.points - CENTRE) / np.linalg.norm(region.points - CENTRE, axis=1, keepdims=True)
+    assert ((region.normals * rays).sum(axis=1)[near] < -0.95).all()
+    assert ((region.normals * rays).sum(axis=1)[~near] > 0.95).all()
+
+
+def test_the_two_parts_of_an_outline_are_on_the_same_side_also_in_a_dent() -> None:
+    # A disc from which a bite was taken: the rest of its edge, and the edge of the bite.
+    disc, bite = circle(40), circle(20, shift=40)
+    middle = CENTRE + 40 * axes()[0]
+    edge = disc.points[np.linalg.norm(disc.points - middle, axis=1) > 20]
+    start = int(np.argmax(np.linalg.norm(np.diff(edge, axis=0, append=edge[:1]), axis=1))) + 1
+    dent = bite.points[np.linalg.norm(bite.points - CENTRE, axis=1) < 40]
+    region = PlaneRegion.of_contours(
+        [Contour(np.roll(edge, -start, axis=0), closed=False), Contour(dent, closed=False)],
+        spacing_mm=4,
+        middle=CENTRE - 5 * axes()[0],
+    )
+    assert distances(region, at(15.0))[0] == pytest.approx(-5, abs=0.1)
+    assert distances(region, at(25.0))[0] == pytest.approx(5, abs=0.1)
+
+
+def test_the_sides_of_an_open_curve_fade_beyond_its_ends() -> None:
+    arc = opened(circle(40), 0.5)
+    region = PlaneRegion.of_contours([arc], spacing_mm=4, middle=CENTRE)
+    first, second = axes()
+    beside = region.sides((CENTRE + 10 * second)[None], beyond_mm=8)
+    assert beside[0][0] == pytest.approx(-30, abs=0.1)
+    assert beside[1][0] == 1
+    beyond = [region.sides((CENTRE + 40 * first - step * second)[None], beyond_mm=8)[1][0] for step in (2, 6, 9)]
+    assert beyond[0] == 1
+    assert 0 < beyond[1] < 1
+    assert beyond[2] == 0
+
+
 def test_on_an_open_plane_only_what_is_within_or_beside_a_contour_is_known() -> None:
     region = PlaneRegion.of_contours([replace(circle(40), open_plane=True)], spacing_mm=4)
     assert not region.complete
