@@ -10,11 +10,13 @@ from scipy.spatial import cKDTree
 
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.polylines import loop_length, resample_loop
 from dals.geometry.surface_distance import SignedDistance
 from dals.observations import PlanarContours
 
 MISSED_MM = 4.0
 """A hand draws no closer than this."""
+_DENSE_MM = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,5 +82,10 @@ def _sections(contours: PlanarContours, mesh: TriangleMesh) -> Iterator[tuple[st
         loops = section_loops(mesh, *group[0].plane)
         if loops:
             section = np.concatenate(loops)
-            drawn = cKDTree(np.concatenate([contour.points for contour in group]))
+            # Between the points of a contour, too.
+            drawn = cKDTree(np.concatenate([_dense(contour.points) for contour in group]))
             yield group[0].name, section, drawn.query(section)[0]
+
+
+def _dense(loop: FloatArray) -> FloatArray:
+    return resample_loop(loop, max(len(loop), round(loop_length(loop) / _DENSE_MM)))

@@ -3,8 +3,8 @@
 A fit moves a surface along its normals. It does not reach a small outline that no known shape meets, nor does it open a
 narrow fissure that a contour goes around; pulled there, it overlaps itself. Here the surface becomes a field of signed
 distances. What overlaps is united, and what is inside out goes. Pieces of a drawn plane that are still on the wrong
-side of the surface are imprinted on the field, with a smooth transition to both sides of the plane. Elsewhere the
-surface stays as it is.
+side of the surface are imprinted on the field, with a smooth transition to both sides of the plane: those at a missed
+contour, pockets within outlines, and slivers beside them. Elsewhere the surface stays as it is.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from dals.fitting.drawn_planes import DrawnPlane, largest_miss, planes_of
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.places import place_text
 from dals.geometry.signed_lattice import Field, SignedLattice, in_one_piece, mesh_distance
 from dals.geometry.smoothing import without_steps
-from dals.geometry.surface_distance import SignedDistance
 from dals.geometry.winding import winding_numbers
-from dals.observations import Contour, PlanarContours
+from dals.observations import PlanarContours
 
 _MISSED, _LEAST_MM = 0.025, 2.0
 """Canonical distance, and millimetres at least, from which a contour is missed."""
@@ -49,7 +49,9 @@ _ROUND_ENDS = 0.04
 """Canonical distance beyond the ends of an open curve up to which its sides are known."""
 _FAR = 2.0
 """Up to so many times as far from an open curve as the surface is from it, its sides are imprinted."""
-_MOST_TESTED = 4_000
+_SLIVER = 0.15
+"""Canonical side of a square. Sections that nobody outlined are cut off up to its area. Larger ones are there more
+often than not; a note asks for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class Imprint:
     mesh : TriangleMesh
         RAS mm.
     pieces : int
-        Of planes, that were imprinted.
+        Of planes, that were imprinted; shallow ones do not count.
     depth_mm : float
         How far the deepest of them was from the surface; 0 without any.
     place : (3,) or None
@@ -124,7 +126,7 @@ class _Piece:
 def imprinted(
     mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[PlaneRegion], *, unit: float
 ) -> Imprint | None:
-    """Make a surface anew where it misses what was drawn or overlaps itself; None where it does neither.
+    """Make a surface anew that misses what was drawn, strays from it or overlaps itself; None if it is to stay.
 
     Parameters
     ----------
@@ -137,37 +139,29 @@ def imprinted(
         Millimetres in one canonical unit.
     """
     tolerance = max(_MISSED * unit, _LEAST_MM)
-    drawn = _drawn(contours, regions)
+    planes = planes_of(mesh, contours, regions, tolerance_mm=tolerance)
     empty = _lattice_around(mesh, contours, unit)
     numbers = winding_numbers(mesh, empty)
     inside = int(np.count_nonzero(numbers > 0))
     overlap = int(np.count_nonzero((numbers > 1) | (numbers < 0))) / max(inside, 1)
-    missed = any((np.abs(SignedDistance(mesh).at(points)) > tolerance).any() for _, points in drawn)
-    if overlap <= _OVERLAP and not missed:
+    missed = largest_miss(mesh, planes)
+    if overlap <= _OVERLAP and missed <= tolerance and not any(plane.strays for plane in planes):
         return None
     field = mesh_distance(mesh, empty.array.shape, empty.ijk_to_ras, inside=numbers > 0)
     nowhere = np.full(field.shape, -np.inf, dtype=np.float32)
     lattice = SignedLattice(field, empty.ijk_to_ras, nowhere, np.eye(4))
-    pieces = [piece for region, points in drawn for piece in _pieces(lattice, region, points, tolerance, unit)]
-    if not pieces and overlap <= _OVERLAP:
+    pieces = [piece for plane in planes for piece in _pieces(lattice, plane, tolerance, unit)]
+    if overlap <= _OVERLAP and not pieces and not any(plane.has_pocket for plane in planes):
         return None
     changed, where = _changed(lattice, pieces)
     surface = without_steps(lattice.surface(in_one_piece(changed, where)))
-    deepest = max(pieces, key=lambda piece: piece.depth, default=None)
+    if overlap <= _OVERLAP and largest_miss(surface, planes) > max(missed, tolerance):
+        return None  # a cleft that was drawn is thinner than the lattice
+    deep = [piece for piece in pieces if piece.depth >= tolerance / 2]
+    deepest = max(deep, key=lambda piece: piece.depth, default=None)
     if deepest is None:
         return Imprint(surface, 0, 0.0, None, overlap)
-    return Imprint(surface, len(pieces), deepest.depth, deepest.place, overlap)
-
-
-def _drawn(contours: PlanarContours, regions: Sequence[PlaneRegion]) -> list[tuple[PlaneRegion, FloatArray]]:
-    """The regions of the planes, each with points of its contours."""
-    drawn = [(region, _points(group)) for group, region in zip(contours.by_plane, regions, strict=True)]
-    stride = 1 + sum(len(points) for _, points in drawn) // _MOST_TESTED
-    return [(region, points[::stride]) for region, points in drawn]
-
-
-def _points(group: Sequence[Contour]) -> FloatArray:
-    return np.concatenate([contour.points for contour in group])
+    return Imprint(surface, len(deep), deepest.depth, deepest.place, overlap)
 
 
 def _lattice_around(mesh: TriangleMesh, contours: PlanarContours, unit: float) -> LabelMap:
@@ -181,16 +175,14 @@ def _lattice_around(mesh: TriangleMesh, contours: PlanarContours, unit: float) -
     return LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "around the surface")
 
 
-def _pieces(
-    lattice: SignedLattice, region: PlaneRegion, points: FloatArray, tolerance: float, unit: float
-) -> list[_Piece]:
-    """Those parts of a plane that miss points of its contours."""
-    step = float(lattice.spacing[0]) / _FINER
-    misses = np.abs(lattice.at(lattice.values, points))
-    missed, misses = points[misses > tolerance], misses[misses > tolerance]
-    if len(missed) == 0:
+def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, unit: float) -> list[_Piece]:
+    """Those parts of a plane that miss points of its contours, or are far from them."""
+    region, step = plane.region, float(lattice.spacing[0]) / _FINER
+    misses = np.abs(lattice.at(lattice.values, plane.points))
+    missed, misses = plane.points[misses > tolerance], misses[misses > tolerance]
+    if len(missed) == 0 and not plane.strays:
         return []
-    flat = (points - region.origin) @ region.axes
+    flat = (np.concatenate([plane.points, plane.section]) - region.origin) @ region.axes
     low = flat.min(axis=0) - _MARGIN * unit
     size = np.ceil((flat.max(axis=0) + _MARGIN * unit - low) / step).astype(int) + 1
     pixels = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij"), axis=-1).reshape(-1, 2) * step + low
@@ -203,13 +195,14 @@ def _pieces(
     before = lattice.at(lattice.values, places).reshape(size)
     wrong = ((outside < 0) != (before < 0)) & (known > 0)
     labels, _ = ndimage.label(wrong, structure=np.ones((3, 3)))
+    chosen = _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step)
+    if plane.strays:
+        chosen |= _straying(labels, outside, tolerance, most=(_SLIVER * unit / step) ** 2)
     found = []
-    for label in _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step):
+    for label in sorted(chosen):
         piece = labels == label
         depths = np.where(piece, np.abs(before), 0)
         depth = float(depths.max())
-        if depth < tolerance / 2:
-            continue
         away = ndimage.distance_transform_edt(~piece) * step
         share = np.clip(1 - away / (_FADING * unit), 0, 1)
         wanted = np.sign(outside) * np.minimum(np.abs(outside), np.maximum(np.abs(before), _SOFT * unit))
@@ -223,14 +216,22 @@ def _pieces(
     return found
 
 
-def _labels_at(labels: NDArray[np.int32], at: FloatArray) -> list[int]:
+def _straying(labels: NDArray[np.int32], outside: FloatArray, tolerance: float, *, most: float) -> set[int]:
+    """Labels of pockets within what was drawn, and of slivers beside it, which have `most` pixels."""
+    far = np.unique(labels[np.abs(outside) > tolerance])
+    sizes = np.bincount(labels.ravel())
+    pockets = np.unique(labels[outside < 0])
+    return {int(label) for label in far if label and (label in pockets or sizes[label] <= most)}
+
+
+def _labels_at(labels: NDArray[np.int32], at: FloatArray) -> set[int]:
     """Labels of the pixels (N, 2) and of those beside them, but 0."""
     nearest, last = np.rint(at).astype(int), np.array(labels.shape) - 1
     found: set[int] = set()
     for beside in np.ndindex(3, 3):
         i, j = np.clip(nearest + beside - 1, 0, last).T
         found.update(np.unique(labels[i, j]).tolist())
-    return sorted(found - {0})
+    return found - {0}
 
 
 def _changed(lattice: SignedLattice, pieces: Sequence[_Piece]) -> tuple[Field, BoolArray]:

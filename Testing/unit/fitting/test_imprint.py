@@ -5,6 +5,7 @@ import pytest
 
 from dals.fitting.imprint import Imprint, imprinted
 from dals.fitting.plane_region import PlaneRegion
+from dals.geometry.isosurface import flying_edges
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import SignedDistance
 from dals.model.template import icosphere
@@ -138,6 +139,57 @@ def test_an_open_outline_of_a_hole_is_dug_and_not_filled() -> None:
 def test_what_cannot_be_imprinted_leaves_the_surface_as_it_is() -> None:
     # An outline of a tenth of a millimetre encloses no pixel of its plane.
     assert made(ball(), *three_circles(), circle(0.1, 2, 30, 30, 55), circle(24, 2, 0, 0, 55)) is None
+
+
+def ball_but(*, cavity: bool = False, cleft: bool = False, beside_mm: float = 0.0) -> TriangleMesh:
+    """A ball of 60 mm around the origin, with a cavity of 7 mm, a cleft of 0.8 mm, or a ball of its own beside it."""
+    step = 0.5
+    z, y, x = np.mgrid[-30:30:step, -64:64:step, -64:116:step]
+    field = np.sqrt(x**2 + y**2 + z**2) - 60
+    if cavity:
+        field = np.maximum(field, 7 - np.sqrt((x + 30) ** 2 + y**2 + z**2))
+    if cleft:
+        field = np.maximum(field, np.minimum(0.4 - np.abs(y - 0.6), x - 30))
+    if beside_mm:
+        field = np.minimum(field, np.sqrt((x - 66 - beside_mm) ** 2 + y**2 + z**2) - beside_mm)
+    surface = flying_edges(np.pad(field, 1, constant_values=1.0).astype(np.float32), 0.0)
+    vertices = (surface.vertices - 1) * step + [-64, -64, -30]
+    mesh = TriangleMesh(vertices, surface.faces)
+    return mesh if mesh.volume > 0 else TriangleMesh(vertices, surface.faces[:, ::-1])
+
+
+def test_a_pocket_within_an_outline_is_filled_and_a_sliver_beside_it_cut_off() -> None:
+    drawn = circle(60, 2, 0, 0, 0)
+    with_pocket, with_sliver = ball_but(cavity=True), ball_but(beside_mm=6)
+    filled = made(with_pocket, drawn)
+    assert filled is not None
+    assert SignedDistance(filled.mesh).at(np.array([[-30.0, 0.0, 0.0]]))[0] < -20
+    assert filled.mesh.volume > with_pocket.volume + 1_200
+    cut = made(with_sliver, drawn)
+    assert cut is not None
+    assert with_sliver.vertices[:, 0].max() > 77
+    assert cut.mesh.vertices[:, 0].max() < 62
+
+
+def test_a_large_section_that_nobody_outlined_stays_for_a_note() -> None:
+    beside = ball_but(beside_mm=20)
+    assert made(beside, circle(60, 2, 0, 0, 0)) is None
+
+
+def test_a_cleft_that_was_drawn_is_not_lost_for_a_pocket() -> None:
+    mesh = ball_but(cavity=True, cleft=True)
+    angles = np.linspace(0.02, 2 * np.pi, 240)
+    around = np.stack([60 * np.cos(angles), 60 * np.sin(angles), 0 * angles], axis=1)
+    along = np.linspace(60, 30, 60)
+    banks = [
+        np.stack([along, np.full(60, 0.2), 0 * along], axis=1),
+        np.stack([along, np.full(60, 1.0), 0 * along], axis=1),
+    ]
+    banks[1] = banks[1][::-1]
+    drawn = Contour(np.concatenate([around, *banks]), None, "with a cleft")
+    assert missed(mesh, drawn.points) < 1.5
+    assert made(mesh, drawn) is None
+    assert made(ball_but(cavity=True), circle(60, 2, 0, 0, 0)) is not None
 
 
 def test_parts_that_overlap_are_united_and_what_is_inside_out_goes() -> None:

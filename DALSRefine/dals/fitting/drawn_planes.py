@@ -1,0 +1,72 @@
+"""What a surface makes of the planes that were drawn on: what it misses, and where it is far from all contours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dals.fitting.plane_region import PlaneRegion
+from dals.geometry.cross_sections import section_loops
+from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.surface_distance import SignedDistance
+from dals.observations import PlanarContours
+
+_MOST_TESTED = 4_000
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPlane:
+    """A plane of contours, and a surface's section with it.
+
+    Attributes
+    ----------
+    region : PlaneRegion
+    points : (N, 3)
+        Of its contours, RAS mm.
+    section : (M, 3)
+        Where the surface meets the plane, RAS mm; none where a curve is open, since that says little of places far from
+        it.
+    strays, has_pocket : bool
+        Whether some of the section is far from the contours, and whether some of that lies within them.
+    """
+
+    region: PlaneRegion
+    points: FloatArray
+    section: FloatArray
+    strays: bool
+    has_pocket: bool
+
+
+def planes_of(
+    mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[PlaneRegion], *, tolerance_mm: float
+) -> list[DrawnPlane]:
+    """The planes of contours with what a surface makes of them.
+
+    Parameters
+    ----------
+    mesh : TriangleMesh
+        RAS mm.
+    contours : PlanarContours
+    regions : sequence of PlaneRegion
+        Of their planes, in their order.
+    tolerance_mm : float
+        A section that is further from the contours strays.
+    """
+    drawn = [np.concatenate([contour.points for contour in group]) for group in contours.by_plane]
+    stride = 1 + sum(len(points) for points in drawn) // _MOST_TESTED
+    planes = []
+    for points, region in zip(drawn, regions, strict=True):
+        loops = [] if region.stretches else section_loops(mesh, region.origin, region.normal)
+        section = np.concatenate(loops) if loops else np.zeros((0, 3))
+        outside, known = region.sides(section, beyond_mm=tolerance_mm)
+        far = (np.abs(outside) > tolerance_mm) & (known > 0)
+        within = far & (outside < 0)
+        planes.append(DrawnPlane(region, points[::stride], section, bool(far.any()), bool(within.any())))
+    return planes
+
+
+def largest_miss(mesh: TriangleMesh, planes: Sequence[DrawnPlane]) -> float:
+    """The largest distance of a surface (RAS mm) from the contours, mm."""
+    return float(np.abs(SignedDistance(mesh).at(np.concatenate([plane.points for plane in planes]))).max())
