@@ -103,6 +103,8 @@ class _Piece:
 
     Attributes
     ----------
+    missed : bool
+        Whether a contour shows it that the surface misses.
     region : PlaneRegion
     low : (2,)
         Of the plane's pixels, mm along its axes.
@@ -115,6 +117,7 @@ class _Piece:
     place : (3,)
     """
 
+    missed: bool
     region: PlaneRegion
     low: FloatArray
     change: NDArray[np.float32]
@@ -153,8 +156,13 @@ def imprinted(
     pieces = [piece for plane in planes for piece in _pieces(lattice, plane, tolerance, unit)]
     if overlap <= _OVERLAP and not pieces and not any(plane.has_pocket for plane in planes):
         return None
-    changed, where = _changed(lattice, pieces)
-    surface = without_steps(lattice.surface(in_one_piece(changed, where)))
+    surface = _surface(lattice, pieces)
+    needed = [piece for piece in pieces if piece.missed]
+    if len(needed) < len(pieces) and largest_miss(surface, planes) > tolerance:
+        # What is filled or cut off on one plane may contradict what was drawn on another.
+        without = _surface(lattice, needed)
+        if largest_miss(without, planes) < largest_miss(surface, planes):
+            pieces, surface = needed, without
     if overlap <= _OVERLAP and largest_miss(surface, planes) > max(missed, tolerance):
         return None  # a cleft that was drawn is thinner than the lattice
     deep = [piece for piece in pieces if piece.depth >= tolerance / 2]
@@ -162,6 +170,11 @@ def imprinted(
     if deepest is None:
         return Imprint(surface, 0, 0.0, None, overlap)
     return Imprint(surface, len(deep), deepest.depth, deepest.place, overlap)
+
+
+def _surface(lattice: SignedLattice, pieces: Sequence[_Piece]) -> TriangleMesh:
+    changed, where = _changed(lattice, pieces)
+    return without_steps(lattice.surface(in_one_piece(changed, where)))
 
 
 def _lattice_around(mesh: TriangleMesh, contours: PlanarContours, unit: float) -> LabelMap:
@@ -195,11 +208,10 @@ def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, unit: f
     before = lattice.at(lattice.values, places).reshape(size)
     wrong = ((outside < 0) != (before < 0)) & (known > 0)
     labels, _ = ndimage.label(wrong, structure=np.ones((3, 3)))
-    chosen = _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step)
-    if plane.strays:
-        chosen |= _straying(labels, outside, tolerance, most=(_SLIVER * unit / step) ** 2)
+    shown = _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step)
+    straying = _straying(labels, outside, tolerance, most=(_SLIVER * unit / step) ** 2) if plane.strays else set()
     found = []
-    for label in sorted(chosen):
+    for label in sorted(shown | straying):
         piece = labels == label
         depths = np.where(piece, np.abs(before), 0)
         depth = float(depths.max())
@@ -212,7 +224,7 @@ def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, unit: f
         length = max(_LENGTH * unit, _GAP * depth if added else 0.0)
         place = np.array(np.unravel_index(depths.argmax(), depths.shape)) * step + low
         place = region.axes @ place + region.origin
-        found.append(_Piece(region, low, change.astype(np.float32), length, depth, place))
+        found.append(_Piece(label in shown, region, low, change.astype(np.float32), length, depth, place))
     return found
 
 
