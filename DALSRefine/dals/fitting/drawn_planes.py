@@ -26,22 +26,19 @@ class DrawnPlane:
     points : (N, 3)
         Of its contours, RAS mm.
     section : (M, 3)
-        Where the surface meets the plane, RAS mm; none where a curve is open, since that says little of places far from
-        it.
-    strays, has_pocket : bool
-        Whether some of the section is far from the contours, and whether some of that lies within them.
+        Where the surface meets the plane, RAS mm; none where a curve is open, which says little of places far from it.
+    pocket_mm, stray_mm : float
+        The largest distance of the section from the contours, within them and beside them, mm.
     """
 
     region: PlaneRegion
     points: FloatArray
     section: FloatArray
-    strays: bool
-    has_pocket: bool
+    pocket_mm: float
+    stray_mm: float
 
 
-def planes_of(
-    mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[PlaneRegion], *, tolerance_mm: float
-) -> list[DrawnPlane]:
+def planes_of(mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[PlaneRegion]) -> list[DrawnPlane]:
     """The planes of contours with what a surface makes of them.
 
     Parameters
@@ -51,8 +48,6 @@ def planes_of(
     contours : PlanarContours
     regions : sequence of PlaneRegion
         Of their planes, in their order.
-    tolerance_mm : float
-        A section that is further from the contours strays.
     """
     drawn = [np.concatenate([contour.points for contour in group]) for group in contours.by_plane]
     stride = 1 + sum(len(points) for points in drawn) // _MOST_TESTED
@@ -60,10 +55,9 @@ def planes_of(
     for points, region in zip(drawn, regions, strict=True):
         loops = [] if region.stretches else section_loops(mesh, region.origin, region.normal)
         section = np.concatenate(loops) if loops else np.zeros((0, 3))
-        outside, known = region.sides(section, beyond_mm=tolerance_mm)
-        far = (np.abs(outside) > tolerance_mm) & (known > 0)
-        within = far & (outside < 0)
-        planes.append(DrawnPlane(region, points[::stride], section, bool(far.any()), bool(within.any())))
+        outside, known = region.sides(section, beyond_mm=1.0)
+        outside = np.append(outside[known > 0], 0.0)
+        planes.append(DrawnPlane(region, points[::stride], section, -float(outside.min()), float(outside.max())))
     return planes
 
 

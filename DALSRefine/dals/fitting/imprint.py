@@ -49,6 +49,8 @@ _ROUND_ENDS = 0.04
 """Canonical distance beyond the ends of an open curve up to which its sides are known."""
 _FAR = 2.0
 """Up to so many times as far from an open curve as the surface is from it, its sides are imprinted."""
+_STRAYS = 1.2
+"""Times as far from all contours, a section of the surface strays."""
 _SLIVER = 0.15
 """Canonical side of a square. Sections that nobody outlined are cut off up to its area. Larger ones are there more
 often than not; a note asks for them."""
@@ -142,27 +144,29 @@ def imprinted(
         Millimetres in one canonical unit.
     """
     tolerance = max(_MISSED * unit, _LEAST_MM)
-    planes = planes_of(mesh, contours, regions, tolerance_mm=tolerance)
+    stray = _STRAYS * tolerance
+    planes = planes_of(mesh, contours, regions)
     empty = _lattice_around(mesh, contours, unit)
     numbers = winding_numbers(mesh, empty)
     inside = int(np.count_nonzero(numbers > 0))
     overlap = int(np.count_nonzero((numbers > 1) | (numbers < 0))) / max(inside, 1)
     missed = largest_miss(mesh, planes)
-    if overlap <= _OVERLAP and missed <= tolerance and not any(plane.strays for plane in planes):
+    needed = overlap > _OVERLAP or missed > tolerance
+    if not needed and max(max(plane.pocket_mm, plane.stray_mm) for plane in planes) <= stray:
         return None
     field = mesh_distance(mesh, empty.array.shape, empty.ijk_to_ras, inside=numbers > 0)
     nowhere = np.full(field.shape, -np.inf, dtype=np.float32)
     lattice = SignedLattice(field, empty.ijk_to_ras, nowhere, np.eye(4))
-    pieces = [piece for plane in planes for piece in _pieces(lattice, plane, tolerance, unit)]
-    if overlap <= _OVERLAP and not pieces and not any(plane.has_pocket for plane in planes):
-        return None
+    pieces = [piece for plane in planes for piece in _pieces(lattice, plane, tolerance, stray, unit)]
     surface = _surface(lattice, pieces)
-    needed = [piece for piece in pieces if piece.missed]
-    if len(needed) < len(pieces) and largest_miss(surface, planes) > tolerance:
+    if not all(piece.missed for piece in pieces) and largest_miss(surface, planes) > tolerance:
         # What is filled or cut off on one plane may contradict what was drawn on another.
-        without = _surface(lattice, needed)
+        fewer = [piece for piece in pieces if piece.missed]
+        without = _surface(lattice, fewer)
         if largest_miss(without, planes) < largest_miss(surface, planes):
-            pieces, surface = needed, without
+            pieces, surface = fewer, without
+    if not needed and not pieces and _pocket(planes) - _pocket(planes_of(surface, contours, regions)) < tolerance:
+        return None  # nothing is gained
     if overlap <= _OVERLAP and largest_miss(surface, planes) > max(missed, tolerance):
         return None  # a cleft that was drawn is thinner than the lattice
     deep = [piece for piece in pieces if piece.depth >= tolerance / 2]
@@ -170,6 +174,10 @@ def imprinted(
     if deepest is None:
         return Imprint(surface, 0, 0.0, None, overlap)
     return Imprint(surface, len(deep), deepest.depth, deepest.place, overlap)
+
+
+def _pocket(planes: Sequence[DrawnPlane]) -> float:
+    return max(plane.pocket_mm for plane in planes)
 
 
 def _surface(lattice: SignedLattice, pieces: Sequence[_Piece]) -> TriangleMesh:
@@ -188,12 +196,13 @@ def _lattice_around(mesh: TriangleMesh, contours: PlanarContours, unit: float) -
     return LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "around the surface")
 
 
-def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, unit: float) -> list[_Piece]:
+def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, stray: float, unit: float) -> list[_Piece]:
     """Those parts of a plane that miss points of its contours, or are far from them."""
     region, step = plane.region, float(lattice.spacing[0]) / _FINER
     misses = np.abs(lattice.at(lattice.values, plane.points))
     missed, misses = plane.points[misses > tolerance], misses[misses > tolerance]
-    if len(missed) == 0 and not plane.strays:
+    strays = max(plane.pocket_mm, plane.stray_mm) > stray
+    if len(missed) == 0 and not strays:
         return []
     flat = (np.concatenate([plane.points, plane.section]) - region.origin) @ region.axes
     low = flat.min(axis=0) - _MARGIN * unit
@@ -209,7 +218,7 @@ def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, unit: f
     wrong = ((outside < 0) != (before < 0)) & (known > 0)
     labels, _ = ndimage.label(wrong, structure=np.ones((3, 3)))
     shown = _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step)
-    straying = _straying(labels, outside, tolerance, most=(_SLIVER * unit / step) ** 2) if plane.strays else set()
+    straying = _straying(labels, outside, stray, most=(_SLIVER * unit / step) ** 2) if strays else set()
     found = []
     for label in sorted(shown | straying):
         piece = labels == label
@@ -228,9 +237,9 @@ def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, unit: f
     return found
 
 
-def _straying(labels: NDArray[np.int32], outside: FloatArray, tolerance: float, *, most: float) -> set[int]:
+def _straying(labels: NDArray[np.int32], outside: FloatArray, stray: float, *, most: float) -> set[int]:
     """Labels of pockets within what was drawn, and of slivers beside it, which have `most` pixels."""
-    far = np.unique(labels[np.abs(outside) > tolerance])
+    far = np.unique(labels[np.abs(outside) > stray])
     sizes = np.bincount(labels.ravel())
     pockets = np.unique(labels[outside < 0])
     return {int(label) for label in far if label and (label in pockets or sizes[label] <= most)}
