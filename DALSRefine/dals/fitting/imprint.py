@@ -159,15 +159,17 @@ def imprinted(
     lattice = SignedLattice(field, empty.ijk_to_ras, nowhere, np.eye(4))
     pieces = [piece for plane in planes for piece in _pieces(lattice, plane, tolerance, stray, unit)]
     surface = _surface(lattice, pieces)
-    if not all(piece.missed for piece in pieces) and largest_miss(surface, planes) > tolerance:
+    still_missed = largest_miss(surface, planes)
+    if still_missed > tolerance and not all(piece.missed for piece in pieces):
         # What is filled or cut off on one plane may contradict what was drawn on another.
         fewer = [piece for piece in pieces if piece.missed]
         without = _surface(lattice, fewer)
-        if largest_miss(without, planes) < largest_miss(surface, planes):
-            pieces, surface = fewer, without
+        missed_without = largest_miss(without, planes)
+        if missed_without < still_missed:
+            pieces, surface, still_missed = fewer, without, missed_without
     if not needed and not pieces and _pocket(planes) - _pocket(planes_of(surface, contours, regions)) < tolerance:
         return None  # nothing is gained
-    if overlap <= _OVERLAP and largest_miss(surface, planes) > max(missed, tolerance):
+    if overlap <= _OVERLAP and still_missed > max(missed, tolerance):
         return None  # a cleft that was drawn is thinner than the lattice
     deep = [piece for piece in pieces if piece.depth >= tolerance / 2]
     deepest = max(deep, key=lambda piece: piece.depth, default=None)
