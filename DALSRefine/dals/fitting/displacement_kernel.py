@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dals.geometry.mesh import FloatArray
 
-_ROWS = 512
-"""Of a kernel matrix at once: they stay in the processor's cache, and the matrix is never whole in memory."""
+_ROWS = 256
+"""Points at which a field is read at once: the kernel's matrix stays in the processor's cache."""
+_REACH = 6.0
+"""Lengths of a kernel; beyond, it is below 2e-8."""
 
 
 def likeness(a: FloatArray, b: FloatArray, *, spread: float, length: float) -> FloatArray:
@@ -28,10 +31,21 @@ def likeness(a: FloatArray, b: FloatArray, *, spread: float, length: float) -> F
 
 
 def field_of(forces: FloatArray, places: FloatArray, at: FloatArray, *, spread: float, length: float) -> FloatArray:
-    """Displacements (N, 3) at points (N, 3) by forces (M, 3) at places (M, 3): `likeness(at, places) @ forces`."""
-    left, right = _factors(at, places, length)
-    weighted = torch.from_numpy(forces * spread**2)
-    return np.asarray(torch.cat([_gaussian(rows, right) @ weighted for rows in left.split(_ROWS)]).numpy())
+    """Displacements (N, 3) at points (N, 3) by forces (M, 3) at places (M, 3): `likeness(at, places) @ forces`.
+
+    Forces further than `_REACH` lengths away do not count.
+    """
+    field = np.zeros(at.shape)
+    weighted = forces * spread**2
+    order = cKDTree(at).indices  # neighbours side by side
+    for first in range(0, len(order), _ROWS):
+        rows = order[first : first + _ROWS]
+        points = at[rows]
+        beside = places - np.clip(places, points.min(axis=0), points.max(axis=0))
+        near = (beside**2).sum(axis=1) < (_REACH * length) ** 2
+        left, right = _factors(points, places[near], length)
+        field[rows] = (_gaussian(left, right) @ torch.from_numpy(weighted[near])).numpy()
+    return field
 
 
 def _factors(a: FloatArray, b: FloatArray, length: float) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -85,7 +86,7 @@ class TriangleMesh:
         """Surface area, in the square of the vertices' unit."""
         return float(self.face_areas.sum())
 
-    @property
+    @cached_property
     def volume(self) -> float:
         """Enclosed volume by the divergence theorem; positive when faces point outwards."""
         a, b, c = np.moveaxis(self.corners - self.vertices.mean(axis=0), 1, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -174,13 +175,14 @@ def in_one_piece(field: Field, drawn: BoolArray | None = None) -> Field:
     inside = field < 0
     labels, count = ndimage.label(inside)
     kept = inside if count <= 1 else labels == np.bincount(labels.ravel())[1:].argmax() + 1
-    filled = ndimage.binary_fill_holes(kept)
+    around, count = ndimage.label(~kept)
+    opened = np.zeros(count + 1, dtype=np.bool_)
+    for axis, end in product(range(3), (0, -1)):
+        opened[around.take(end, axis)] = True  # not a cavity
     if drawn is not None:
-        cavities, count = ndimage.label(filled & ~kept)
-        opened = np.zeros(count + 1, dtype=np.bool_)
-        opened[cavities[drawn]] = True
-        opened[0] = False
-        filled &= ~opened[cavities]
+        opened[around[drawn]] = True
+    opened[0] = False
+    filled = ~opened[around]
     tiny = np.float32(1e-3)
     return np.where(filled, np.minimum(field, -tiny), np.maximum(field, tiny))
 
@@ -202,7 +204,7 @@ def mesh_distance(
     normals = Normals.of(mesh.vertices, mesh.faces)
     outwards = np.concatenate([normals.vertices, normals.faces]) * np.sign(mesh.volume)
     places = np.concatenate([mesh.vertices, mesh.corners.mean(axis=1)])
-    _, nearest = cKDTree(places).query(points)
+    _, nearest = cKDTree(places).query(points, workers=-1)
     along = ((points - places[nearest]) * outwards[nearest]).sum(axis=1)
     field[near] = np.where(np.abs(along - field[near]) < spacing.max(), along, field[near])
     return field
