@@ -10,7 +10,6 @@ import numpy as np
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
-from dals.geometry.surface_distance import SignedDistance
 from dals.observations import PlanarContours
 
 _MOST_TESTED = 4_000
@@ -38,7 +37,9 @@ class DrawnPlane:
     stray_mm: float
 
 
-def planes_of(mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[PlaneRegion]) -> list[DrawnPlane]:
+def planes_of(
+    mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[PlaneRegion], *, undrawn: float
+) -> list[DrawnPlane]:
     """The planes of contours with what a surface makes of them.
 
     Parameters
@@ -48,6 +49,8 @@ def planes_of(mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[Pl
     contours : PlanarContours
     regions : sequence of PlaneRegion
         Of their planes, in their order.
+    undrawn : float
+        Area from which on a section beside all contours does not count, mm².
     """
     drawn = [np.concatenate([contour.points for contour in group]) for group in contours.by_plane]
     stride = 1 + sum(len(points) for points in drawn) // _MOST_TESTED
@@ -55,12 +58,17 @@ def planes_of(mesh: TriangleMesh, contours: PlanarContours, regions: Sequence[Pl
     for points, region in zip(drawn, regions, strict=True):
         loops = [] if region.stretches else section_loops(mesh, region.origin, region.normal)
         section = np.concatenate(loops) if loops else np.zeros((0, 3))
-        outside, known = region.sides(section, beyond_mm=1.0)
-        outside = np.append(outside[known > 0], 0.0)
+        distances = [np.zeros(1)]
+        for loop in loops:
+            outside, known = region.sides(loop, beyond_mm=1.0)
+            if outside.min() < 0 or _area(loop, region) < undrawn:
+                distances.append(outside[known > 0])
+        outside = np.concatenate(distances)
         planes.append(DrawnPlane(region, points[::stride], section, -float(outside.min()), float(outside.max())))
     return planes
 
 
-def largest_miss(mesh: TriangleMesh, planes: Sequence[DrawnPlane]) -> float:
-    """The largest distance of a surface (RAS mm) from the contours, mm."""
-    return float(np.abs(SignedDistance(mesh).at(np.concatenate([plane.points for plane in planes]))).max())
+def _area(loop: FloatArray, region: PlaneRegion) -> float:
+    """Of what a loop (N, 3) on the plane of a region encloses, mm²."""
+    x, y = ((loop - region.origin) @ region.axes).T
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))

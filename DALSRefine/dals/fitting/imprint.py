@@ -9,51 +9,43 @@ contour, pockets within outlines, and slivers beside them. Elsewhere the surface
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
-from dals.fitting.drawn_planes import DrawnPlane, largest_miss, planes_of
+from dals.fitting.drawn_planes import DrawnPlane, planes_of
+from dals.fitting.plane_image import REACH, UNDRAWN, Piece, PlaneImage, pieces_of
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.places import place_text
 from dals.geometry.signed_lattice import Field, SignedLattice, in_one_piece, mesh_distance
 from dals.geometry.smoothing import without_steps
+from dals.geometry.surface_distance import SignedDistance
 from dals.geometry.winding import winding_numbers
 from dals.observations import PlanarContours
 
-_MISSED, _LEAST_MM = 0.025, 2.0
-"""Canonical distance, and millimetres at least, from which a contour is missed."""
-_OVERLAP = 1e-3
-"""Share of the volume that overlaps or is inside out, from which the surface is made anew."""
-_STEP, _MOST_POINTS = 1 / 80, 1_500_000
-"""Canonical spacing of the lattice, and how many points it has at most, about."""
-_FINER = 2
-"""Pixels of a plane along a side of the lattice's voxels."""
+_MISSED, _MISSED_MM = 0.025, (2.0, 3.5)
+"""Canonical distance from which a contour is missed and a section strays; millimetres at least, and at most."""
+_MISS_COUNTS = 20.0
+"""A millimetre by which a contour is missed counts as much as so many by which sections stray."""
+_LEAST_GAIN = 0.5
+"""The surface stays as it is for a gain of less than so many of these millimetres."""
+_OVERLAP, _MUCH_OVERLAP = 1e-3, 5e-3
+"""Shares of the volume that overlaps or is inside out. From the former on the surface is made anew, unless that would
+keep to less of what was drawn; from the latter on in any case."""
+_COARSE, _FINE = (1 / 80, 1_500_000), (1 / 130, 6_000_000)
+"""Canonical spacing of a lattice, and how many points it has at most, about. The fine one is for what is left."""
+_FEW_PLANES = 3
+"""With so few planes, the fine lattice is for missed contours alone. A person waits; and clicked curves leave out
+sections that are there, so that their planes often cannot be met all at once."""
 _MARGIN = 0.1
-_LENGTH, _GAP = 0.04, 0.6
-"""Standard deviation of the transition across a plane, canonical, and as a share of the gap that is to be bridged."""
-_REACH = 2.5
-"""Standard deviations at which it ends."""
-_FADING = 0.04
-"""Canonical distance around a piece, within its plane, over which its change fades."""
-_SOFT = 0.016
-"""Canonical distance that an outline counts for at most where the surface is near."""
-_ROUND_ENDS = 0.04
-"""Canonical distance beyond the ends of an open curve up to which its sides are known."""
-_FAR = 2.0
-"""Up to so many times as far from an open curve as the surface is from it, its sides are imprinted."""
-_STRAYS = 1.2
-"""Times as far from all contours, a section of the surface strays."""
-_SLIVER = 0.15
-"""Canonical side of a square. Sections that nobody outlined are cut off up to its area. Larger ones are there more
-often than not; a note asks for them."""
+_ROUNDS = 3
+"""Times that pieces are left out which contradict others."""
+_HELD = 1.5
+"""Spacings from a plane that the surface is right about, over which the change by other planes fades in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,32 +92,71 @@ class Imprint:
 
 
 @dataclass(frozen=True, eq=False)
-class _Piece:
-    """A connected part of a plane that is on the wrong side of the surface.
+class _Attempt:
+    """A surface, and how well it keeps to what was drawn.
 
     Attributes
     ----------
-    missed : bool
-        Whether a contour shows it that the surface misses.
-    region : PlaneRegion
-    low : (2,)
-        Of the plane's pixels, mm along its axes.
-    change : (M, N) float32
-        What the field lacks there, mm.
-    length : float
-        Standard deviation of the transition across the plane, mm.
-    depth : float
-        Largest distance from the surface, mm.
-    place : (3,)
+    mesh : TriangleMesh
+    planes : sequence of DrawnPlane
+        What it makes of them.
+    missed : float
+        How far beyond the tolerance it is from a contour, mm.
+    missed_at : (N, 3)
+        Points of the contours where it is.
+    astray : float
+        How far beyond the tolerance its section with a plane is from the contours there, the sum over the planes, mm.
+    pieces : sequence of Piece
+        That were imprinted on it.
     """
 
-    missed: bool
-    region: PlaneRegion
-    low: FloatArray
-    change: NDArray[np.float32]
-    length: float
-    depth: float
-    place: FloatArray
+    mesh: TriangleMesh
+    planes: Sequence[DrawnPlane]
+    missed: float
+    missed_at: FloatArray
+    astray: float
+    pieces: Sequence[Piece] = ()
+
+    @property
+    def fault(self) -> float:
+        """How much of what was drawn it does not keep to, mm; 0 if it keeps to all of it."""
+        return _MISS_COUNTS * self.missed + self.astray
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """What a surface is to keep to.
+
+    Attributes
+    ----------
+    contours : PlanarContours
+    regions : sequence of PlaneRegion
+        Of their planes, in their order.
+    unit : float
+        Millimetres in one canonical unit.
+    """
+
+    contours: PlanarContours
+    regions: Sequence[PlaneRegion]
+    unit: float
+
+    @property
+    def tolerance(self) -> float:
+        """Distance from which a contour is missed, and from which a section of a surface strays, mm."""
+        return float(np.clip(_MISSED * self.unit, *_MISSED_MM))
+
+    def is_worth_more(self, attempt: _Attempt) -> bool:
+        """Whether a fine lattice should find a better one."""
+        return attempt.missed > 0 or (attempt.astray > 0 and len(self.regions) > _FEW_PLANES)
+
+    def attempt(self, mesh: TriangleMesh, pieces: Sequence[Piece] = ()) -> _Attempt:
+        """A surface, judged."""
+        planes = planes_of(mesh, self.contours, self.regions, undrawn=(UNDRAWN * self.unit) ** 2)
+        points = np.concatenate([plane.points for plane in planes])
+        misses = np.abs(SignedDistance(mesh).at(points)) - self.tolerance
+        far = np.array([(plane.pocket_mm, plane.stray_mm) for plane in planes]) - self.tolerance
+        missed, astray = max(float(misses.max()), 0.0), float(np.maximum(far, 0.0).sum())
+        return _Attempt(mesh, planes, missed, points[misses > 0], astray, pieces)
 
 
 def imprinted(
@@ -143,142 +174,111 @@ def imprinted(
     unit : float
         Millimetres in one canonical unit.
     """
-    tolerance = max(_MISSED * unit, _LEAST_MM)
-    stray = _STRAYS * tolerance
-    planes = planes_of(mesh, contours, regions)
-    empty = _lattice_around(mesh, contours, unit)
+    drawing = _Drawing(contours, regions, unit)
+    before = drawing.attempt(mesh)
+    empty = _lattice_around(before, drawing, _COARSE)
     numbers = winding_numbers(mesh, empty)
-    inside = int(np.count_nonzero(numbers > 0))
-    overlap = int(np.count_nonzero((numbers > 1) | (numbers < 0))) / max(inside, 1)
-    missed = largest_miss(mesh, planes)
-    needed = overlap > _OVERLAP or missed > tolerance
-    if not needed and max(max(plane.pocket_mm, plane.stray_mm) for plane in planes) <= stray:
+    overlap = int(np.count_nonzero((numbers > 1) | (numbers < 0))) / max(int(np.count_nonzero(numbers > 0)), 1)
+    if overlap <= _OVERLAP and before.fault == 0:
         return None
-    field = mesh_distance(mesh, empty.array.shape, empty.ijk_to_ras, inside=numbers > 0)
-    nowhere = np.full(field.shape, -np.inf, dtype=np.float32)
-    lattice = SignedLattice(field, empty.ijk_to_ras, nowhere, np.eye(4))
-    pieces = [piece for plane in planes for piece in _pieces(lattice, plane, tolerance, stray, unit)]
-    surface = _surface(lattice, pieces)
-    still_missed = largest_miss(surface, planes)
-    if still_missed > tolerance and not all(piece.missed for piece in pieces):
-        # What is filled or cut off on one plane may contradict what was drawn on another.
-        fewer = [piece for piece in pieces if piece.missed]
-        without = _surface(lattice, fewer)
-        missed_without = largest_miss(without, planes)
-        if missed_without < still_missed:
-            pieces, surface, still_missed = fewer, without, missed_without
-    if not needed and not pieces and _pocket(planes) - _pocket(planes_of(surface, contours, regions)) < tolerance:
-        return None  # nothing is gained
-    if overlap <= _OVERLAP and still_missed > max(missed, tolerance):
-        return None  # a cleft that was drawn is thinner than the lattice
-    deep = [piece for piece in pieces if piece.depth >= tolerance / 2]
+    best = _best(_attempts(before, drawing, empty, numbers > 0), before if overlap <= _OVERLAP else None)
+    if drawing.is_worth_more(best):
+        best = _best(_fine_attempts(before, drawing), best)
+    if drawing.is_worth_more(best) and best is not before:
+        best = _best(_fine_attempts(best, drawing), best)
+    least = best.fault + (_LEAST_GAIN if overlap <= _OVERLAP else 0.0)
+    if before.fault < least and overlap <= _MUCH_OVERLAP:
+        return None
+    deep = [piece for piece in best.pieces if piece.depth >= drawing.tolerance / 2]
     deepest = max(deep, key=lambda piece: piece.depth, default=None)
     if deepest is None:
-        return Imprint(surface, 0, 0.0, None, overlap)
-    return Imprint(surface, len(deep), deepest.depth, deepest.place, overlap)
+        return Imprint(best.mesh, 0, 0.0, None, overlap)
+    return Imprint(best.mesh, len(deep), deepest.depth, deepest.place, overlap)
 
 
-def _pocket(planes: Sequence[DrawnPlane]) -> float:
-    return max(plane.pocket_mm for plane in planes)
+def _best(attempts: Iterable[_Attempt], best: _Attempt | None) -> _Attempt:
+    """The best of attempts, the first of them that has no fault, or the one that was there before."""
+    for attempt in attempts:
+        best = attempt if best is None or attempt.fault < best.fault else best
+        if best.fault == 0:
+            break
+    assert best is not None
+    return best
 
 
-def _surface(lattice: SignedLattice, pieces: Sequence[_Piece]) -> TriangleMesh:
-    changed, where = _changed(lattice, pieces)
+def _fine_attempts(start: _Attempt, drawing: _Drawing) -> Iterator[_Attempt]:
+    empty = _lattice_around(start, drawing, _FINE)
+    return _attempts(start, drawing, empty, winding_numbers(start.mesh, empty) > 0)
+
+
+def _attempts(start: _Attempt, drawing: _Drawing, empty: LabelMap, inside: BoolArray) -> Iterator[_Attempt]:
+    """A surface made anew on a lattice, with all pieces of planes imprinted that it is wrong about, then with fewer.
+
+    Parameters
+    ----------
+    start : _Attempt
+    drawing : _Drawing
+    empty : LabelMap
+        The lattice.
+    inside : (K, J, I) bool
+        What the surface encloses.
+    """
+    inside = in_one_piece(np.where(inside, np.float32(-1), np.float32(1))) < 0
+    field = mesh_distance(start.mesh, inside.shape, empty.ijk_to_ras, inside=inside)
+    lattice = SignedLattice(field, empty.ijk_to_ras, np.full(field.shape, -np.inf, dtype=np.float32), np.eye(4))
+    images = [PlaneImage.of(plane, lattice, drawing.unit) for plane in start.planes]
+    pieces = [piece for image in images for piece in pieces_of(image, tolerance=drawing.tolerance, unit=drawing.unit)]
+    for _ in range(_ROUNDS):
+        attempt = drawing.attempt(_surface(lattice, images, pieces), [*start.pieces, *pieces])
+        yield attempt
+        # What is filled or cut off on one plane may contradict what was drawn on another.
+        fewer = [piece for piece in pieces if piece.missed or not piece.reaches(attempt.missed_at)]
+        if len(fewer) == len(pieces):
+            return
+        pieces = fewer
+
+
+def _surface(lattice: SignedLattice, images: Sequence[PlaneImage], pieces: Sequence[Piece]) -> TriangleMesh:
+    changed, where = _changed(lattice, images, pieces)
     return without_steps(lattice.surface(in_one_piece(changed, where)))
 
 
-def _lattice_around(mesh: TriangleMesh, contours: PlanarContours, unit: float) -> LabelMap:
+def _lattice_around(surface: _Attempt, drawing: _Drawing, resolution: tuple[float, int]) -> LabelMap:
     """An empty grid with cubic voxels around surface and contours."""
-    ends = np.concatenate([mesh.vertices, contours.points])
+    spacing, most = resolution
+    ends, unit = np.concatenate([surface.mesh.vertices, drawing.contours.points]), drawing.unit
     low, high = ends.min(axis=0) - _MARGIN * unit, ends.max(axis=0) + _MARGIN * unit
-    step = max(_STEP * unit, float(((high - low).prod() / _MOST_POINTS) ** (1 / 3)))
+    step = max(spacing * unit, float(((high - low).prod() / most) ** (1 / 3)))
     size = np.ceil((high - low) / step).astype(int) + 1
     matrix = np.diag([step, step, step, 1.0])
     matrix[:3, 3] = (low + high - (size - 1) * step) / 2  # so that a mirrored surface has the mirrored lattice
     return LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "around the surface")
 
 
-def _pieces(lattice: SignedLattice, plane: DrawnPlane, tolerance: float, stray: float, unit: float) -> list[_Piece]:
-    """Those parts of a plane that miss points of its contours, or are far from them."""
-    region, step = plane.region, float(lattice.spacing[0]) / _FINER
-    misses = np.abs(lattice.at(lattice.values, plane.points))
-    missed, misses = plane.points[misses > tolerance], misses[misses > tolerance]
-    strays = max(plane.pocket_mm, plane.stray_mm) > stray
-    if len(missed) == 0 and not strays:
-        return []
-    flat = (np.concatenate([plane.points, plane.section]) - region.origin) @ region.axes
-    low = flat.min(axis=0) - _MARGIN * unit
-    size = np.ceil((flat.max(axis=0) + _MARGIN * unit - low) / step).astype(int) + 1
-    pixels = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij"), axis=-1).reshape(-1, 2) * step + low
-    places = pixels @ region.axes.T + region.origin
-    outside, known = (part.reshape(size) for part in region.sides(places, beyond_mm=_ROUND_ENDS * unit))
-    if region.stretches:
-        # What an open curve says of places far from it depends on what was not drawn.
-        away, nearest = cKDTree(missed).query(places)
-        known = known * np.clip(_FAR - away / misses[nearest], 0, 1).reshape(size)
-    before = lattice.at(lattice.values, places).reshape(size)
-    wrong = ((outside < 0) != (before < 0)) & (known > 0)
-    labels, _ = ndimage.label(wrong, structure=np.ones((3, 3)))
-    shown = _labels_at(labels, ((missed - region.origin) @ region.axes - low) / step)
-    straying = _straying(labels, outside, stray, most=(_SLIVER * unit / step) ** 2) if strays else set()
-    found = []
-    for label in sorted(shown | straying):
-        piece = labels == label
-        depths = np.where(piece, np.abs(before), 0)
-        depth = float(depths.max())
-        away = ndimage.distance_transform_edt(~piece) * step
-        share = np.clip(1 - away / (_FADING * unit), 0, 1)
-        wanted = np.sign(outside) * np.minimum(np.abs(outside), np.maximum(np.abs(before), _SOFT * unit))
-        change = share**2 * (3 - 2 * share) * known * (wanted - before)
-        # A part that is added has to reach the rest of the organ.
-        added = float(before[piece].mean()) > 0
-        length = max(_LENGTH * unit, _GAP * depth if added else 0.0)
-        place = np.array(np.unravel_index(depths.argmax(), depths.shape)) * step + low
-        place = region.axes @ place + region.origin
-        found.append(_Piece(label in shown, region, low, change.astype(np.float32), length, depth, place))
-    return found
-
-
-def _straying(labels: NDArray[np.int32], outside: FloatArray, stray: float, *, most: float) -> set[int]:
-    """Labels of pockets within what was drawn, and of slivers beside it, which have `most` pixels."""
-    far = np.unique(labels[np.abs(outside) > stray])
-    sizes = np.bincount(labels.ravel())
-    pockets = np.unique(labels[outside < 0])
-    return {int(label) for label in far if label and (label in pockets or sizes[label] <= most)}
-
-
-def _labels_at(labels: NDArray[np.int32], at: FloatArray) -> set[int]:
-    """Labels of the pixels (N, 2) and of those beside them, but 0."""
-    nearest, last = np.rint(at).astype(int), np.array(labels.shape) - 1
-    found: set[int] = set()
-    for beside in np.ndindex(3, 3):
-        i, j = np.clip(nearest + beside - 1, 0, last).T
-        found.update(np.unique(labels[i, j]).tolist())
-    return found - {0}
-
-
-def _changed(lattice: SignedLattice, pieces: Sequence[_Piece]) -> tuple[Field, BoolArray]:
+def _changed(lattice: SignedLattice, images: Sequence[PlaneImage], pieces: Sequence[Piece]) -> tuple[Field, BoolArray]:
     """The field with all pieces imprinted, and where it may have changed.
 
-    Where the transitions of several planes meet, each counts the more, the nearer its plane is.
+    Where the transitions of several planes meet, each counts the more, the nearer its plane is. So does a plane that
+    the surface is right about: the field stays there.
     """
     total, weight = np.zeros_like(lattice.values), np.zeros_like(lattice.values)
     step, low = float(lattice.spacing[0]), lattice.ijk_to_ras[:3, 3]
+    size = np.array(lattice.values.shape[::-1])
     for piece in pieces:
-        region, touched = piece.region, np.argwhere(piece.change)
-        corners = (touched * (step / _FINER) + piece.low) @ region.axes.T + region.origin
-        first = np.floor((corners.min(axis=0) - _REACH * piece.length - low) / step).astype(int)
-        last = np.ceil((corners.max(axis=0) + _REACH * piece.length - low) / step).astype(int)
-        size = np.array(lattice.values.shape[::-1])
+        image, region = piece.image, piece.image.plane.region
+        corners = (np.argwhere(piece.change) * image.step + image.low) @ region.axes.T + region.origin
+        first = np.floor((corners.min(axis=0) - REACH * piece.length - low) / step).astype(int)
+        last = np.ceil((corners.max(axis=0) + REACH * piece.length - low) / step).astype(int)
         ranges = [np.arange(max(a, 0), min(b + 1, n)) for a, b, n in zip(first, last, size, strict=True)]
-        i, j, k = ranges
-        offsets = np.stack(np.meshgrid(k, j, i, indexing="ij")[::-1], axis=-1) * step + low - region.origin
-        away = np.abs(offsets @ region.normal)
-        pixels = (offsets @ region.axes - piece.low) * _FINER / step
-        change = ndimage.map_coordinates(piece.change, pixels.reshape(-1, 2).T, order=1, mode="constant")
-        change = change.reshape(away.shape)
+        places = np.stack(np.meshgrid(*ranges[::-1], indexing="ij")[::-1], axis=-1) * step + low
+        change, away = (part.reshape(places.shape[:3]) for part in image.at(piece.change, places.reshape(-1, 3)))
         nearness = np.where(change != 0, 1 / np.maximum(away, step / 4), 0.0)
-        box = tuple(slice(int(part[0]), int(part[-1]) + 1) for part in (k, j, i))
+        box = tuple(slice(int(part[0]), int(part[-1]) + 1) for part in ranges[::-1])
         total[box] += nearness * change * np.exp(-0.5 * (away / piece.length) ** 2)
         weight[box] += nearness
-    return np.asarray(lattice.values + total / np.maximum(weight, np.float32(1e-9)), dtype=np.float32), weight > 0
+    where = weight > 0
+    places = np.argwhere(where)[:, ::-1] * step + low
+    for image in images:
+        held, away = image.at(image.right(pieces), places)
+        weight[where] += held / np.maximum(away, step / 4) * np.exp(-0.5 * (away / (_HELD * step)) ** 2)
+    return np.asarray(lattice.values + total / np.maximum(weight, np.float32(1e-9)), dtype=np.float32), where
