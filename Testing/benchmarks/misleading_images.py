@@ -11,7 +11,9 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "DALSRefine"), str(Path(__file__).resolve().parents[1])]
@@ -54,8 +56,11 @@ class MisleadRow:
         return self.with_image_mm - self.alone_mm
 
 
-def measured(group: str, name: str, other: tuple[str, str]) -> list[MisleadRow]:
-    """A case with each of the images."""
+def measured(job: tuple[str, str, tuple[str, str]]) -> list[MisleadRow]:
+    """A case of a group with each of the images; the last of the job is somebody else."""
+    group, name, other = job
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", DalsWarning)
     case, somebody = load(group, name), load(*other)
     rows = []
     for kind, make in {OWN: None, **MISLEADING}.items():
@@ -80,23 +85,28 @@ def table(rows: Sequence[MisleadRow]) -> str:
     return "\n".join(lines)
 
 
+def _jobs(group: str, cases: int) -> list[tuple[str, str, tuple[str, str]]]:
+    """Each case of a group beside somebody else."""
+    names = names_of(group)
+    others = [(group, name) for name in (*names[1:], names[0])]
+    if len(names) == 1:
+        others = [(SOMEBODY_ELSE_OF_CT, names_of(SOMEBODY_ELSE_OF_CT)[0])]
+    return [(group, name, other) for name, other in zip(names, others, strict=True)][:cases]
+
+
 def main() -> int:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--groups", nargs="+", choices=tuple(TITLES), help="only these; nothing is stored")
     parser.add_argument("--cases", type=int, default=MOST, help="only the first N of each group")
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore", DalsWarning)
+    jobs = [job for group in options.groups or GROUPS for job in _jobs(group, options.cases)]
     rows: list[MisleadRow] = []
-    for group in options.groups or GROUPS:
-        names = names_of(group)
-        for index, name in enumerate(names[: options.cases]):
-            others = (group, names[(index + 1) % len(names)])
-            if len(names) == 1:
-                others = SOMEBODY_ELSE_OF_CT, names_of(SOMEBODY_ELSE_OF_CT)[0]
-            rows += measured(group, name, others)
-            print(f"{group} {name}", file=sys.stderr, flush=True)
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        for found in pool.map(measured, jobs):
+            rows += found
+            print(f"{found[0].group} {found[0].case}", file=sys.stderr, flush=True)
             if not options.groups:
                 store(NAME, MisleadRow, rows, table(rows))
     print(table(rows))

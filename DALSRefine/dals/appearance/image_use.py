@@ -25,6 +25,8 @@ class ImageUse:
         around another part of a segmentation's boundary.
     surface_error_percent : float or None
         Of contours, places there that a surface misjudges which errs as it does between planes.
+    on_edges_percent : float or None
+        Of contours, how much of them lies on edges of the image.
     edits_changed : int or None
         Of a segmentation, leaks and missing parts that are carried out, or not, because of the image.
     recalled : bool
@@ -40,6 +42,7 @@ class ImageUse:
     trust: float
     error_percent: float | None = None
     surface_error_percent: float | None = None
+    on_edges_percent: float | None = None
     edits_changed: int | None = None
     recalled: bool = False
     mending: Mending | None = None
@@ -76,6 +79,7 @@ class ImageUse:
             "trust": self.trust,
             "error_percent": self.error_percent,
             "surface_error_percent": self.surface_error_percent,
+            "on_edges_percent": self.on_edges_percent,
             "edits_changed": self.edits_changed,
             "recalled": self.recalled or None,
             "mended": None if self.mending is None else self.mending.entry(),

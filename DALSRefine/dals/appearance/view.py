@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from dals.appearance.drawn_edges import ON_EDGES, share_on_edges
 from dals.appearance.drawn_samples import drawn_samples
 from dals.appearance.features import ImageFeatures, features_in, part_around
 from dals.appearance.image_use import ImageUse
@@ -117,6 +118,11 @@ class View:
         if appearance.trust < _LEAST_TRUST:
             reason = "The organ does not stand out from its neighbours in the image."
             return replace(use, trust=0.0, reason=reason), None
+        on_edges = share_on_edges(self.contours, self.part, scale_mm=self.scale_mm)
+        if on_edges is not None:
+            use = replace(use, on_edges_percent=round(100 * on_edges, 1))
+            if on_edges < ON_EDGES:
+                return replace(use, trust=0.0, reason=_of_another(on_edges)), None
         pause()
         odds = log_odds_map(appearance, self.features, surface, band_mm=self.band_mm, pause=pause)
         return use, kept(use, odds, self.part, self.contours)
@@ -136,3 +142,10 @@ class View:
     def with_drawn(self, seen: SeenImage, surface: Nearness) -> LogOdds:
         """What was seen, and what was drawn; the surface is near."""
         return with_drawn(seen.odds, self.regions, surface)
+
+
+def _of_another(on_edges: float) -> str:
+    return (
+        f"Only {100 * on_edges:.0f}% of what was drawn lies on edges of the image. Please check that it is the image "
+        "that was drawn on, and that neither has moved since."
+    )

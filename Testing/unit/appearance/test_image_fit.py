@@ -72,8 +72,19 @@ def test_the_image_places_the_surface_between_the_planes(
     use = result.report["image"]
     assert use["trust"] > 0.5
     assert use["error_percent"] < use["surface_error_percent"]
+    assert use["on_edges_percent"] > 90
     assert surface_distances(contours().points, result.mesh).mean() < 2
     assert result.report["timings_s"]["image"] > 0
+
+
+def test_an_image_that_moved_is_not_used(ellipsoid_prior: ShapePrior, without: dals.Refinement) -> None:
+    image = picture()
+    moved = Volume(image.array, _shift(35, axis=0) @ image.ijk_to_ras, "moved")
+    result = refined(ellipsoid_prior, moved)
+    assert any("lies on edges of the image" in sentence for sentence in result.warnings)
+    assert result.report["image"]["trust"] == 0
+    assert result.report["image"]["on_edges_percent"] < 62
+    np.testing.assert_array_equal(result.mesh.vertices, without.mesh.vertices)
 
 
 def test_a_moved_contour_goes_on_from_what_the_image_said(ellipsoid_prior: ShapePrior, first: dals.Refinement) -> None:
