@@ -26,6 +26,7 @@ from dals.geometry.smoothing import without_steps
 from dals.geometry.surface_distance import SignedDistance
 from dals.geometry.winding import winding_numbers
 from dals.observations import PlanarContours
+from dals.ops.threads import in_threads
 
 _MISSED, _MISSED_MM = 0.025, (2.0, 3.5)
 """Canonical distance from which a contour is missed and a section strays; millimetres at least, and at most."""
@@ -226,7 +227,7 @@ def _attempts(start: _Attempt, drawing: _Drawing, empty: LabelMap, inside: BoolA
     inside = in_one_piece(np.where(inside, np.float32(-1), np.float32(1))) < 0
     field = mesh_distance(start.mesh, inside.shape, empty.ijk_to_ras, inside=inside)
     lattice = SignedLattice(field, empty.ijk_to_ras, np.full(field.shape, -np.inf, dtype=np.float32), np.eye(4))
-    images = [PlaneImage.of(plane, lattice, drawing.unit) for plane in start.planes]
+    images = in_threads(lambda plane: PlaneImage.of(plane, lattice, drawing.unit), start.planes)
     pieces = [piece for image in images for piece in pieces_of(image, tolerance=drawing.tolerance, unit=drawing.unit)]
     for _ in range(_ROUNDS):
         attempt = drawing.attempt(_surface(lattice, images, pieces), [*start.pieces, *pieces])
