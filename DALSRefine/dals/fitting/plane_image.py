@@ -30,7 +30,8 @@ _SOFT = 0.016
 _ROUND_ENDS = 0.04
 """Canonical distance beyond the ends of an open curve up to which its sides are known."""
 _FAR = 2.0
-"""Up to so many times as far from an open curve as the surface is from it, its sides are imprinted."""
+"""Up to so many times as far from an open curve as the surface is from it, its sides are imprinted. No more is cut off,
+either, of what nobody outlined."""
 UNDRAWN = 0.15
 """Canonical side of a square. Sections that nobody outlined are cut off up to its area. Larger ones are there more
 often than not; a note asks for them."""
@@ -159,17 +160,23 @@ def pieces_of(image: PlaneImage, *, tolerance: float, unit: float) -> list[Piece
     strays = max(plane.pocket_mm, plane.stray_mm) > tolerance
     if len(missed) == 0 and not strays:
         return []
+    beside = np.ones(known.shape)
+    if len(missed):
+        away, nearest = cKDTree(missed).query(image.places)
+        beside = np.clip(_FAR - away / misses[nearest], 0, 1).reshape(known.shape)
     if region.stretches:
         # What an open curve says of places far from it depends on what was not drawn.
-        away, nearest = cKDTree(missed).query(image.places)
-        known = known * np.clip(_FAR - away / misses[nearest], 0, 1).reshape(known.shape)
+        known = known * beside
     labels, _ = ndimage.label(image.wrong & (known > 0), structure=np.ones((3, 3)))
     shown = _labels_at(labels, ((missed - region.origin) @ region.axes - image.low) / image.step)
     most = (UNDRAWN * unit / image.step) ** 2
     straying = _straying(labels, image.outside, tolerance, most=most) if strays else set()
     found = []
     for label in sorted(shown | straying):
-        piece = labels == label
+        piece, counts = labels == label, known
+        if image.before[piece].mean() < 0 and np.count_nonzero(piece) > most:
+            # Nobody outlined it, but it is too large for that: it stays but for what makes the surface miss a contour.
+            piece, counts = piece & (beside > 0), known * beside
         depths = np.where(piece, np.abs(image.before), 0)
         depth = float(depths.max())
         away = ndimage.distance_transform_edt(~piece) * image.step
@@ -177,7 +184,9 @@ def pieces_of(image: PlaneImage, *, tolerance: float, unit: float) -> list[Piece
         wanted = np.sign(image.outside) * np.minimum(
             np.abs(image.outside), np.maximum(np.abs(image.before), _SOFT * unit)
         )
-        change = share**2 * (3 - 2 * share) * known * (wanted - image.before)
+        change = share**2 * (3 - 2 * share) * counts * (wanted - image.before)
+        if not change.any():
+            continue
         # A part that is added has to reach the rest of the organ.
         added = float(image.before[piece].mean()) > 0
         length = max(_LENGTH * unit, _GAP * depth if added else 0.0)

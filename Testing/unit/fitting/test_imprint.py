@@ -187,6 +187,19 @@ def test_a_large_section_that_nobody_outlined_stays_for_a_note() -> None:
     assert made(beside, circle(60, 2, 0, 0, 0)) is None
 
 
+def test_a_large_section_that_nobody_outlined_is_cut_back_to_a_missed_contour_alone() -> None:
+    lobe = np.array([90.0, 0.0, 0.0])
+    vertices = np.concatenate([60 * BALL.vertices, 40 * BALL.vertices + lobe])
+    mesh = TriangleMesh(vertices, np.concatenate([BALL.faces, BALL.faces + len(BALL.vertices)]))
+    drawn = circle(60, 2, 0, 0, 0)
+    found = made(mesh, drawn)
+    assert found is not None
+    assert missed(found.mesh, drawn.points) < 2.5
+    beside, far = SignedDistance(found.mesh).at(np.array([[65.0, 0.0, 0.0], [115.0, 0.0, 0.0]]))
+    assert beside > 0
+    assert far < -5
+
+
 def test_a_cleft_that_was_drawn_is_not_lost_for_a_pocket() -> None:
     mesh = ball_but(cavity=True, cleft=True)
     angles = np.linspace(0.02, 2 * np.pi, 240)
