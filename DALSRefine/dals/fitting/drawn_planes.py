@@ -10,6 +10,7 @@ import numpy as np
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.cross_sections import section_loops
 from dals.geometry.mesh import FloatArray, TriangleMesh
+from dals.geometry.polylines import enclosed_area
 from dals.observations import PlanarContours
 
 _MOST_TESTED = 4_000
@@ -61,14 +62,8 @@ def planes_of(
         distances = [np.zeros(1)]
         for loop in loops:
             outside, known = region.sides(loop, beyond_mm=1.0)
-            if outside.min() < 0 or _area(loop, region) < undrawn:
+            if outside.min() < 0 or enclosed_area((loop - region.origin) @ region.axes) < undrawn:
                 distances.append(outside[known > 0])
         outside = np.concatenate(distances)
         planes.append(DrawnPlane(region, points[::stride], section, -float(outside.min()), float(outside.max())))
     return planes
-
-
-def _area(loop: FloatArray, region: PlaneRegion) -> float:
-    """Of what a loop (N, 3) on the plane of a region encloses, mm²."""
-    x, y = ((loop - region.origin) @ region.axes).T
-    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ class PlaneImage:
         found = ndimage.map_coordinates(values, pixels.T, order=1, mode="constant")
         return found, np.abs(offsets @ region.normal)
 
-    @property
+    @cached_property
     def wrong(self) -> BoolArray:
         """Where the surface has the organ and should not, or the other way round, (M, N)."""
         return np.asarray(((self.outside < 0) != (self.before < 0)) & (self.known > 0))
@@ -160,13 +161,9 @@ def pieces_of(image: PlaneImage, *, tolerance: float, unit: float) -> list[Piece
     strays = max(plane.pocket_mm, plane.stray_mm) > tolerance
     if len(missed) == 0 and not strays:
         return []
-    beside = np.ones(known.shape)
-    if len(missed):
-        away, nearest = cKDTree(missed).query(image.places)
-        beside = np.clip(_FAR - away / misses[nearest], 0, 1).reshape(known.shape)
     if region.stretches:
         # What an open curve says of places far from it depends on what was not drawn.
-        known = known * beside
+        known = known * _beside(image, missed, misses)
     labels, _ = ndimage.label(image.wrong & (known > 0), structure=np.ones((3, 3)))
     shown = _labels_at(labels, ((missed - region.origin) @ region.axes - image.low) / image.step)
     most = (UNDRAWN * unit / image.step) ** 2
@@ -174,9 +171,10 @@ def pieces_of(image: PlaneImage, *, tolerance: float, unit: float) -> list[Piece
     found = []
     for label in sorted(shown | straying):
         piece, counts = labels == label, known
-        if image.before[piece].mean() < 0 and np.count_nonzero(piece) > most:
+        if len(missed) and image.before[piece].mean() < 0 and np.count_nonzero(piece) > most:
             # Nobody outlined it, but it is too large for that: it stays but for what makes the surface miss a contour.
-            piece, counts = piece & (beside > 0), known * beside
+            counts = known * _beside(image, missed, misses)
+            piece &= counts > 0
         depths = np.where(piece, np.abs(image.before), 0)
         depth = float(depths.max())
         away = ndimage.distance_transform_edt(~piece) * image.step
@@ -194,6 +192,12 @@ def pieces_of(image: PlaneImage, *, tolerance: float, unit: float) -> list[Piece
         place = region.axes @ place + region.origin
         found.append(Piece(image, label in shown, change.astype(np.float32), length, depth, place))
     return found
+
+
+def _beside(image: PlaneImage, missed: FloatArray, misses: FloatArray) -> FloatArray:
+    """How near pixels (M, N) are to missed points (K, 3), from 0 to 1, as far as these are missed, (K,)."""
+    away, nearest = cKDTree(missed).query(image.places)
+    return np.asarray(np.clip(_FAR - away / misses[nearest], 0, 1).reshape(image.known.shape))
 
 
 def _straying(labels: NDArray[np.int32], outside: FloatArray, stray: float, *, most: float) -> set[int]:

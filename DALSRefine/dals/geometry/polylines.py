@@ -12,6 +12,12 @@ def loop_length(loop: FloatArray) -> float:
     return float(np.linalg.norm(loop - np.roll(loop, 1, axis=0), axis=1).sum())
 
 
+def enclosed_area(loop: FloatArray) -> float:
+    """Area that a closed polyline (N, 2) in a plane encloses, in the square of its unit."""
+    x, y = loop.T
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+
+
 def resample_loop(loop: FloatArray, count: int, *, phase: float = 0.5) -> FloatArray:
     """Points at equal arc length along a closed polyline.
 

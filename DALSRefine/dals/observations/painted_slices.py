@@ -15,6 +15,7 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges2D
 from dals.errors import DalsWarning, InputError
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray
+from dals.geometry.polylines import enclosed_area
 from dals.geometry.transforms import apply_matrix
 from dals.observations.contours import Contour
 from dals.observations.planar_contours import PlanarContours
@@ -178,7 +179,7 @@ def _outline(piece: BoolArray, pixel: FloatArray) -> FloatArray:
     polydata = edges.GetOutput()
     points = vtk_to_numpy(polydata.GetPoints().GetData())[:, :2].astype(np.float64)
     segments = vtk_to_numpy(polydata.GetLines().GetConnectivityArray()).reshape(-1, 2)
-    return max((points[loop] for loop in _loops(segments)), key=_enclosed_area) - pad
+    return max((points[loop] for loop in _loops(segments)), key=enclosed_area) - pad
 
 
 def _loops(segments: NDArray[Any]) -> list[list[int]]:
@@ -199,8 +200,3 @@ def _loops(segments: NDArray[Any]) -> list[list[int]]:
         neighbours = {point: others for point, others in neighbours.items() if others}
         loops.append(loop)
     return loops
-
-
-def _enclosed_area(loop: FloatArray) -> float:
-    x, y = loop[:, 0], loop[:, 1]
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

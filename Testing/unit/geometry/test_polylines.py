@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dals.geometry.polylines import loop_length, resample_loop
+from dals.geometry.polylines import enclosed_area, loop_length, resample_loop
 
 SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 
@@ -23,3 +23,9 @@ def test_the_phase_counts_in_steps_from_the_first_point() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_points(count: int) -> None:
     assert resample_loop(SQUARE, count).shape == (count, 3)
+
+
+def test_what_a_loop_encloses() -> None:
+    corners = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 2.0], [0.0, 2.0]]) + 7.0
+    assert enclosed_area(corners) == pytest.approx(6.0)
+    assert enclosed_area(corners[::-1]) == pytest.approx(6.0)
