@@ -12,7 +12,7 @@ from dals.geometry.transforms import apply_matrix
 from dals.geometry.volume import Volume
 from dals.observations import PlanarContours
 
-ON_EDGES = 0.62
+ON_EDGES = 0.58
 """Least share of outlines on edges in the image that they were drawn on. On livers, kidneys, spleens and hippocampi it
 was 0.69 and more, clicked or painted; in other images, or 15 mm away, mostly 0.3 to 0.6."""
 _SPACING = 0.02

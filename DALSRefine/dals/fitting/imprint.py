@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from dals.fitting.drawn_planes import DrawnPlane, planes_of
-from dals.fitting.plane_image import REACH, UNDRAWN, Piece, PlaneImage, pieces_of
+from dals.fitting.imprinted_field import field_with
+from dals.fitting.plane_image import UNDRAWN, Piece, PlaneImage, is_wrong, pieces_of
 from dals.fitting.plane_region import PlaneRegion
 from dals.geometry.label_map import BoolArray, LabelMap
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.places import place_text
-from dals.geometry.signed_lattice import Field, SignedLattice, in_one_piece, mesh_distance
+from dals.geometry.signed_lattice import SignedLattice, in_one_piece, mesh_distance
 from dals.geometry.smoothing import without_steps
 from dals.geometry.surface_distance import SignedDistance
 from dals.geometry.winding import winding_numbers
@@ -45,8 +46,6 @@ sections that are there, so that their planes often cannot be met all at once.""
 _MARGIN = 0.1
 _ROUNDS = 3
 """Times that pieces are left out which contradict others."""
-_HELD = 1.5
-"""Spacings from a plane that the surface is right about, over which the change by other planes fades in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,21 +226,19 @@ def _attempts(start: _Attempt, drawing: _Drawing, empty: LabelMap, inside: BoolA
     inside = in_one_piece(np.where(inside, np.float32(-1), np.float32(1))) < 0
     field = mesh_distance(start.mesh, inside.shape, empty.ijk_to_ras, inside=inside)
     lattice = SignedLattice(field, empty.ijk_to_ras, np.full(field.shape, -np.inf, dtype=np.float32), np.eye(4))
-    images = in_threads(lambda plane: PlaneImage.of(plane, lattice, drawing.unit), start.planes)
+    wrong = [plane for plane in start.planes if is_wrong(plane, lattice, tolerance=drawing.tolerance)]
+    images = in_threads(lambda plane: PlaneImage.of(plane, lattice, drawing.unit), wrong)
     pieces = [piece for image in images for piece in pieces_of(image, tolerance=drawing.tolerance, unit=drawing.unit)]
     for _ in range(_ROUNDS):
-        attempt = drawing.attempt(_surface(lattice, images, pieces), [*start.pieces, *pieces])
+        field, where = field_with(pieces, lattice, start.planes, unit=drawing.unit)
+        mesh = without_steps(lattice.surface(in_one_piece(field, where)))
+        attempt = drawing.attempt(mesh, [*start.pieces, *pieces])
         yield attempt
         # What is filled or cut off on one plane may contradict what was drawn on another.
         fewer = [piece for piece in pieces if piece.missed or not piece.reaches(attempt.missed_at)]
         if len(fewer) == len(pieces):
             return
         pieces = fewer
-
-
-def _surface(lattice: SignedLattice, images: Sequence[PlaneImage], pieces: Sequence[Piece]) -> TriangleMesh:
-    changed, where = _changed(lattice, images, pieces)
-    return without_steps(lattice.surface(in_one_piece(changed, where)))
 
 
 def _lattice_around(surface: _Attempt, drawing: _Drawing, resolution: tuple[float, int]) -> LabelMap:
@@ -254,32 +251,3 @@ def _lattice_around(surface: _Attempt, drawing: _Drawing, resolution: tuple[floa
     matrix = np.diag([step, step, step, 1.0])
     matrix[:3, 3] = (low + high - (size - 1) * step) / 2  # so that a mirrored surface has the mirrored lattice
     return LabelMap(np.zeros(size[::-1], dtype=np.bool_), matrix, "around the surface")
-
-
-def _changed(lattice: SignedLattice, images: Sequence[PlaneImage], pieces: Sequence[Piece]) -> tuple[Field, BoolArray]:
-    """The field with all pieces imprinted, and where it may have changed.
-
-    Where the transitions of several planes meet, each counts the more, the nearer its plane is. So does a plane that
-    the surface is right about: the field stays there.
-    """
-    total, weight = np.zeros_like(lattice.values), np.zeros_like(lattice.values)
-    step, low = float(lattice.spacing[0]), lattice.ijk_to_ras[:3, 3]
-    size = np.array(lattice.values.shape[::-1])
-    for piece in pieces:
-        image, region = piece.image, piece.image.plane.region
-        corners = (np.argwhere(piece.change) * image.step + image.low) @ region.axes.T + region.origin
-        first = np.floor((corners.min(axis=0) - REACH * piece.length - low) / step).astype(int)
-        last = np.ceil((corners.max(axis=0) + REACH * piece.length - low) / step).astype(int)
-        ranges = [np.arange(max(a, 0), min(b + 1, n)) for a, b, n in zip(first, last, size, strict=True)]
-        places = np.stack(np.meshgrid(*ranges[::-1], indexing="ij")[::-1], axis=-1) * step + low
-        change, away = (part.reshape(places.shape[:3]) for part in image.at(piece.change, places.reshape(-1, 3)))
-        nearness = np.where(change != 0, 1 / np.maximum(away, step / 4), 0.0)
-        box = tuple(slice(int(part[0]), int(part[-1]) + 1) for part in ranges[::-1])
-        total[box] += nearness * change * np.exp(-0.5 * (away / piece.length) ** 2)
-        weight[box] += nearness
-    where = weight > 0
-    places = np.argwhere(where)[:, ::-1] * step + low
-    for image in images:
-        held, away = image.at(image.right(pieces), places)
-        weight[where] += held / np.maximum(away, step / 4) * np.exp(-0.5 * (away / (_HELD * step)) ** 2)
-    return np.asarray(lattice.values + total / np.maximum(weight, np.float32(1e-9)), dtype=np.float32), where

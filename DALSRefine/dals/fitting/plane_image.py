@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,6 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dals.fitting.drawn_planes import DrawnPlane
-from dals.geometry.label_map import BoolArray
 from dals.geometry.mesh import FloatArray
 from dals.geometry.signed_lattice import SignedLattice
 
@@ -28,7 +26,7 @@ _FADING = 0.04
 """Canonical distance around a piece, within its plane, over which its change fades."""
 _SOFT = 0.016
 """Canonical distance that an outline counts for at most where the surface is near."""
-_ROUND_ENDS = 0.04
+ROUND_ENDS = 0.04
 """Canonical distance beyond the ends of an open curve up to which its sides are known."""
 _FAR = 2.0
 """Up to so many times as far from an open curve as the surface is from it, its sides are imprinted. No more is cut off,
@@ -75,7 +73,7 @@ class PlaneImage:
         low = flat.min(axis=0) - _MARGIN * unit
         size = np.ceil((flat.max(axis=0) + _MARGIN * unit - low) / step).astype(int) + 1
         places = _pixels(size, low, step) @ region.axes.T + region.origin
-        outside, known = region.sides(places, beyond_mm=_ROUND_ENDS * unit)
+        outside, known = region.sides(places, beyond_mm=ROUND_ENDS * unit)
         outside, known, before = (part.reshape(size) for part in (outside, known, lattice.at(lattice.values, places)))
         misses = np.abs(lattice.at(lattice.values, plane.points))
         return cls(plane, low, step, outside, known, before, misses)
@@ -93,24 +91,6 @@ class PlaneImage:
         pixels = (offsets @ region.axes - self.low) / self.step
         found = ndimage.map_coordinates(values, pixels.T, order=1, mode="constant")
         return found, np.abs(offsets @ region.normal)
-
-    @cached_property
-    def wrong(self) -> BoolArray:
-        """Where the surface has the organ and should not, or the other way round, (M, N)."""
-        return np.asarray(((self.outside < 0) != (self.before < 0)) & (self.known > 0))
-
-    def right(self, pieces: Sequence[Piece]) -> NDArray[np.float32]:
-        """How well the surface is known to be right, from 0 to 1, (M, N): not where pieces of the plane change it.
-
-        An open curve says too little of places far from it.
-        """
-        if self.plane.region.stretches:
-            return np.zeros(self.known.shape, dtype=np.float32)
-        known = np.where(self.wrong, 0.0, self.known).astype(np.float32)
-        for piece in pieces:
-            if piece.image is self:
-                known[piece.change != 0] = 0.0
-        return known
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +125,13 @@ class Piece:
         return bool(((change != 0) & (away < REACH * self.length)).any())
 
 
+def is_wrong(plane: DrawnPlane, lattice: SignedLattice, *, tolerance: float) -> bool:
+    """Whether a surface misses points of a plane's contours, or its section is far from them."""
+    if max(plane.pocket_mm, plane.stray_mm) > tolerance:
+        return True
+    return bool((np.abs(lattice.at(lattice.values, plane.points)) > tolerance).any())
+
+
 def pieces_of(image: PlaneImage, *, tolerance: float, unit: float) -> list[Piece]:
     """Those parts of a plane that miss points of its contours, or are far from them.
 
@@ -159,12 +146,11 @@ def pieces_of(image: PlaneImage, *, tolerance: float, unit: float) -> list[Piece
     plane, region, known = image.plane, image.plane.region, image.known
     missed, misses = plane.points[image.misses > tolerance], image.misses[image.misses > tolerance]
     strays = max(plane.pocket_mm, plane.stray_mm) > tolerance
-    if len(missed) == 0 and not strays:
-        return []
     if region.stretches:
         # What an open curve says of places far from it depends on what was not drawn.
         known = known * _beside(image, missed, misses)
-    labels, _ = ndimage.label(image.wrong & (known > 0), structure=np.ones((3, 3)))
+    wrong = ((image.outside < 0) != (image.before < 0)) & (known > 0)
+    labels, _ = ndimage.label(wrong, structure=np.ones((3, 3)))
     shown = _labels_at(labels, ((missed - region.origin) @ region.axes - image.low) / image.step)
     most = (UNDRAWN * unit / image.step) ** 2
     straying = _straying(labels, image.outside, tolerance, most=most) if strays else set()

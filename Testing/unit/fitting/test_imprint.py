@@ -182,6 +182,18 @@ def test_a_pocket_is_filled_on_its_plane_and_stays_where_another_plane_shows_it(
     assert missed(found.mesh, hole.points) < 2
 
 
+def test_a_plane_stays_that_the_surface_is_right_about_to_within_a_voxel() -> None:
+    angles = np.linspace(0, 2 * np.pi, 240, endpoint=False)
+    radius = 60 + 12 * np.exp(-0.5 * ((angles - np.pi) / 0.12) ** 2)
+    bump = Contour(np.stack([0 * angles, radius * np.cos(angles), radius * np.sin(angles)], axis=1), None, "bump")
+    crossing = circle(60.6, 2, 0, 0, 0)
+    found = made(ball(), bump, crossing, circle(60, 1, 0, 0, 0))
+    assert found is not None
+    at_the_bump = crossing.points[np.linalg.norm(crossing.points - [0, -60, 0], axis=1) < 25]
+    assert missed(found.mesh, at_the_bump) < UNIT / 80
+    assert missed(found.mesh, bump.points) < 2.5
+
+
 def test_a_large_section_that_nobody_outlined_stays_for_a_note() -> None:
     beside = ball_but(beside_mm=20)
     assert made(beside, circle(60, 2, 0, 0, 0)) is None
