@@ -97,7 +97,11 @@ def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
     tolerance = max(_USUAL_DEVIATIONS * deviation, _TOO_FAR_SPREAD)
     if abs(np.log(max(radius, 1e-9)) - mean) <= tolerance:
         return None
-    hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
+    hint = "perhaps another organ"
+    if radius < 2:
+        hint = "perhaps the coordinates are in metres instead of millimetres"
+    elif radius < usual and isinstance(observation, PlanarContours):
+        hint = "perhaps little of it was drawn, or it is another organ"
     return (
         f"The input measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
         f"organs of about {2 * usual:.0f} mm; {hint}. Check the result with care."

@@ -31,6 +31,11 @@ _TRIAL_NOISE, _SHARED_NOISE, _LOCAL_NOISE, _FINE_NOISE = (0.1, 0.04), 0.03, (0.0
 """Standard deviations of an observation, canonical: large ones first, so that far and near places agree on the pose."""
 _TRIAL_SHARE, _COARSE_SHARE = 0.6, 0.6
 _RESUMED_STEPS = 2
+_SMALL, _FOREIGN = 5.0, math.log(4.0)
+"""Standard deviations, and the logarithm of a factor, by which what was observed is smaller than the usual organ. From
+the former on the organ may be a small one, from the latter on it is another one, or of another unit."""
+_CLEARLY = 0.55
+"""So many times as improbable as a small organ, or less, the usual size is taken."""
 
 
 def steps_of_refit(settings: FitSettings) -> int:
@@ -95,8 +100,7 @@ class ProbableFit:
         InputError
             If `start` is of another prior.
         """
-        solver = self._solver(start)
-        unknowns = self._from_start(solver) if start is None else self._resumed(solver, start, steps)
+        solver, unknowns = self._from_start() if start is None else self._resumed(start, steps)
         pose, level = solver.pose(unknowns), self.settings.level
         self.improbability = solver.improbability(unknowns, _FINE_NOISE, level)
         mesh = self._surface(solver, unknowns, level)
@@ -108,7 +112,7 @@ class ProbableFit:
 
     def earlier(self, start: FitState) -> TriangleMesh:
         """The surface of an earlier fit's end state, without corrections, RAS mm; errors as in `run`."""
-        solver = self._solver(start)
+        solver = self._solver(start.pose)
         return self._surface(solver, self._unknowns(start), self.settings.level)
 
     def shared_only(self, start: FitState | None) -> tuple[TriangleMesh, FitState]:
@@ -116,10 +120,11 @@ class ProbableFit:
 
         From the beginning, or from that of an earlier fit, where one step goes nearly all of the way.
         """
-        solver, level = self._solver(start), self._shared_level
+        level = self._shared_level
         if start is None:
-            unknowns = self._shared_stage(solver)
+            solver, unknowns = self._likeliest_shared()
         else:
+            solver = self._solver(start.pose)
             unknowns = self._stage(solver, self._unknowns(start), "shared", [_SHARED_NOISE], level=level)
         return self._surface(solver, unknowns, level), self._state(unknowns, solver.pose(unknowns), level=level)
 
@@ -127,46 +132,60 @@ class ProbableFit:
         """Without corrections, RAS mm."""
         return TriangleMesh(solver.pose(unknowns).to_patient(solver.decode(unknowns, level)), icosphere(level).faces)
 
-    def _solver(self, start: FitState | None, term: ResidualTerm | None = None) -> GaussNewton:
-        if self.known is not None:
-            first = self.known
-        elif start is not None:
-            first = start.pose
-        else:
-            first = self._guess()
+    def _solver(self, first: Pose, term: ResidualTerm | None = None) -> GaussNewton:
         known = self.known is not None
+        first = first if self.known is None else self.known
         return GaussNewton(self.prior, self.decoder, term or self.term, self.settings, first=first, known=known)
 
-    def _guess(self) -> Pose:
-        """A first pose. What was observed shows a part of the organ, so that it is not smaller than it usually is."""
+    def _guesses(self) -> list[Pose]:
+        """First poses to start from.
+
+        What was observed shows a part of the organ, so that it is not smaller than it usually is. Where that would be
+        most of the organ lacking, it may as well be a small one.
+        """
+        if self.known is not None:
+            return [self.known]
         mean = self.decoder.vertices(np.zeros((1, self.decoder.size)), self._shared_level)
         guess = first_guess(self.observation, mean)
         usual, deviation = self.prior.log_scale
         lacking = usual - math.log(guess.scale)
-        if not 0 < lacking < 5 * deviation:
-            return guess
+        if not 0 < lacking < max(_FOREIGN, _SMALL * deviation):
+            return [guess]
         factor = math.exp(lacking)
         # About the middle of the organ.
-        return Pose(guess.scale * factor, guess.translation + guess.scale * (1 - factor) * mean.mean(axis=0))
+        whole = Pose(guess.scale * factor, guess.translation + guess.scale * (1 - factor) * mean.mean(axis=0))
+        return [whole] if lacking < _SMALL * deviation else [whole, guess]
 
-    def _from_start(self, solver: GaussNewton) -> Unknowns:
-        unknowns = self._shared_stage(solver)
+    def _from_start(self) -> tuple[GaussNewton, Unknowns]:
+        solver, unknowns = self._likeliest_shared()
         self.plain = self._surface(solver, unknowns, self._shared_level)
         self._plain_state = self._state(unknowns, solver.pose(unknowns), level=self._shared_level)
-        return self._local_stage(solver, unknowns, self.settings.total_steps - self.settings.shared_steps)
+        return solver, self._local_stage(solver, unknowns, self.settings.total_steps - self.settings.shared_steps)
 
-    def _shared_stage(self, solver: GaussNewton) -> Unknowns:
-        settings = self.settings
+    def _likeliest_shared(self) -> tuple[GaussNewton, Unknowns]:
+        """One latent for all vertices, and its solver. Small ones have to be as likely, nearly."""
+        guesses = self._guesses()
+        self.total += (len(guesses) - 1) * self.settings.shared_steps
+        whole, *small = [self._shared_stage(guess) for guess in guesses]
+        if not small:
+            return whole
+        of_whole, of_small = (
+            solver.improbability(unknowns, _FINE_NOISE, self._shared_level) for solver, unknowns in (whole, small[0])
+        )
+        return whole if of_whole < _CLEARLY * of_small else small[0]
+
+    def _shared_stage(self, first: Pose) -> tuple[GaussNewton, Unknowns]:
+        settings, solver = self.settings, self._solver(first)
         first = solver.first
         unknowns = Unknowns(
             np.zeros(self.decoder.size), None, math.log(first.scale), np.asarray(first.translation), np.zeros(3)
         )
         trials = round(_TRIAL_SHARE * settings.shared_steps)
         coarse = min(_TRIAL_LEVEL, self._shared_level)
-        first_solver = self._solver(None, self.term.of_trials())
+        first_solver = self._solver(first, self.term.of_trials())
         unknowns = self._stage(first_solver, unknowns, "shared", np.geomspace(*_TRIAL_NOISE, trials), level=coarse)
         rest = [_SHARED_NOISE] * (settings.shared_steps - trials)
-        return self._stage(solver, unknowns, "shared", rest, level=self._shared_level)
+        return solver, self._stage(solver, unknowns, "shared", rest, level=self._shared_level)
 
     def _unknowns(self, start: FitState) -> Unknowns:
         if start.shared.shape != tuple(self.prior.latent_mean.shape):
@@ -179,13 +198,13 @@ class ProbableFit:
             unknowns = replace(unknowns, local=product(local_weights(start.level), self._coordinates(start.local)))
         return unknowns
 
-    def _resumed(self, solver: GaussNewton, start: FitState, steps: int | None) -> Unknowns:
-        unknowns, self._plain_state = self._unknowns(start), start.plain
+    def _resumed(self, start: FitState, steps: int | None) -> tuple[GaussNewton, Unknowns]:
+        solver, unknowns, self._plain_state = self._solver(start.pose), self._unknowns(start), start.plain
         steps = steps_of_refit(self.settings) if steps is None else steps
         self.total = steps
         if self.settings.single_latent:
-            return self._stage(solver, unknowns, "shared", [_FINE_NOISE] * steps, level=self.settings.level)
-        return self._local_stage(solver, unknowns, steps)
+            return solver, self._stage(solver, unknowns, "shared", [_FINE_NOISE] * steps, level=self.settings.level)
+        return solver, self._local_stage(solver, unknowns, steps)
 
     def _local_stage(self, solver: GaussNewton, unknowns: Unknowns, steps: int) -> Unknowns:
         coarse = round(_COARSE_SHARE * steps) if steps > 1 else 0

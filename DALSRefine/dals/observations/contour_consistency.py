@@ -31,9 +31,9 @@ CLEAR_GAP = 2.4
 contour skipped; two are a contradiction."""
 RELATIVE_OVERLAP = 0.1
 """Intervals that overlap by a smaller fraction of the shorter one are treated as neighbours, not as the same."""
-RELATIVE_DISTANCE = 0.6
-"""Largest distance between bounding boxes of contours, as a fraction of the largest contour's extent. In real livers
-they touch."""
+RELATIVE_DISTANCE, LEAST_DISTANCE_MM = 0.6, 40.0
+"""Largest distance between bounding boxes of contours, as a fraction of the largest contour's extent, and in any case.
+In real livers they touch, but two slices through the ends of a hippocampus are 17 mm apart and small."""
 
 
 class _End(NamedTuple):
@@ -171,7 +171,7 @@ def _check_distances(contours: Sequence[Contour]) -> None:
         gaps = np.linalg.norm(np.maximum(0.0, np.maximum(low - high[index], low[index] - high)), axis=1)
         gaps[index] = np.inf
         nearest = int(np.argmin(gaps))
-        if gaps[nearest] > max(MINIMUM_GAP_MM, RELATIVE_DISTANCE * largest):
+        if gaps[nearest] > max(LEAST_DISTANCE_MM, RELATIVE_DISTANCE * largest):
             raise InputError(
                 f"The contours '{contour.name}' and '{contours[nearest].name}' contradict each other: they are "
                 f"{gaps[nearest]:.0f} mm apart. Please check that both outline the same organ."

@@ -96,6 +96,14 @@ def test_a_contour_that_was_moved_contradicts_the_others(which, turn):
         PlanarContours(tuple(contours))
 
 
+def test_small_slices_through_the_ends_of_an_organ_may_be_far_apart():
+    """Two of a hippocampus are 17 mm apart, and each 14 mm wide."""
+    angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    circle = 7 * np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
+    ends = [Contour(np.add(np.roll(circle, 1, axis=1), [24.0, 0, 0]), None, "sagittal"), Contour(circle, None, "axial")]
+    assert len(PlanarContours(tuple(ends)).contours) == 2
+
+
 def test_a_contour_of_another_scene():
     contours = _three()
     contours[1] = _moved(contours[1], [600.0, 0, 300])
