@@ -48,8 +48,9 @@ _SEEN_POWER = 0.26
 """With which the expectation falls with what is misjudged on planes left out, where an image shows them."""
 _BETWEEN, _ERRORS = 2.0, (0.02, 0.07)
 """Standard deviation of a surface's errors between planes, as a multiple of its expected mean distance; its limits."""
-_UNUSUAL, _GROWN = 0.08, 1.6
-"""Departure that no usual organ has, if an image made it this many times larger."""
+_UNUSUAL, _GROWN, _LEFT_OPEN = 0.08, 1.6, 2.0
+"""Departure that no usual organ has, if an image made it this many times larger; and as a multiple of the standard
+deviation of errors that contours leave between planes. Where they say little, an image may well lead far."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
 
 
@@ -211,7 +212,9 @@ def _departed(result: FitResult) -> float | None:
 def _furthest_led(result: FitResult, departed: float | None) -> FloatArray | None:
     """Where an image led the surface furthest from any known shape, if that is unusually far."""
     before = result.state.departure
-    if before is None or departed is None or departed < max(_UNUSUAL, _GROWN * before):
+    if before is None or departed is None:
+        return None
+    if departed < max(_UNUSUAL, _GROWN * before, _LEFT_OPEN * (result.state.error or 0.0)):
         return None
     assert result.plain is not None  # a departure is from it
     return np.asarray(result.mesh.vertices[surface_distances(result.mesh.vertices, result.plain).argmax()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from known_shapes import ellipse_contour
@@ -9,9 +11,16 @@ from known_shapes import ellipse_contour
 import dals
 from dals.evaluation.confidence import Confidence
 from dals.evaluation.formatting import interval_text
-from dals.evaluation.uncertainty import Uncertainty, calibrated, error_between_planes, expected_distance, judged_by
+from dals.evaluation.uncertainty import (
+    Uncertainty,
+    calibrated,
+    error_between_planes,
+    expected_distance,
+    judged_by,
+    led_unusually_far,
+)
 from dals.fitting import fit
-from dals.geometry.mesh import FloatArray
+from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.model.prior import ShapePrior
 from dals.observations import PlanarContours, PointCloud
 from dals.refinement import Refinement
@@ -110,6 +119,18 @@ def test_a_surface_that_an_image_led_far_from_all_known_shapes_is_to_be_checked(
     (reason,) = led.reasons
     assert reason.startswith("The image led the surface unusually far from the shapes that the prior knows")
     assert "most of all at R 60, A 5, S 20 mm" in reason
+
+
+def test_where_contours_leave_much_open_an_image_may_lead_further(ellipsoid_prior: ShapePrior) -> None:
+    contours = PlanarContours(tuple(ellipse_contour(axis) for axis in range(3)))
+    result = fit(ellipsoid_prior, contours)
+    assert result.plain is not None
+    # By 0.1 canonical, beside 0.02 without the image.
+    shift = np.array([0.1 * result.state.pose.scale, 0.0, 0.0])
+    led = replace(result, mesh=TriangleMesh(result.plain.vertices + shift, result.plain.faces))
+    few, many = (replace(led.state, departure=0.02, error=error) for error in (0.07, 0.03))
+    assert not led_unusually_far(replace(led, state=few))
+    assert led_unusually_far(replace(led, state=many))
 
 
 def test_calibrated_deviations_keep_their_order() -> None:
