@@ -48,7 +48,7 @@ _SEEN_POWER = 0.26
 """With which the expectation falls with what is misjudged on planes left out, where an image shows them."""
 _BETWEEN, _ERRORS = 2.0, (0.02, 0.07)
 """Standard deviation of a surface's errors between planes, as a multiple of its expected mean distance; its limits."""
-_UNUSUAL, _GROWN, _LEFT_OPEN = 0.08, 1.6, 2.0
+_UNUSUAL, _GROWN, _LEFT_OPEN = 0.08, 1.6, 1.5
 """Departure that no usual organ has, if an image made it this many times larger; and as a multiple of the standard
 deviation of errors that contours leave between planes. Where they say little, an image may well lead far."""
 _ROUGH = 0.1  # canonical half-width of the band that counts as a guess
