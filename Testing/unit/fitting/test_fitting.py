@@ -143,7 +143,7 @@ def test_rotation_is_found_where_it_is_allowed(prior: ShapePrior) -> None:
     angle = math.radians(20)
     turn = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
     truth = decoded(prior, torch.tensor([0.8, -1.0, 0.0]), Pose(100.0, np.zeros(3), turn))
-    settings = quick("points", lambda_dir=math.inf, shared_steps=80)
+    settings = quick("points", lambda_dir=math.inf, shared_steps=30)
     straight, turned = (
         distance(fit(prior, points_on(truth), settings=settings.changed(rotating=rotating)).mesh, truth)
         for rotating in (False, True)
@@ -205,7 +205,7 @@ def test_a_larger_weight_gives_smoother_latents(prior: ShapePrior, truth: Triang
 
 def test_free_vertices_follow_what_no_single_latent_can(prior: ShapePrior, truth: TriangleMesh) -> None:
     bumpy = with_bump(truth)
-    settings = quick("points", level=3, local_steps=80)
+    settings = quick("points", level=3, local_steps=20)
     single, free = (
         fit(prior, points_on(bumpy, 2500), settings=settings.changed(lambda_dir=weight), pose=POSE)
         for weight in (math.inf, 0.001)
@@ -389,7 +389,7 @@ def test_a_warm_start_follows_an_edited_contour(prior: ShapePrior, truth: Triang
     assert distance(result.mesh, moved) < 5.0
 
 
-@pytest.mark.parametrize(("coarse", "fine"), [(2, 3), (1, 3), (3, 2), (2, 1)])
+@pytest.mark.parametrize(("coarse", "fine"), [(1, 3), (3, 2), (2, 1)])
 def test_a_warm_start_may_come_from_another_level(
     coarse: int, fine: int, prior: ShapePrior, truth: TriangleMesh
 ) -> None:
