@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dals.evaluation.confidence import Confidence, Level, confidence_in
 from dals.evaluation.contour_residuals import MISSED_MM, Deviation, missed_contours, straying_sections, straying_share
 from dals.evaluation.undrawn_sections import expected_sections
 from dals.fitting import FitResult
+from dals.fitting.first_guess import first_guess
+from dals.fitting.precise_decoder import PreciseDecoder
 from dals.geometry.mesh import TriangleMesh
 from dals.geometry.places import place_text
 from dals.model.prior import ShapePrior
@@ -25,12 +29,17 @@ _STRAYING_FROM_MM = 6.0
 UNUSUAL_DEVIATIONS = 2.0
 """Root mean square of the shared latent, in standard deviations over the training shapes."""
 
+_LITTLE = math.exp(-0.55)
+"""Share of the usual organ's extent that was drawn, below which its size is a guess. On three planes through the middle
+of livers, kidneys, spleens, hippocampi, parotid glands and brainstems it is 0.68 and more."""
+_TEMPLATE_LEVEL = 2
+
 
 @confidence_in.register
 def contour_confidence(
     observation: PlanarContours, result: FitResult, prior: ShapePrior, mesh: TriangleMesh
 ) -> Confidence:
-    """Judge a surface by the contours it misses, its sections where nothing was drawn, and its latent.
+    """Judge a surface by contours it misses, sections where nothing was drawn, its latent, and how much was drawn.
 
     Parameters are those of `confidence_in`.
     """
@@ -45,11 +54,24 @@ def contour_confidence(
         told = {found.name for found in straying}
         expected = expected_sections(observation, result.plain)
         notes += [_expected(found) for found in expected if found.name not in told]
+    drawn = _drawn_share(observation, prior)
+    if drawn < _LITTLE:
+        reasons.append(
+            f"What was drawn spans {100 * drawn:.0f}% of what the prior {prior.name} usually does. How far the organ "
+            "reaches beyond is a guess. Draw it along its whole length, or check that it is the right prior."
+        )
     unusual = latent_deviation(result, prior)
     if unusual > UNUSUAL_DEVIATIONS:
         reasons.append(f"{unusual_shape(unusual, prior)} It may be wrong between the contours.")
     level: Level = "medium" if reasons else "high"
     return Confidence(level=level, reasons=tuple(reasons), notes=tuple(notes))
+
+
+def _drawn_share(observation: PlanarContours, prior: ShapePrior) -> float:
+    """Extent of what was drawn, as a share of that of the usual organ."""
+    decoder = PreciseDecoder(prior)
+    mean = decoder.vertices(np.zeros((1, decoder.size)), _TEMPLATE_LEVEL)
+    return first_guess(observation, mean).scale / math.exp(prior.log_scale[0])
 
 
 def _missed(found: Deviation) -> str:

@@ -22,6 +22,8 @@ from dals.observations import Observation, PlanarContours
 _USUAL_DEVIATIONS = 4.0
 _MOST_POINTS = 10_000
 _TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4
+_PART = 4.0
+"""Factor by which contours may be smaller than the organ, as a part of it."""
 
 
 def make_report(
@@ -97,11 +99,9 @@ def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
     tolerance = max(_USUAL_DEVIATIONS * deviation, _TOO_FAR_SPREAD)
     if abs(np.log(max(radius, 1e-9)) - mean) <= tolerance:
         return None
-    hint = "perhaps another organ"
-    if radius < 2:
-        hint = "perhaps the coordinates are in metres instead of millimetres"
-    elif radius < usual and isinstance(observation, PlanarContours):
-        hint = "perhaps little of it was drawn, or it is another organ"
+    if isinstance(observation, PlanarContours) and usual / _PART < radius < usual:
+        return None  # the confidence tells how much of the organ was drawn
+    hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
     return (
         f"The input measures about {2 * radius:.3g} mm across, but the prior {prior.name} was trained on "
         f"organs of about {2 * usual:.0f} mm; {hint}. Check the result with care."
