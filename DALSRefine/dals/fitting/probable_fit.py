@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dals.errors import FitCancelledError, InputError
 from dals.fit_settings import FitSettings
-from dals.fitting.first_guess import first_guess
+from dals.fitting.first_guess import at_either_end, first_guess
 from dals.fitting.fold_removal import remove_folds
 from dals.fitting.gauss_newton import GaussNewton, Unknowns
 from dals.fitting.local_kernel import local_basis, local_weights
@@ -137,24 +137,25 @@ class ProbableFit:
         first = first if self.known is None else self.known
         return GaussNewton(self.prior, self.decoder, term or self.term, self.settings, first=first, known=known)
 
-    def _guesses(self) -> list[Pose]:
-        """First poses to start from.
+    def _guesses(self) -> tuple[list[Pose], Pose | None]:
+        """First poses to start from, and one of a small organ.
 
         What was observed shows a part of the organ, so that it is not smaller than it usually is. Where that would be
         most of the organ lacking, it may as well be a small one.
         """
         if self.known is not None:
-            return [self.known]
+            return [self.known], None
         mean = self.decoder.vertices(np.zeros((1, self.decoder.size)), self._shared_level)
         guess = first_guess(self.observation, mean)
         usual, deviation = self.prior.log_scale
         lacking = usual - math.log(guess.scale)
         if not 0 < lacking < max(_FOREIGN, _SMALL * deviation):
-            return [guess]
+            return [guess], None
         factor = math.exp(lacking)
-        # About the middle of the organ.
+        # About the middle of the organ, or of its part.
         whole = Pose(guess.scale * factor, guess.translation + guess.scale * (1 - factor) * mean.mean(axis=0))
-        return [whole] if lacking < _SMALL * deviation else [whole, guess]
+        likely = [whole, *at_either_end(self.observation, mean, whole.scale)]
+        return likely, None if lacking < _SMALL * deviation else guess
 
     def _from_start(self) -> tuple[GaussNewton, Unknowns]:
         solver, unknowns = self._likeliest_shared()
@@ -163,16 +164,19 @@ class ProbableFit:
         return solver, self._local_stage(solver, unknowns, self.settings.total_steps - self.settings.shared_steps)
 
     def _likeliest_shared(self) -> tuple[GaussNewton, Unknowns]:
-        """One latent for all vertices, and its solver. Small ones have to be as likely, nearly."""
-        guesses = self._guesses()
-        self.total += (len(guesses) - 1) * self.settings.shared_steps
-        whole, *small = [self._shared_stage(guess) for guess in guesses]
-        if not small:
-            return whole
-        of_whole, of_small = (
-            solver.improbability(unknowns, _FINE_NOISE, self._shared_level) for solver, unknowns in (whole, small[0])
-        )
-        return whole if of_whole < _CLEARLY * of_small else small[0]
+        """One latent for all vertices, and its solver: the likeliest; a small organ if that is as likely, nearly."""
+        likely, small = self._guesses()
+        self.total += (len(likely) - (small is None)) * self.settings.shared_steps
+        found = [self._shared_stage(guess) for guess in likely]
+        best = min(found, key=self._improbability) if len(found) > 1 else found[0]
+        if small is None:
+            return best
+        other = self._shared_stage(small)
+        return best if self._improbability(best) < _CLEARLY * self._improbability(other) else other
+
+    def _improbability(self, found: tuple[GaussNewton, Unknowns]) -> float:
+        solver, unknowns = found
+        return solver.improbability(unknowns, _FINE_NOISE, self._shared_level)
 
     def _shared_stage(self, first: Pose) -> tuple[GaussNewton, Unknowns]:
         settings, solver = self.settings, self._solver(first)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from shapes import OBLIQUE, affine, sphere, voxel_centres
 
-from dals.fitting.first_guess import first_guess
+from dals.fitting.first_guess import at_either_end, first_guess
 from dals.geometry.label_map import LabelMap
 from dals.geometry.mesh import FloatArray
 from dals.observations import Contour, PlanarContours, PointCloud, Segmentation
@@ -88,3 +88,15 @@ def test_a_flat_mean_shape_still_gives_a_pose() -> None:
     pose = first_guess(PointCloud._unchecked(points=10 * flat + 5), flat)
     assert pose.scale == pytest.approx(10)
     assert torch.isfinite(torch.as_tensor(pose.translation)).all()
+
+
+def test_a_part_lies_at_either_end_of_a_longer_shape(mean_shape: FloatArray) -> None:
+    whole = 100 * mean_shape + [10.0, 20.0, 30.0]
+    part = whole[whole[:, 2] > np.quantile(whole[:, 2], 0.7)]
+    low, high = at_either_end(PointCloud(part), mean_shape, 100.0)
+    assert low.scale == high.scale == 100
+    # The organ's upper side where the part's is, or its lower side.
+    assert low.to_patient(mean_shape)[:, 2].max() == pytest.approx(part[:, 2].max())
+    assert high.to_patient(mean_shape)[:, 2].min() == pytest.approx(part[:, 2].min())
+    assert at_either_end(PointCloud(whole), mean_shape, 100.0) == []
+    assert at_either_end(PlanarContours((_ellipse(0), _ellipse(1))), mean_shape, 300.0) == []

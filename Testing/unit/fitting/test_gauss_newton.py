@@ -279,6 +279,15 @@ def test_a_cloud_of_half_an_organ_leaves_the_rest_to_the_prior(
     assert found.mesh.volume > 0.75 * truth.volume  # of what was seen alone it would be half
 
 
+def test_points_at_one_end_are_of_an_organ_that_goes_on(ellipsoid_prior: ShapePrior, truth: TriangleMesh) -> None:
+    # The upper third of a liver's points gave a surface that was 17 mm off, and 9 mm since the fit begins at their end.
+    points = sample_points(truth, 1_500, np.random.default_rng(0))
+    seen = points[points[:, 0] > np.quantile(points[:, 0], 0.7)]
+    settings = PointCloud.defaults.changed(shared_level=2, level=3)
+    result = fit(with_sizes(ellipsoid_prior, POSE.scale, 0.1), PointCloud(seen), settings=settings)
+    assert surface_distances(truth.vertices, result.mesh).mean() < 4  # 5.2 from the middle
+
+
 def test_a_fit_of_points_has_one_answer(ellipsoid_prior: ShapePrior, truth: TriangleMesh) -> None:
     cloud = PointCloud(sample_points(truth, 800, np.random.default_rng(5)))
     threads = torch.get_num_threads()
