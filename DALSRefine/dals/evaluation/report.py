@@ -14,6 +14,7 @@ from dals.evaluation.confidence import Confidence
 from dals.evaluation.contour_residuals import straying_sections
 from dals.fitting import FitResult
 from dals.fitting.data_term import organ_bounds
+from dals.fitting.first_guess import FOREIGN
 from dals.geometry.mesh import FloatArray, TriangleMesh
 from dals.geometry.surface_distance import SignedDistance
 from dals.model.prior import ShapePrior
@@ -22,8 +23,6 @@ from dals.observations import Observation, PlanarContours
 _USUAL_DEVIATIONS = 4.0
 _MOST_POINTS = 10_000
 _TOO_FAR_SPREAD = 0.35  # natural logarithm: a factor of 1.4
-_PART = 4.0
-"""Factor by which contours may be smaller than the organ, as a part of it."""
 
 
 def make_report(
@@ -99,7 +98,7 @@ def unusual_size(observation: Observation, prior: ShapePrior) -> str | None:
     tolerance = max(_USUAL_DEVIATIONS * deviation, _TOO_FAR_SPREAD)
     if abs(np.log(max(radius, 1e-9)) - mean) <= tolerance:
         return None
-    if isinstance(observation, PlanarContours) and usual / _PART < radius < usual:
+    if isinstance(observation, PlanarContours) and usual / FOREIGN < radius < usual:
         return None  # the confidence tells how much of the organ was drawn
     hint = "perhaps the coordinates are in metres instead of millimetres" if radius < 2 else "perhaps another organ"
     return (

@@ -9,6 +9,9 @@ from dals.geometry.mesh import FloatArray
 from dals.model.pose import Pose
 from dals.observations import Observation, PointCloud
 
+FOREIGN = 4.0
+"""Factor by which what was observed is smaller than the usual organ, from which on it is another one, or of another
+unit. Less is a part of it, or a small one."""
 _MUCH_LONGER = 0.25
 """Share of an organ's box that its observed part lacks along an axis, from which on it may lie at either end."""
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dals.errors import FitCancelledError, InputError
 from dals.fit_settings import FitSettings
-from dals.fitting.first_guess import at_either_end, first_guess
+from dals.fitting.first_guess import FOREIGN, at_either_end, first_guess
 from dals.fitting.fold_removal import remove_folds
 from dals.fitting.gauss_newton import GaussNewton, Unknowns
 from dals.fitting.local_kernel import local_basis, local_weights
@@ -31,9 +31,8 @@ _TRIAL_NOISE, _SHARED_NOISE, _LOCAL_NOISE, _FINE_NOISE = (0.1, 0.04), 0.03, (0.0
 """Standard deviations of an observation, canonical: large ones first, so that far and near places agree on the pose."""
 _TRIAL_SHARE, _COARSE_SHARE = 0.6, 0.6
 _RESUMED_STEPS = 2
-_SMALL, _FOREIGN = 5.0, math.log(4.0)
-"""Standard deviations, and the logarithm of a factor, by which what was observed is smaller than the usual organ. From
-the former on the organ may be a small one, from the latter on it is another one, or of another unit."""
+_SMALL = 5.0
+"""Standard deviations by which what was observed is smaller than usual, from which on it may be of a small organ."""
 _CLEARLY = 0.55
 """So many times as improbable as a small organ, or less, the usual size is taken."""
 
@@ -149,7 +148,7 @@ class ProbableFit:
         guess = first_guess(self.observation, mean)
         usual, deviation = self.prior.log_scale
         lacking = usual - math.log(guess.scale)
-        if not 0 < lacking < max(_FOREIGN, _SMALL * deviation):
+        if not 0 < lacking < max(math.log(FOREIGN), _SMALL * deviation):
             return [guess], None
         factor = math.exp(lacking)
         # About the middle of the organ, or of its part.
